@@ -1,0 +1,243 @@
+"""Rows of data and the batches cut from them.
+
+skorch expects every batch to be a pair ``(X, y)``. A `Batch` is that pair and carries the
+rows' groups and weights beside it, so that they reach the loss without ever passing
+through the network.
+"""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+
+# A shuffled copy of the data is made once an epoch while it stays below this size.
+EPOCH_COPY_BYTES = 2**28
+
+
+class Batch(tuple):
+    """The pair ``(X, y)`` of one step, with `groups` and `weights` of the same rows."""
+
+    def __new__(cls, X, y, groups=None, weights=None):
+        """Make the pair and attach what belongs to its rows."""
+        self = super().__new__(cls, (X, y))
+        self.groups, self.weights = groups, weights
+        return self
+
+
+class Rows(Dataset):
+    """Training or prediction rows, ready to be cut into batches.
+
+    Parameters
+    ----------
+    X : ndarray, memory-map, scipy CSR matrix or torch Dataset
+        Features. Memory-maps and CSR matrices are read batch by batch; of a Dataset's
+        samples the first element is used.
+    y : ndarray of shape (n,) or (n, k), default=None
+        Class codes or regression targets.
+    groups : int ndarray of shape (n,), default=None
+        Group codes.
+    weights : ndarray of shape (n,), default=None
+        Row weights.
+    dtype : torch.dtype, default=torch.float32
+        What the network computes in.
+    keep_integers : bool, default=False
+        Hand integer features over as integers (for embeddings), not as `dtype`.
+    seed : int, default=0
+        Of the generator that shuffles the batches.
+    """
+
+    def __init__(
+        self,
+        X,
+        y=None,
+        *,
+        groups=None,
+        weights=None,
+        dtype=torch.float32,
+        keep_integers=False,
+        seed=0,
+    ):
+        self.dtype, self.keep_integers = dtype, keep_integers
+        self.generator = torch.Generator().manual_seed(seed)
+        if type(X) is np.ndarray:
+            X = torch.from_numpy(X if X.flags.writeable else X.copy())
+        self.X = X
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        y = np.zeros(n_rows, dtype=np.int64) if y is None else y
+        self.y = torch.as_tensor(y, dtype=None if y.dtype.kind in "iu" else dtype)
+        self.groups = None if groups is None else torch.as_tensor(groups)
+        self.weights = None if weights is None else torch.as_tensor(weights, dtype=dtype)
+
+    @property
+    def sliceable(self):
+        """Whether whole batches can be cut at once (all but a Dataset)."""
+        return hasattr(self.X, "shape")
+
+    def __len__(self):
+        """Return the number of rows."""
+        return len(self.y)
+
+    def __getitem__(self, i):
+        """Return the pair (x, y) of one row."""
+        if self.sliceable:
+            return self.features(self.X[[i]])[0], self.y[i]
+        sample = self.X[i]
+        x = sample[0] if isinstance(sample, (tuple, list)) else sample
+        return self.features(x) if isinstance(x, (np.ndarray, torch.Tensor)) else x, self.y[i]
+
+    def features(self, chunk):
+        """Turn a slice of X into the tensor that the network reads."""
+        if hasattr(chunk, "toarray"):
+            chunk = chunk.toarray()
+        chunk = chunk if isinstance(chunk, torch.Tensor) else torch.from_numpy(np.array(chunk))
+        if chunk.is_floating_point() or not self.keep_integers:
+            return chunk.to(self.dtype)
+        return chunk.long()
+
+    def take(self, index):
+        """Cut one batch.
+
+        Parameters
+        ----------
+        index : slice or torch.LongTensor
+            Which rows.
+
+        Returns
+        -------
+        batch : Batch
+        """
+        at = index
+        if isinstance(index, torch.Tensor) and not isinstance(self.X, torch.Tensor):
+            at = index.numpy()
+        return Batch(
+            self.features(self.X[at]), self.y[index], *self.beside(index)
+        )
+
+    def beside(self, index):
+        """Return the groups and weights of the rows `index` (None where there are none)."""
+        return tuple(None if v is None else v[index] for v in (self.groups, self.weights))
+
+    def head(self):
+        """Return the first row alone."""
+        return Rows(
+            self.X[:1] if self.sliceable else Subset(self.X, [0]),
+            dtype=self.dtype,
+            keep_integers=self.keep_integers,
+        )
+
+    def shuffled(self, index):
+        """Copy the rows `index` once, so that batches become contiguous slices."""
+        copy = object.__new__(Rows)
+        copy.__dict__.update(self.__dict__)
+        copy.X, copy.y = self.X[index], self.y[index]
+        copy.groups, copy.weights = self.beside(index)
+        return copy
+
+
+def underlying(dataset):
+    """Follow nested Subsets down to the data and the row numbers kept of it.
+
+    Returns
+    -------
+    data : Dataset
+        The innermost dataset.
+    index : torch.LongTensor or None
+        Rows of `data`, None for all of them.
+    """
+    if not isinstance(dataset, Subset):
+        return dataset, None
+    data, outer = underlying(dataset.dataset)
+    index = torch.as_tensor(np.asarray(dataset.indices), dtype=torch.long)
+    return data, index if outer is None else outer[index]
+
+
+class _Numbered(Dataset):
+    """A dataset whose samples come with their position."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        return self.dataset[i], i
+
+
+class _Collate:
+    """Collate numbered samples into a `Batch`."""
+
+    def __init__(self, collate, data, index):
+        self.collate, self.data, self.index = collate, data, index
+
+    def __call__(self, samples):
+        pairs, rows = zip(*samples, strict=True)
+        rows = torch.as_tensor(rows)
+        rows = rows if self.index is None else self.index[rows]
+        return Batch(*self.collate(list(pairs)), *self.data.beside(rows))
+
+
+class BatchIterator:
+    """Iterate over the batches of a dataset; a drop-in for skorch's ``iterator_train``.
+
+    Rows in memory are cut as whole slices, which is several times faster than collecting
+    them one by one. A torch Dataset, or any option that only a DataLoader has
+    (``num_workers``, ``collate_fn``, ...), goes through a `torch.utils.data.DataLoader`.
+
+    Parameters
+    ----------
+    dataset : Rows, Subset of Rows, or torch Dataset
+        What to iterate over.
+    batch_size : int
+        Rows per batch.
+    shuffle : bool, default=False
+        Whether to draw a new order for every epoch, from the generator of the `Rows`.
+    drop_last : bool, default=False
+        Whether to drop an incomplete last batch.
+    **loader_options
+        Further options of DataLoader.
+    """
+
+    def __init__(self, dataset, batch_size, shuffle=False, drop_last=False, **loader_options):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.shuffle, self.drop_last = shuffle, drop_last
+        self.data, self.index = underlying(dataset)
+        self.loader = None
+        if loader_options or not getattr(self.data, "sliceable", False):
+            self.loader = self._data_loader(loader_options)
+
+    def _data_loader(self, options):
+        dataset = self.dataset
+        if isinstance(self.data, Rows):
+            collate = options.pop("collate_fn", None) or default_collate
+            options["collate_fn"] = _Collate(collate, self.data, self.index)
+            options.setdefault("generator", self.data.generator)
+            dataset = _Numbered(dataset)
+        if not {"sampler", "batch_sampler"} & set(options):
+            options["shuffle"] = self.shuffle
+        if "batch_sampler" not in options:
+            options |= {"batch_size": self.batch_size, "drop_last": self.drop_last}
+        return DataLoader(dataset, **options)
+
+    def __len__(self):
+        """Return the number of batches of one epoch."""
+        if self.loader is not None:
+            return len(self.loader)
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole + bool(rest and not self.drop_last)
+
+    def __iter__(self):
+        """Yield one `Batch` after the other."""
+        if self.loader is not None:
+            yield from self.loader
+            return
+        data, index = self.data, self.index
+        if self.shuffle:
+            order = torch.randperm(len(self.dataset), generator=data.generator)
+            index = order if index is None else index[order]
+        if index is not None and isinstance(data.X, torch.Tensor):
+            row_bytes = data.X[:1].nbytes
+            if row_bytes * len(index) <= EPOCH_COPY_BYTES:
+                data, index = data.shuffled(index), None
+        for k in range(len(self)):
+            at = slice(k * self.batch_size, min((k + 1) * self.batch_size, len(self.dataset)))
+            yield data.take(at if index is None else index[at])

@@ -1,0 +1,199 @@
+"""skorch networks: the default one, and private copies of the user's."""
+
+import copy
+from contextlib import nullcontext
+
+import torch
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .batches import Batch, BatchIterator
+from .randomness import seeded
+
+# Below this many rows BLAS multiplies matrices in another order, and the float32 outputs of
+# a row would depend on its neighbours. For the cheap default network we avoid that.
+ROWS_OF_ONE_KERNEL = 4
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron with ReLU units, the network used when none is given.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of inputs; samples of more than one dimension are flattened.
+    n_outputs : int
+        Number of outputs (logits, or regression targets).
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Width of each hidden layer.
+    """
+
+    def __init__(self, n_features, n_outputs, hidden_layer_sizes=(100,)):
+        super().__init__()
+        layers, width = [nn.Flatten()], n_features
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), nn.ReLU()]
+            width = size
+        self.layers = nn.Sequential(*layers, nn.Linear(width, n_outputs))
+
+    def forward(self, X):
+        """Compute the outputs of a batch, shape (n, n_outputs)."""
+        return self.layers(X)
+
+
+def default_net(is_classifier, n_features, n_outputs, hidden_layer_sizes):
+    """Return an untrained skorch net around `MLP`: Adam, 30 epochs, shuffled batches."""
+    kind = NeuralNetClassifier if is_classifier else NeuralNetRegressor
+    return kind(
+        MLP,
+        module__n_features=n_features,
+        module__n_outputs=n_outputs,
+        module__hidden_layer_sizes=tuple(hidden_layer_sizes),
+        criterion=nn.CrossEntropyLoss if is_classifier else nn.MSELoss,
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=30,
+        batch_size=128,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+
+
+def with_fast_batches(net):
+    """Replace skorch's default per-row DataLoader; an iterator of the user's stays."""
+    for name in ("iterator_train", "iterator_valid"):
+        if getattr(net, name) is DataLoader:
+            setattr(net, name, BatchIterator)
+    return net
+
+
+def initialize(net, dtype, seed):
+    """Build module, criterion and optimizer with weights drawn from `seed`.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Changed in place.
+    dtype : torch.dtype
+        Of the weights.
+    seed : int
+        Of the weight initialisation.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+    """
+    with seeded(seed):
+        net.initialize()
+    return cast(net, dtype)
+
+
+def cast(net, dtype):
+    """Convert module and criterion to `dtype`, in place."""
+    for component in (net.module_, net.criterion_):
+        if isinstance(component, nn.Module):
+            component.to(dtype)
+    return net
+
+
+def copy_net(net):
+    """Deep copy of a fitted net that shares no tensor with it.
+
+    ``copy.deepcopy(net)`` goes through pickle in skorch, which fails for modules that
+    are defined inside a function; copying the attributes does not.
+    """
+    twin = object.__new__(type(net))
+    twin.__dict__.update(copy.deepcopy(net.__dict__))
+    return twin
+
+
+def renew_optimizer(net):
+    """Start the optimizer afresh: no momentum of earlier training reaches the weights."""
+    if not getattr(net, "_trimmed_for_prediction", False):
+        net.initialize_optimizer()
+    return net
+
+
+def adapt(rows, net):
+    """Give rows the types that a net reads, in place.
+
+    Integer features stay integers if the module looks something up in an embedding; the
+    targets of a binary cross-entropy are floats.
+
+    Parameters
+    ----------
+    rows : Rows
+        Changed in place.
+    net : skorch.NeuralNet
+        Initialized.
+
+    Returns
+    -------
+    rows : Rows
+    """
+    lookups = (nn.Embedding, nn.EmbeddingBag)
+    rows.keep_integers = any(isinstance(m, lookups) for m in net.module_.modules())
+    if isinstance(net.criterion_, (nn.BCELoss, nn.BCEWithLogitsLoss)):
+        rows.y = rows.y.to(rows.dtype)
+    return rows
+
+
+def randomness(net, seed):
+    """Guard for training: the default network needs no global random state, others may.
+
+    Dropout and random augmentation draw from the global state, so any other module trains
+    inside `seeded`, one thread at a time.
+    """
+    return nullcontext() if type(net.module_) is MLP else seeded(seed)
+
+
+def outputs(net, rows):
+    """Yield the network's predictions for each batch, after its predict nonlinearity.
+
+    Raw outputs are converted to float64 first, so that probabilities near 0 and 1 keep
+    their digits.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Fitted.
+    rows : Rows
+        What to predict.
+
+    Yields
+    ------
+    prediction : torch.Tensor of dtype float64, on the CPU
+    """
+    nonlinearity = net._get_predict_nonlinearity()
+    for batch in net.get_iterator(rows, training=False):
+        if type(net.module_) is MLP and len(batch[0]) < ROWS_OF_ONE_KERNEL:
+            raw = _padded_step(net, batch[0])
+        else:
+            raw = net.evaluation_step(batch)
+        raw = raw[0] if isinstance(raw, tuple) else raw
+        yield nonlinearity(raw.double().cpu())
+
+
+def _padded_step(net, X):
+    """Predict a few rows as part of a larger batch, see `ROWS_OF_ONE_KERNEL`."""
+    padding = X.new_zeros(ROWS_OF_ONE_KERNEL - len(X), *X.shape[1:])
+    return net.evaluation_step(Batch(torch.cat([X, padding]), None))[: len(X)]
+
+
+def predict(net, rows):
+    """Network predictions for all rows.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Fitted.
+    rows : Rows
+        What to predict.
+
+    Returns
+    -------
+    prediction : ndarray of dtype float64
+    """
+    return torch.cat(list(outputs(net, rows))).numpy()

@@ -1,0 +1,142 @@
+"""Pruning a trained net: score, mask, re-estimate batch norm, fine-tune."""
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..functional.criteria import CRITERIA
+from ..functional.masks import apply_masks, score_masks
+from ..functional.params import prunable
+from .networks import copy_net, randomness, renew_optimizer
+from .training import train
+
+
+def weight_masks(module, *, sparsity, criterion, scope):
+    """Masks that a criterion gives for the weights a module has now.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The dense network.
+    sparsity : float in [0, 1)
+        Share of prunable weights to remove.
+    criterion : str or callable
+        A name in `CRITERIA`, or a function from a weight tensor to its scores.
+    scope : {"global", "layerwise"}
+        Whether scores compete across layers or within each.
+
+    Returns
+    -------
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+
+    Raises
+    ------
+    ValueError
+        If the module has no prunable layer, or scores have the wrong shape.
+    """
+    weights = prunable(module)
+    if not weights:
+        layers = sorted({type(m).__name__ for m in module.modules() if m is not module})
+        raise ValueError(
+            "The network has no prunable layer: pruning removes weights of Linear and Conv "
+            f"layers that can be trained, and this module holds {layers or 'no layers'}."
+        )
+    score = CRITERIA.get(criterion, criterion) if isinstance(criterion, str) else criterion
+    scores = {name: score(weight.detach()) for name, weight in weights.items()}
+    for name, value in scores.items():
+        if getattr(value, "shape", None) != weights[name].shape:
+            raise ValueError(
+                f"The criterion {criterion!r} must return one score per weight: for {name!r} "
+                f"it got shape {tuple(weights[name].shape)} and returned "
+                f"{tuple(value.shape) if hasattr(value, 'shape') else type(value).__name__}."
+            )
+    return score_masks(scores, sparsity, scope)
+
+
+def reestimate_batch_norm(net, rows, seed):
+    """Recompute the running statistics of batch norm for the weights the net has now.
+
+    One pass over the rows in training order; the statistics become plain averages over
+    the batches. Does nothing without batch norm.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Changed in place.
+    rows : Rows
+        Training data.
+    seed : int
+        For the order of the rows and whatever reading them draws.
+    """
+    norms = [
+        m
+        for m in net.module_.modules()
+        if isinstance(m, _BatchNorm) and m.track_running_stats
+    ]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    net.module_.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    rows.generator.manual_seed(seed)
+    try:
+        with torch.no_grad(), randomness(net, seed):
+            for batch in net.get_iterator(rows, training=True):
+                if len(batch[1]) > 1:
+                    net.infer(batch[0])
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        net.module_.eval()
+
+
+def prune(
+    dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, events=None
+):
+    """Prune a copy of a dense net and fine-tune what is left.
+
+    Parameters
+    ----------
+    dense : skorch.NeuralNet
+        Trained; left as it is.
+    rows : Rows or None
+        Data to fine-tune on; None only masks.
+    sparsity : float in [0, 1)
+        Share of prunable weights to remove; 0 returns an unchanged copy.
+    criterion, scope
+        See `weight_masks`.
+    finetune_epochs : int
+        Epochs after masking.
+    seed : int
+        For whatever fine-tuning draws.
+    events : EpochEvents, default=None
+        Who wants to know about epochs.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+        Removed weights are exactly 0.0.
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+    history : list of dict
+        One entry per epoch of fine-tuning.
+    """
+    net = copy_net(dense)
+    masks = weight_masks(
+        net.module_, sparsity=sparsity, criterion=criterion, scope=scope
+    )
+    if sparsity == 0:
+        return net, masks, []
+    apply_masks(prunable(net.module_), masks)
+    history = []
+    if rows is not None:
+        reestimate_batch_norm(net, rows, seed)
+        if finetune_epochs:
+            renew_optimizer(net)
+            history = train(
+                net, rows, finetune_epochs, seed=seed, masks=masks, events=events
+            )
+    return renew_optimizer(net), masks, history

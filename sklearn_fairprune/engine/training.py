@@ -1,0 +1,248 @@
+"""Training a skorch net: row weights, masks that hold, divergence and Ctrl-C noticed."""
+
+import math
+from contextlib import contextmanager
+
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from ..functional.masks import apply_masks
+from ..functional.params import prunable
+from .networks import randomness
+
+
+class KeepMasks(Callback):
+    """Keep removed weights at exactly 0.0 through any optimizer.
+
+    Their gradients are zeroed, so that momentum, Adam moments and gradient clipping never
+    see them, and the weights are masked again after every step.
+
+    Parameters
+    ----------
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+    """
+
+    def __init__(self, masks):
+        self.masks = masks
+
+    def on_train_begin(self, net, **kwargs):
+        """Look the weights up once per training."""
+        self.weights_ = prunable(net.module_)
+        self.removed_ = [
+            (self.weights_[name], ~mask.to(self.weights_[name].device))
+            for name, mask in self.masks.items()
+        ]
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        """Zero the gradients of removed weights."""
+        for weight, removed in self.removed_:
+            if weight.grad is not None:
+                weight.grad.masked_fill_(removed, 0.0)
+
+    def on_batch_end(self, net, training, **kwargs):
+        """Zero the removed weights again."""
+        if training:
+            with torch.no_grad():
+                for weight, removed in self.removed_:
+                    weight.masked_fill_(removed, 0.0)
+
+    def on_train_end(self, net, **kwargs):
+        """Mask once more: a callback may have loaded earlier weights."""
+        apply_masks(self.weights_, self.masks)
+
+
+class RowWeightedLoss(Callback):
+    r"""Loss of a batch as the weighted mean of its rows, :math:`\sum w_i l_i / \sum w_i`.
+
+    Wraps the net's own ``get_loss`` while it trains. Without weights the net's loss is
+    left as it is. Targets take the shape of the predictions, so that a regression on a
+    vector is never broadcast to a matrix.
+    """
+
+    def attach(self, net):
+        """Put this object in the place of ``net.get_loss``."""
+        self.net_, self.own_loss_, self.batch_ = net, net.get_loss, None
+        net.__dict__["get_loss"] = self
+
+    def detach(self):
+        """Give the net its own ``get_loss`` back."""
+        del self.net_.__dict__["get_loss"]
+
+    def on_batch_begin(self, net, batch=None, **kwargs):
+        """Remember the batch: its weights are not part of (X, y)."""
+        self.batch_ = batch
+
+    def __call__(self, y_pred, y_true, *args, **kwargs):
+        """Compute the loss of the current batch."""
+        raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+        floating = isinstance(y_true, torch.Tensor) and y_true.is_floating_point()
+        if floating and raw.shape != y_true.shape:
+            if raw.numel() != y_true.numel():
+                raise ValueError(
+                    f"The network gives outputs of shape {tuple(raw.shape[1:])} a row, "
+                    f"but y has shape {tuple(y_true.shape[1:])} a row."
+                )
+            y_true = y_true.reshape(raw.shape)
+        weights = getattr(self.batch_, "weights", None)
+        if weights is None:
+            return self.own_loss_(y_pred, y_true, *args, **kwargs)
+        with per_row(self.net_.criterion_) as criterion:
+            losses = self.own_loss_(y_pred, y_true, *args, **kwargs)
+        losses = losses.reshape(len(weights), -1).mean(dim=1)
+        weights = weights.to(losses.device)
+        total = weights.sum()
+        class_weight = getattr(criterion, "weight", None)
+        if class_weight is not None and isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
+            total = (weights * class_weight[y_true.to(losses.device)]).sum()
+        return (weights * losses).sum() / total
+
+
+@contextmanager
+def per_row(criterion):
+    """Switch a criterion to ``reduction="none"`` for a while.
+
+    Raises
+    ------
+    ValueError
+        If it has no reduction to switch: a mean cannot be weighted row by row.
+    """
+    own = getattr(criterion, "reduction", None)
+    if own not in ("mean", "sum", "none"):
+        raise ValueError(
+            "sample_weight needs the loss of every row, but the criterion "
+            f"{type(criterion).__name__} has no `reduction` attribute to set to 'none'. "
+            "Use a torch criterion, or give yours that attribute."
+        )
+    criterion.reduction = "none"
+    try:
+        yield criterion
+    finally:
+        criterion.reduction = own
+
+
+class StopOnDivergence(Callback):
+    """Raise as soon as a training loss is NaN or infinite."""
+
+    def on_batch_end(self, net, training, loss=None, **kwargs):
+        """Check the loss of the batch."""
+        if training and not math.isfinite(loss.item()):
+            raise_diverged(net, f"the loss is {loss.item()}")
+
+    def on_train_end(self, net, **kwargs):
+        """Check the weights: the last step may have broken them."""
+        for name, parameter in net.module_.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise_diverged(net, f"{name} has weights that are NaN or infinite")
+
+
+def raise_diverged(net, what):
+    """Raise the error that names epoch and learning rate."""
+    rates = sorted({float(g["lr"]) for g in net.optimizer_.param_groups})
+    raise ValueError(
+        f"Training diverged in epoch {len(net.history)} at learning rate "
+        f"{', '.join(f'{r:g}' for r in rates)}: {what}. Scale the inputs "
+        "(StandardScaler), lower the learning rate, or clip gradients "
+        "(skorch.callbacks.GradientNormClipping)."
+    )
+
+
+class EpochEvents(Callback):
+    """Report the begin and end of every epoch to somebody outside; True stops training.
+
+    Parameters
+    ----------
+    begin, end : callable of net
+        ``end`` may return True to stop.
+    """
+
+    def __init__(self, begin, end):
+        self.begin, self.end = begin, end
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Report the begin."""
+        self.begin(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Report the end; stop where asked, in the way skorch's EarlyStopping does."""
+        if self.end(net):
+            raise KeyboardInterrupt
+
+
+def asked_by_callback(interrupt):
+    """Whether a KeyboardInterrupt is a skorch callback's way to stop, not a Ctrl-C."""
+    traceback = interrupt.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return isinstance(traceback.tb_frame.f_locals.get("self"), Callback)
+
+
+@contextmanager
+def hooked(net, hooks):
+    """Add callbacks to an initialized net for a while, and its row-weighted loss."""
+    loss, own = RowWeightedLoss(), net.callbacks_
+    hooks = [loss, *hooks]
+    loss.attach(net)
+    net.callbacks_ = own + [(type(hook).__name__, hook) for hook in hooks]
+    try:
+        yield
+    finally:
+        net.callbacks_ = own
+        loss.detach()
+
+
+def train(net, rows, epochs, *, seed, masks=None, events=None):
+    """Train an initialized net for some epochs, from the weights it has.
+
+    skorch's ``partial_fit`` does the same but swallows a Ctrl-C and goes on with a
+    half-trained net; here it is raised. Stops asked for by callbacks (early stopping)
+    are honoured.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Changed in place.
+    rows : Rows
+        Training data.
+    epochs : int
+        At most this many.
+    seed : int
+        For whatever the training draws.
+    masks : dict of str to torch.BoolTensor, default=None
+        Weights to keep at 0.0 where False.
+    events : EpochEvents, default=None
+        Who wants to know about epochs.
+
+    Returns
+    -------
+    history : list of dict
+        One entry an epoch: its number, losses and scores.
+
+    Raises
+    ------
+    ValueError
+        If the loss or the weights become NaN or infinite.
+    """
+    hooks = [StopOnDivergence()]
+    hooks += [] if masks is None else [KeepMasks(masks)]
+    hooks += [] if events is None else [events]
+    y, done = rows.y.numpy(), len(net.history)
+    rows.generator.manual_seed(seed)
+    with randomness(net, seed), hooked(net, hooks):
+        net.notify("on_train_begin", X=rows, y=y)
+        try:
+            net.fit_loop(rows, y, epochs=epochs)
+        except KeyboardInterrupt as interrupt:
+            if not asked_by_callback(interrupt):
+                raise
+        net.notify("on_train_end", X=rows, y=y)
+    return epoch_records(net)[done:]
+
+
+def epoch_records(net):
+    """Return what skorch's history holds per epoch, without the entries per batch."""
+    return [
+        {key: value for key, value in epoch.items() if isinstance(value, (int, float))}
+        for epoch in net.history
+    ]

@@ -1,0 +1,381 @@
+"""Pruned networks as scikit-learn classifier and regressor."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ..engine.networks import predict
+from ._base import BasePruner
+from .sensitive import Groups, encode_groups
+
+_PARAMETERS = """Parameters
+    ----------
+    estimator : skorch net, FrozenEstimator or None, default=None
+        An unfitted net is cloned and trained. A ``FrozenEstimator`` around a fitted one is
+        pruned without training it from scratch. None is a multi-layer perceptron (Adam,
+        learning rate 0.01, 30 epochs of batches of 128).
+    sparsity : float in [0, 1), default=0.5
+        Share of the Linear and Conv weights to remove; biases and norms are never pruned.
+        0 gives the dense network.
+    criterion : {"magnitude"} or callable, default="magnitude"
+        Score of each weight, higher = keep. A callable gets the weight tensor of one
+        layer and returns a tensor of the same shape.
+    scope : {"global", "layerwise"}, default="global"
+        Whether weights of all layers compete, or each layer loses the same share.
+    finetune_epochs : int, default=5
+        Epochs of training after pruning. Removed weights stay exactly 0.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Width of each hidden layer when ``estimator=None``.
+    dtype : {"float32", "float64"}, default="float32"
+        What the network computes in. Integer features are converted too, unless the
+        network holds an embedding.
+    memory : str, path or joblib.Memory, default=None
+        Caches the dense training, the only part that does not depend on `sparsity`: a
+        grid search over sparsities trains each fold once. Needs an int `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, shuffling and dropout. The global random states are never touched."""
+
+_ATTRIBUTES = """estimator_ : skorch net
+        The pruned network. Its own labels are the positions in ``classes_``.
+    dense_estimator_ : skorch net
+        The network before pruning, from which `prune` starts every time.
+    masks_ : dict of str to torch.BoolTensor
+        Per parameter name, True = kept.
+    sparsity_ : float
+        Achieved sparsity: `sparsity` up to one weight.
+    groups_ : ndarray
+        Names of the groups: values of the sensitive feature, tuples of values for
+        several of them.
+    history_ : list of dict
+        One entry per epoch: ``phase`` ("dense" or "finetune"), ``epoch``, ``train_loss``
+        and whatever else the net records.
+    n_features_in_ : int
+        Number of features (of n-dimensional samples: the length of the first dimension).
+    feature_names_in_ : ndarray of str
+        Only if X has string column names."""
+
+_REFERENCES = """References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022."""
+
+
+def _document(cls):
+    """Fill the shared sections into a class docstring."""
+    cls.__doc__ = (
+        cls.__doc__.replace("{parameters}", _PARAMETERS)
+        .replace("{attributes}", _ATTRIBUTES)
+        .replace("{references}", _REFERENCES)
+    )
+    return cls
+
+
+@_document
+class PrunedClassifier(ClassifierMixin, BasePruner):
+    """Classifier around a skorch network that is trained, pruned and fine-tuned.
+
+    `fit` trains the dense network, removes the share `sparsity` of its weights and
+    fine-tunes the rest [1]_. `prune` does the last two steps again at another sparsity.
+
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    {attributes}
+
+    See Also
+    --------
+    PrunedRegressor : The same for regression.
+    sklearn_fairprune.audit : What pruning costs each group, on held-out rows.
+
+    {references}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
+    >>> round(clf.sparsity_, 2)
+    0.9
+    >>> clf.score(X, y) > 0.9
+    True
+    >>> clf.prune(X, y, sparsity=0.5).sparsity_
+    0.5
+    """
+
+    _y_checks = {}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None
+    ):
+        """Train one more epoch. Removed weights stay 0; nothing more is pruned.
+
+        Before `fit` or `prune` it trains the dense network; call `prune` when done.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever occur; only used in the first call, where None means
+            the labels in `y`.
+
+        Returns
+        -------
+        self : object
+        """
+        if self.__sklearn_is_fitted__() or classes is None:
+            return self._partial_fit(X, y, sensitive_features, sample_weight)
+        known = {"classes_": np.unique(classes)}
+        return self._partial_fit(X, y, sensitive_features, sample_weight, known)
+
+    def predict(self, X, *, sensitive_features=None):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+        sensitive_features : array-like, default=None
+            Checked for length and missing values, and never used: the prediction does
+            not depend on the group.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        probability = self._probability(self._prediction_rows(X, sensitive_features))
+        threshold = getattr(self.estimator_, "threshold", None)
+        if threshold is not None and len(self.classes_) == 2:
+            return self.classes_[(probability[:, 1] > threshold).astype(int)]
+        return self.classes_[probability.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        probability : float64 ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self._probability(self._prediction_rows(X))
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        log_probability : float64 ndarray of shape (n_samples, n_classes)
+            Finite: probabilities below the smallest normal float64 count as that.
+        """
+        return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
+
+    def decision_function(self, X):
+        """Confidence in each class: log-probabilities, or their difference if binary.
+
+        For a network trained with the cross-entropy they are its logits up to a constant
+        per row; the binary value is the logit of ``classes_[1]``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        decision : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        log_probability = self.predict_log_proba(X)
+        if log_probability.shape[1] == 2:
+            return log_probability[:, 1] - log_probability[:, 0]
+        return log_probability
+
+    def _probability(self, rows):
+        probability = predict(self.estimator_, rows)
+        if probability.shape[1:] != (len(self.classes_),):
+            raise ValueError(
+                f"The network gives {probability.shape[1:]} outputs a row for "
+                f"{len(self.classes_)} classes."
+            )
+        return probability
+
+    # ---- what the targets decide ---------------------------------------------------
+
+    def _encode(self, y, known):
+        if known is None:
+            check_classification_targets(y)
+            classes = np.unique(y)
+            if isinstance(self.estimator, FrozenEstimator):
+                classes = self._frozen_classes(classes)
+        else:
+            classes = known["classes_"]
+        unknown = np.setdiff1d(y, classes)
+        if unknown.size:
+            raise ValueError(
+                f"y has labels that are not among the classes {_some(classes)}: "
+                f"{_some(unknown)}. All labels must be known from the first fit."
+            )
+        return np.searchsorted(classes, y).astype(np.int64), {"classes_": classes}
+
+    def _frozen_classes(self, labels):
+        """Classes of a pre-trained net: its own, or the output positions."""
+        inner = self.estimator.estimator
+        known = getattr(inner, "classes_", labels)
+        return np.asarray(known)
+
+    def _groups(self, sensitive_features, n_rows, targets, fitted):
+        if sensitive_features is None:
+            return Groups(targets, fitted["classes_"])
+        return encode_groups(sensitive_features, n_rows)
+
+    def _check_targets(self, targets, fitted):
+        if len(np.unique(targets)) < 2:
+            label = fitted["classes_"][targets[0]]
+            raise ValueError(
+                "A classifier needs at least 2 classes in y (with a positive "
+                f"sample_weight), got 1 class: {label!r}."
+            )
+
+    def _n_outputs(self, rows, fitted):
+        return len(fitted["classes_"])
+
+    def _check_outputs(self, net, rows, fitted):
+        shape = predict(net, rows.head()).shape
+        n_classes = len(fitted["classes_"])
+        if len(shape) != 2 or shape[1] != n_classes:
+            raise ValueError(
+                f"y has {n_classes} classes {_some(fitted['classes_'])}, but the network "
+                f"gives predictions of shape {shape[1:]} a row. Give its last layer "
+                f"{n_classes} outputs."
+            )
+
+
+@_document
+class PrunedRegressor(RegressorMixin, BasePruner):
+    """Regressor around a skorch network that is trained, pruned and fine-tuned.
+
+    `fit` trains the dense network, removes the share `sparsity` of its weights and
+    fine-tunes the rest [1]_. `prune` does the last two steps again at another sparsity.
+    Scale targets of large magnitude, for example with
+    :class:`~sklearn.compose.TransformedTargetRegressor`.
+
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    PrunedClassifier : The same for classification.
+
+    {references}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn_fairprune import PrunedRegressor
+    >>> X, y = make_regression(n_features=5, random_state=0)
+    >>> reg = PrunedRegressor(sparsity=0.5, random_state=0).fit(X, y / y.std())
+    >>> reg.score(X, y / y.std()) > 0.9
+    True
+    """
+
+    _y_checks = {"y_numeric": True, "multi_output": True}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+        """Train one more epoch. Removed weights stay 0; nothing more is pruned.
+
+        Before `fit` or `prune` it trains the dense network; call `prune` when done.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X, y, sensitive_features, sample_weight)
+
+    def predict(self, X, *, sensitive_features=None):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+        sensitive_features : array-like, default=None
+            Checked for length and missing values, and never used: the prediction does
+            not depend on the group.
+
+        Returns
+        -------
+        y : float64 ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            As `y` was in `fit`.
+        """
+        check_is_fitted(self)
+        rows = self._prediction_rows(X, sensitive_features)
+        prediction = predict(self.estimator_, rows)
+        return prediction.reshape(len(prediction), *self._target_shape)
+
+    # ---- what the targets decide ---------------------------------------------------
+
+    def _encode(self, y, known):
+        shape = y.shape[1:]
+        if known is not None and shape != known["_target_shape"]:
+            raise ValueError(
+                f"y has targets of shape {shape} a row, fit had {known['_target_shape']}."
+            )
+        return y.reshape(len(y), -1).astype(self.dtype), {"_target_shape": shape}
+
+    def _groups(self, sensitive_features, n_rows, targets, fitted):
+        if sensitive_features is None:
+            return Groups(np.zeros(n_rows, dtype=np.int64), np.array(["all"]))
+        return encode_groups(sensitive_features, n_rows)
+
+    def _check_targets(self, targets, fitted):
+        pass
+
+    def _n_outputs(self, rows, fitted):
+        return rows.y.shape[1]
+
+    def _check_outputs(self, net, rows, fitted):
+        shape, n_outputs = predict(net, rows.head()).shape, rows.y.shape[1]
+        if int(np.prod(shape[1:])) != n_outputs:
+            raise ValueError(
+                f"y has {n_outputs} target(s) a row, but the network gives predictions of "
+                f"shape {shape[1:]} a row. Give its last layer {n_outputs} output(s)."
+            )
+
+    def __sklearn_tags__(self):
+        """Tags of a regressor for one or several targets."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _some(labels, most=10):
+    """Labels as text, cut after the first few."""
+    shown = ", ".join(repr(v) for v in np.asarray(labels)[:most].tolist())
+    return f"[{shown}{', ...' if len(labels) > most else ''}]"
