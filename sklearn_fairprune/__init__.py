@@ -1,7 +1,9 @@
 """Prune neural networks the scikit-learn way, and see which group pays for it."""
 
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
+from .metrics import ColumnScorer
+from .report import AuditReport, audit
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["PrunedClassifier", "PrunedRegressor"]
+__all__ = ["AuditReport", "ColumnScorer", "PrunedClassifier", "PrunedRegressor", "audit"]

@@ -4,7 +4,6 @@ import inspect
 import types
 
 import joblib
-import numpy as np
 import torch
 
 
@@ -72,7 +71,7 @@ def fingerprint(net, dtype, seed):
 
 def weights_to_numpy(net):
     """State of the module as NumPy arrays (torch tensors do not hash by content)."""
-    return {k: np.array(v.detach().cpu()) for k, v in net.module_.state_dict().items()}
+    return {k: v.detach().cpu().numpy().copy() for k, v in net.module_.state_dict().items()}
 
 
 def weights_from_numpy(net, state):

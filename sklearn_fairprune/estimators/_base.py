@@ -298,7 +298,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             return networks.cast(networks.copy_net(_fitted_net(net)), self._torch_dtype())
         if net is None:
             net = networks.default_net(
-                is_classifier(self), n_features, self._n_outputs(rows, fitted),
+                is_classifier(self), len(rows), n_features, self._n_outputs(rows, fitted),
                 self.hidden_layer_sizes,
             )
         elif not isinstance(net, NeuralNet):

@@ -1,0 +1,404 @@
+"""What pruning costs each group, on held-out rows."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import is_classifier
+from sklearn.utils import Bunch
+
+from ..estimators.sensitive import encode_groups, sensitive_columns
+from ..functional.groups import excessive_loss, group_means, group_sizes, largest_gap
+from . import intervals
+from .text import as_text, group_label
+
+
+def row_outcomes(estimator, X, y):
+    """Loss and correctness of every row.
+
+    Parameters
+    ----------
+    estimator : fitted classifier with ``predict_proba``, or fitted regressor
+        Anything of scikit-learn's kind.
+    X : array-like
+        Features.
+    y : array-like of shape (n,)
+        Targets.
+
+    Returns
+    -------
+    losses : ndarray of shape (n,)
+        Cross-entropy of the probability of the true class, or squared error.
+    predicted : ndarray of shape (n,)
+        Predictions.
+    """
+    predicted = np.asarray(estimator.predict(X))
+    if not is_classifier(estimator):
+        return (predicted - y) ** 2, predicted
+    classes = np.asarray(estimator.classes_)
+    unknown = np.setdiff1d(y, classes)
+    if unknown.size:
+        raise ValueError(
+            f"y has labels that the model does not know: {unknown[:10].tolist()}; its "
+            f"classes are {classes[:10].tolist()}."
+        )
+    log_probability = np.asarray(estimator.predict_log_proba(X))
+    return -log_probability[np.arange(len(y)), np.searchsorted(classes, y)], predicted
+
+
+class AuditReport:
+    """Result of `audit`.
+
+    Attributes
+    ----------
+    by_group : DataFrame
+        One row per model and group: rows, accuracy, loss, excessive_loss, accuracy_drop,
+        each with its ``_low`` and ``_high`` limit.
+    overall : DataFrame
+        One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
+        accuracy_spread with limits, accuracy_ratio and classes_predicted.
+    findings : list of str
+        Who pays most in each model, and whether the data can tell.
+    notes : list of str
+        What a reader must know: small groups, models that predict one class.
+    about : dict
+        Confidence level, bootstrap samples, seed and whatever the caller added.
+    """
+
+    def __init__(self, by_group, overall, findings, notes, about):
+        self.by_group, self.overall = by_group, overall
+        self.findings, self.notes, self.about = findings, notes, about
+
+    def __str__(self):
+        """Tables, findings and notes as plain text."""
+        return as_text(self)
+
+    def __repr__(self):
+        """Say how many models and groups there are."""
+        groups = self.by_group.index.droplevel("model").nunique()
+        return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
+
+    def to_dict(self):
+        """Return everything as plain Python values; unknown numbers are None."""
+
+        def records(frame):
+            rows = frame.reset_index().to_dict("records")
+            return [{k: _plain(v) for k, v in row.items()} for row in rows]
+
+        return {
+            "about": self.about,
+            "by_group": records(self.by_group),
+            "overall": records(self.overall),
+            "findings": self.findings,
+            "notes": self.notes,
+        }
+
+    def to_json(self, path=None):
+        """Return the report as JSON text, and write it to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_csv(self, directory):
+        """Write ``by_group.csv`` and ``overall.csv`` into a directory.
+
+        Returns
+        -------
+        paths : list of Path
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = [directory / "by_group.csv", directory / "overall.csv"]
+        for path, frame in zip(paths, (self.by_group, self.overall), strict=True):
+            frame.to_csv(path)
+        return paths
+
+
+def audit(
+    models,
+    X,
+    y,
+    *,
+    sensitive_features=None,
+    confidence=0.95,
+    n_boot=2000,
+    min_group_size=30,
+    random_state=0,
+):
+    r"""Measure what pruning costs each group.
+
+    For every model and group a: accuracy, loss :math:`J(D_a)`, excessive loss
+    :math:`R(a) = J(\bar\theta; D_a) - J(\theta; D_a)` against the dense model, accuracy
+    drop; for every model: accuracy, balanced accuracy, fairness violation
+    :math:`\xi = \max_{a,a'}|R(a) - R(a')|` and accuracy spread, all with intervals.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator, or Bunch
+        The dense model first; or what ``pruning_path`` returned.
+    X : array-like
+        Features of rows that no model was fitted on.
+    y : array-like of shape (n,)
+        Targets.
+    sensitive_features : array-like of shape (n,) or (n, k), default=None
+        Group of every row; several columns mean their intersections. Without it the
+        classes are the groups.
+    confidence : float, default=0.95
+        Level of every interval.
+    n_boot : int, default=2000
+        Bootstrap samples, drawn within the groups.
+    min_group_size : int, default=30
+        Smaller groups are warned about; they stay in the report.
+    random_state : int, default=0
+        Of the bootstrap.
+
+    Returns
+    -------
+    report : AuditReport
+
+    Warns
+    -----
+    UserWarning
+        Naming the groups with fewer than `min_group_size` rows.
+
+    Notes
+    -----
+    Group accuracies have Clopper-Pearson intervals, accuracy drops Newcombe's for paired
+    proportions, the accuracy spread an interval from all group intervals at once;
+    losses, excessive losses and balanced accuracy have percentile bootstrap intervals,
+    and the fairness violation a band that holds for all pairs of groups at once. They
+    cover the drawing of the held-out rows, not the randomness of the training.
+
+    References
+    ----------
+    Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+    NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier, audit
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedClassifier(random_state=0)
+    >>> path = clf.pruning_path(X[::2], y[::2], sparsities=[0, 0.9])
+    >>> report = audit(path, X[1::2], y[1::2], min_group_size=20)
+    >>> report
+    <AuditReport of 2 models and 3 groups>
+    >>> report.by_group["rows"].tolist()
+    [25, 25, 25, 25, 25, 25]
+    """
+    models, sparsities = _named(models)
+    y = np.asarray(y)
+    classifies = all(is_classifier(m) for m in models.values())
+    names, groups, labels = _group_rows(sensitive_features, y, classifies)
+    outcomes = {name: row_outcomes(model, X, y) for name, model in models.items()}
+    losses = np.column_stack([o[0] for o in outcomes.values()])
+    predicted = np.column_stack([o[1] for o in outcomes.values()])
+    m = len(labels)
+    sizes = group_sizes(torch.as_tensor(groups), m).numpy()
+    notes = _small_groups(labels, sizes, min_group_size)
+
+    correct = (predicted == y[:, None]).astype(float) if classifies else None
+    rng = np.random.default_rng(random_state)
+    resample = _Resampled(losses, correct, y if classifies else None, groups, m, n_boot, rng)
+    rows, totals, findings = [], [], []
+    for k, name in enumerate(models):
+        loss = _loss_columns(k, losses, groups, m, resample, confidence)
+        table = {"rows": sizes} | loss.columns
+        total = {"rows": len(y), "sparsity": sparsities[k]} | loss.totals
+        if classifies:
+            score = _accuracy_columns(k, correct, groups, m, resample, confidence)
+            table, total = table | score.columns, total | score.totals
+            total["classes_predicted"] = len(np.unique(predicted[:, k]))
+            if total["classes_predicted"] == 1:
+                notes.append(
+                    f"{name} predicts only {predicted[0, k]!s}: it is broken, and its equal "
+                    "treatment of the groups means nothing."
+                )
+        rows.append(pd.DataFrame(table))
+        totals.append(total)
+        if k > 0:
+            findings.append(_who_pays(name, labels, loss, resample.excess[:, :, k], sizes, confidence))
+    index = pd.MultiIndex.from_tuples(
+        [(name, *_as_tuple(label)) for name in models for label in labels],
+        names=["model", *names],
+    )
+    about = {
+        "confidence": confidence, "n_boot": n_boot, "random_state": random_state,
+        "rows": len(y), "dense_model": next(iter(models)),
+        "loss": "cross-entropy" if classifies else "squared error",
+    }
+    return AuditReport(
+        pd.concat(rows).set_index(index),
+        pd.DataFrame(totals, index=pd.Index(list(models), name="model")),
+        findings, notes, about,
+    )
+
+
+class _Resampled:
+    """Bootstrap means of every row quantity, groups kept apart.
+
+    Attributes
+    ----------
+    loss, excess : ndarray of shape (n_boot, m, n_models)
+        Group losses and excessive losses.
+    recall : ndarray of shape (n_boot, n_models, n_classes)
+        Recall of each class over all rows, NaN where a sample lacks the class; only for
+        classifiers.
+    balanced : ndarray of shape (n_models,)
+        Balanced accuracy (of the rows themselves); only for classifiers.
+    """
+
+    def __init__(self, losses, correct, y, groups, m, n_boot, rng):
+        k = losses.shape[1]
+        columns = [losses]
+        if correct is not None:
+            classes, codes = np.unique(y, return_inverse=True)
+            member = np.eye(len(classes))[codes]
+            columns += [member] + [member * correct[:, [j]] for j in range(k)]
+        means = intervals.bootstrap_group_means(
+            np.column_stack(columns), groups, m, n_boot, rng
+        )
+        self.loss = means[:, :, :k]
+        self.excess = self.loss - self.loss[:, :, :1]
+        share = np.bincount(groups, minlength=m) / len(groups)
+        self.overall_loss = np.nansum(self.loss * share[:, None], axis=1)
+        if correct is not None:
+            pooled = np.nansum(means[:, :, k:] * share[:, None], axis=1)
+            pooled = pooled.reshape(n_boot, k + 1, -1)
+            with np.errstate(invalid="ignore"):
+                self.recall = pooled[:, 1:] / pooled[:, :1]
+            self.balanced = (member.T @ correct / member.sum(axis=0)[:, None]).mean(axis=0)
+
+
+def _loss_columns(k, losses, groups, m, resample, confidence):
+    """Loss and excessive loss of model k by group, and the fairness violation."""
+    codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
+    loss = group_means(values[:, k], codes, m).numpy()
+    excess = excessive_loss(values[:, 0], values[:, k], codes, m).numpy()
+    columns = {"loss": loss, "excessive_loss": excess}
+    totals = {"loss": losses[:, k].mean(), "fairness_violation": float(largest_gap(torch.as_tensor(excess)))}
+    for name, samples in (("loss", resample.loss), ("excessive_loss", resample.excess)):
+        low, high = intervals.percentile_interval(samples[:, :, k], confidence)
+        columns |= {f"{name}_low": low, f"{name}_high": high}
+    low, high = intervals.percentile_interval(resample.overall_loss[:, k], confidence)
+    totals |= {"loss_low": low, "loss_high": high}
+    low, high = intervals.gap_interval(resample.excess[:, :, k], excess, confidence)
+    totals |= {"fairness_violation_low": low, "fairness_violation_high": high}
+    return Bunch(columns=columns, totals=totals)
+
+
+def _accuracy_columns(k, correct, groups, m, resample, confidence):
+    """Accuracy and accuracy drop of model k by group, and its spread."""
+    sizes = np.bincount(groups, minlength=m)
+    right = np.bincount(groups, weights=correct[:, k], minlength=m)
+    accuracy = right / sizes
+    pairs = np.stack([correct[:, 0] > 0, correct[:, k] > 0], axis=1)
+    limits = [intervals.proportion_interval(r, n, confidence) for r, n in zip(right, sizes)]
+    drops = [] if k else [(0.0, 0.0)] * m  # the dense model against itself
+    for a in range(m if k else 0):
+        first, second = pairs[groups == a].T
+        cells = [first & second, first & ~second, ~first & second, ~first & ~second]
+        drops.append(
+            intervals.paired_difference_interval(*(int(c.sum()) for c in cells), confidence)
+        )
+    columns = {"accuracy": accuracy} | _limits("accuracy", limits)
+    columns["accuracy_drop"] = np.bincount(groups, weights=correct[:, 0], minlength=m) / sizes - accuracy
+    columns |= _limits("accuracy_drop", drops)
+
+    low, high = intervals.percentile_interval(np.nanmean(resample.recall[:, k], axis=1), confidence)
+    overall = intervals.proportion_interval(right.sum(), sizes.sum(), confidence)
+    spread = intervals.spread_interval(right, sizes, confidence)
+    totals = {
+        "accuracy": right.sum() / sizes.sum(), "accuracy_low": overall[0], "accuracy_high": overall[1],
+        "balanced_accuracy": resample.balanced[k],
+        "balanced_accuracy_low": low, "balanced_accuracy_high": high,
+        "accuracy_spread": accuracy.max() - accuracy.min(),
+        "accuracy_spread_low": spread[0], "accuracy_spread_high": spread[1],
+        "accuracy_ratio": accuracy.min() / accuracy.max() if accuracy.max() > 0 else np.nan,
+    }
+    return Bunch(columns=columns, totals=totals)
+
+
+def _limits(name, pairs):
+    low, high = np.array(pairs).T
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _who_pays(name, labels, loss, samples, sizes, confidence):
+    """Say which group pays most, if the interval of its distance to the others can tell."""
+    excess, m = loss.columns["excessive_loss"], len(labels)
+    if m == 1:
+        return f"{name}: one group only, nothing to compare."
+    top = int(np.argmax(excess))
+    others = np.arange(m) != top
+    weights = sizes[others] / sizes[others].sum()
+    distance = excess[top] - excess[others] @ weights
+    level = 1 - (1 - confidence) / m
+    low, high = intervals.percentile_interval(samples[:, top] - samples[:, others] @ weights, level)
+    who = f"{group_label(labels[top])} ({sizes[top]} rows)"
+    loss = f"excessive loss {excess[top]:+.3f}"
+    against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
+    if excess[top] <= 0:
+        return f"{name}: no group's loss rose; {who} gained least ({loss}; {against})."
+    if low > 0:
+        return f"{name}: {who} pays most: {loss}; {against}."
+    return (
+        f"{name}: cannot tell who pays most. {who} has the largest {loss}; {against}, "
+        "is too wide: it includes 0."
+    )
+
+
+def _small_groups(labels, sizes, min_group_size):
+    """Warn of small groups; returns the same as notes."""
+    small = [
+        f"{group_label(label)} ({n})"
+        for label, n in zip(labels, sizes)
+        if n < min_group_size
+    ]
+    if not small:
+        return []
+    text = (
+        f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
+        "Read their numbers with their intervals."
+    )
+    warnings.warn(text, UserWarning, stacklevel=3)
+    return [text]
+
+
+def _named(models):
+    """Models by name, and the achieved sparsity of each where it has one."""
+    if isinstance(models, Bunch):
+        models = {
+            f"sparsity {s:g}": e
+            for s, e in zip(models.sparsities, models.estimators, strict=True)
+        }
+    models = dict(models)
+    if not models:
+        raise ValueError("models is empty; give the dense model first, then pruned ones.")
+    return models, [getattr(model, "sparsity_", np.nan) for model in models.values()]
+
+
+def _group_rows(sensitive_features, y, classifies):
+    """Names of the sensitive features, group code of every row, names of the groups."""
+    if sensitive_features is not None:
+        codes, labels = encode_groups(sensitive_features, len(y))
+        return list(sensitive_columns(sensitive_features)), codes, labels
+    if classifies:
+        labels, codes = np.unique(y, return_inverse=True)
+        return ["class"], codes, labels
+    return ["group"], np.zeros(len(y), dtype=np.int64), np.array(["all"])
+
+
+def _as_tuple(label):
+    return label if isinstance(label, tuple) else (label,)
+
+
+def _plain(value):
+    """Return a JSON value; NaN becomes None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,190 @@
+"""Laws of the masks: exact counts, nesting, invariances, and a slow reference."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_fairprune.functional import apply_masks, masks_sparsity, score_masks
+from sklearn_fairprune.functional.masks import lowest, n_pruned
+
+torch.set_num_threads(1)
+law = settings(deadline=None, max_examples=60, database=None)
+
+SCOPES = ["global", "layerwise"]
+# Few values, so that ties are the rule; both zeros and both infinities among them.
+tied = st.sampled_from([0.0, -0.0, 1.0, 1.5, -3.0, float("inf"), float("-inf")])
+anything = st.floats(width=32, allow_nan=False)
+layer = st.lists(tied | anything, min_size=1, max_size=12)
+sparsities = st.floats(0, 1, exclude_max=True)
+
+
+def as_scores(layers):
+    return {f"{i}.weight": torch.tensor(v) for i, v in enumerate(layers)}
+
+
+def removed(masks):
+    return {(k, i) for k, m in masks.items() for i in (~m).nonzero().flatten().tolist()}
+
+
+def slow_masks(layers, sparsity, scope):
+    """Sort (score, position) and drop the first ones, the definition word by word."""
+    entries = [(v, i, j) for i, values in enumerate(layers) for j, v in enumerate(values)]
+    teams = [entries] if scope == "global" else [
+        [e for e in entries if e[1] == i] for i in range(len(layers))
+    ]
+    gone = set()
+    for team in teams:
+        count = min(round(sparsity * len(team)), len(team) - 1)
+        gone |= {(f"{i}.weight", j) for _, i, j in sorted(team)[:count]}
+    return gone
+
+
+@law
+@given(st.lists(layer, min_size=1, max_size=4), sparsities, st.sampled_from(SCOPES))
+def test_equals_the_slow_reference(layers, sparsity, scope):
+    masks = score_masks(as_scores(layers), sparsity, scope)
+    assert removed(masks) == slow_masks(layers, sparsity, scope)
+
+
+@law
+@given(st.lists(layer, min_size=1, max_size=4), sparsities)
+def test_exact_count_and_never_everything(layers, sparsity):
+    size = sum(map(len, layers))
+    count = len(removed(score_masks(as_scores(layers), sparsity)))
+    assert count == n_pruned(sparsity, size) < size
+    layerwise = score_masks(as_scores(layers), sparsity, "layerwise")
+    for values, mask in zip(layers, layerwise.values(), strict=True):
+        assert int((~mask).sum()) == n_pruned(sparsity, len(values)) < len(values)
+
+
+@law
+@given(sparsities, st.integers(1, 1000))
+def test_count_is_the_nearest_that_leaves_one(sparsity, size):
+    count = n_pruned(sparsity, size)
+    assert 0 <= count < size
+    assert count == size - 1 or abs(count - sparsity * size) <= 0.5
+
+
+def test_constant_scores_go_in_order_of_position():
+    masks = score_masks({"a": torch.ones(2, 2), "b": torch.ones(4)}, 0.75)
+    assert removed({k: m.flatten() for k, m in masks.items()}) == {
+        ("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("b", 1),
+    }
+
+
+@law
+@given(
+    st.lists(layer, min_size=1, max_size=4), sparsities, sparsities, st.sampled_from(SCOPES)
+)
+def test_masks_nest(layers, one, other, scope):
+    few, many = sorted((one, other))
+    scores = as_scores(layers)
+    assert removed(score_masks(scores, few, scope)) <= removed(score_masks(scores, many, scope))
+
+
+@law
+@given(
+    st.lists(anything, min_size=1, max_size=20, unique_by=lambda v: v + 0.0),
+    sparsities, st.randoms(use_true_random=False), st.sampled_from(SCOPES),
+)
+def test_permuting_weights_permutes_masks(values, sparsity, random, scope):
+    order = random.sample(range(len(values)), len(values))
+    scores = torch.tensor(values)
+    mask = score_masks({"w": scores}, sparsity, scope)["w"]
+    assert torch.equal(score_masks({"w": scores[order]}, sparsity, scope)["w"], mask[order])
+
+
+def test_order_of_the_layers_does_not_matter():
+    a, b = torch.arange(6.0), torch.arange(6.0) + 0.5
+    one, other = score_masks({"a": a, "b": b}, 0.4), score_masks({"b": b, "a": a}, 0.4)
+    assert all(torch.equal(one[name], other[name]) for name in "ab")
+
+
+@law
+@given(
+    st.lists(st.lists(st.integers(-50, 50), min_size=1, max_size=9), min_size=1, max_size=3),
+    sparsities, st.integers(-20, 20), st.sampled_from(SCOPES),
+)
+def test_scaling_changes_nothing(layers, sparsity, exponent, scope):
+    scores = {k: v.float() for k, v in as_scores(layers).items()}
+    scaled = {k: v * 2.0**exponent for k, v in scores.items()}
+    assert removed(score_masks(scores, sparsity, scope)) == removed(
+        score_masks(scaled, sparsity, scope)
+    )
+
+
+def test_higher_scores_stay():
+    scores = {"a": torch.tensor([[5.0, 1.0], [4.0, 2.0]])}
+    assert score_masks(scores, 0.5)["a"].tolist() == [[True, False], [True, False]]
+
+
+def test_scopes_differ():
+    scores = {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0, 4.0])}
+    assert removed(score_masks(scores, 0.5)) == {("a", 0), ("a", 1)}
+    assert removed(score_masks(scores, 0.5, "layerwise")) == {("a", 0), ("b", 0)}
+
+
+def test_masks_are_boolean_and_shaped_like_the_scores():
+    scores = {"a": torch.rand(2, 3, 1, 1, requires_grad=True), "b": torch.rand(4).double()}
+    masks = score_masks(scores, 0.3)
+    assert list(masks) == list(scores)
+    assert all(masks[k].shape == scores[k].shape for k in scores)
+    assert all(mask.dtype is torch.bool and mask.device.type == "cpu" for mask in masks.values())
+
+
+def test_integer_scores():
+    assert score_masks({"a": torch.tensor([3, 1, 2])}, 0.34)["a"].tolist() == [True, False, True]
+
+
+def test_lowest_zero_and_all():
+    scores = np.array([2.0, 1.0, 1.0])
+    assert not lowest(scores, 0).any()
+    assert lowest(scores, 2).tolist() == [False, True, True]
+    assert lowest(scores, 3).all()
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_nan_is_refused_with_the_name_of_the_layer(scope):
+    scores = {"fine": torch.ones(3), "3.weight": torch.tensor([1.0, float("nan")])}
+    with pytest.raises(ValueError, match=r"NaN scores for '3\.weight'"):
+        score_masks(scores, 0.5, scope)
+
+
+def test_unknown_scope():
+    with pytest.raises(ValueError, match="'global' or 'layerwise', got 'local'"):
+        score_masks({"a": torch.ones(2)}, 0.5, "local")
+
+
+@law
+@given(st.lists(layer, min_size=1, max_size=3), sparsities)
+def test_apply_masks_zeroes_and_keeps_bits(layers, sparsity):
+    masks = score_masks(as_scores(layers), sparsity)
+    values = as_scores(layers)
+    weights = {k: torch.nn.Parameter(v.clone()) for k, v in values.items()}
+    apply_masks(weights, masks)
+    for name, mask in masks.items():
+        bits = weights[name].detach().view(torch.int32)
+        assert (bits[~mask] == 0).all()
+        assert torch.equal(bits[mask], values[name].view(torch.int32)[mask])
+
+
+def test_apply_masks_removes_nan_and_needs_no_gradient():
+    weight = torch.nn.Parameter(torch.tensor([float("nan"), float("-inf"), 2.0]))
+    apply_masks({"w": weight, "other": None}, {"w": torch.tensor([False, False, True])})
+    assert weight.tolist() == [0.0, 0.0, 2.0]
+    assert weight.requires_grad
+    assert weight.grad_fn is None
+
+
+@law
+@given(st.lists(layer, min_size=1, max_size=4), sparsities, st.sampled_from(SCOPES))
+def test_masks_sparsity_is_the_removed_share(layers, sparsity, scope):
+    masks = score_masks(as_scores(layers), sparsity, scope)
+    size = sum(map(len, layers))
+    assert masks_sparsity(masks) == pytest.approx(len(removed(masks)) / size, abs=1e-12)
+
+
+def test_masks_sparsity_of_untouched_weights_is_zero():
+    assert masks_sparsity(score_masks({"a": torch.rand(7), "b": torch.rand(3)}, 0.0)) == 0.0
