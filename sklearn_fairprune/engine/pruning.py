@@ -69,9 +69,7 @@ def reestimate_batch_norm(net, rows, seed):
         For the order of the rows and whatever reading them draws.
     """
     norms = [
-        m
-        for m in net.module_.modules()
-        if isinstance(m, _BatchNorm) and m.track_running_stats
+        m for m in net.module_.modules() if isinstance(m, _BatchNorm) and m.track_running_stats
     ]
     if not norms:
         return
@@ -93,9 +91,7 @@ def reestimate_batch_norm(net, rows, seed):
         net.module_.eval()
 
 
-def prune(
-    dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, events=None
-):
+def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, events=None):
     """Prune a copy of a dense net and fine-tune what is left.
 
     Parameters
@@ -125,9 +121,7 @@ def prune(
         One entry per epoch of fine-tuning.
     """
     net = copy_net(dense)
-    masks = weight_masks(
-        net.module_, sparsity=sparsity, criterion=criterion, scope=scope
-    )
+    masks = weight_masks(net.module_, sparsity=sparsity, criterion=criterion, scope=scope)
     if sparsity == 0:
         return net, masks, []
     apply_masks(prunable(net.module_), masks)
@@ -136,7 +130,5 @@ def prune(
         reestimate_batch_norm(net, rows, seed)
         if finetune_epochs:
             renew_optimizer(net)
-            history = train(
-                net, rows, finetune_epochs, seed=seed, masks=masks, events=events
-            )
+            history = train(net, rows, finetune_epochs, seed=seed, masks=masks, events=events)
     return renew_optimizer(net), masks, history

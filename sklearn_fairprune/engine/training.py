@@ -94,7 +94,9 @@ class RowWeightedLoss(Callback):
         weights = weights.to(losses.device)
         total = weights.sum()
         class_weight = getattr(criterion, "weight", None)
-        if class_weight is not None and isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
+        if class_weight is not None and isinstance(
+            criterion, (nn.CrossEntropyLoss, nn.NLLLoss)
+        ):
             total = (weights * class_weight[y_true.to(losses.device)]).sum()
         return (weights * losses).sum() / total
 

@@ -1,44 +1,27 @@
 """What classifier and regressor share: validate, seed, train dense, prune, predict."""
 
 import numbers
-import warnings
 
 import numpy as np
-import torch
-from joblib import Memory
-from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    check_memory,
-    validate_data,
-)
-from skorch import NeuralNet
-from torch.utils.data import Dataset, IterableDataset, Subset
+from sklearn.utils.validation import check_is_fitted
 
-from ..engine import fingerprint, networks
-from ..engine.batches import Rows
+from ..engine import networks
 from ..engine.pruning import prune, weight_masks
 from ..engine.randomness import derive_seeds
-from ..engine.training import epoch_records, train
+from ..engine.training import train
 from ..functional.criteria import CRITERIA
 from ..functional.masks import masks_sparsity
+from . import _dense as dense
 from ._callbacks import CallbackSupportMixin, FitEvents
-from .sensitive import Groups, encode_groups, merge_names
-
-INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64, np.bool_]
-
-
-def _train_dense(X, y, weights, key, net, rows, epochs, seed, events):
-    """Train a dense net; joblib caches this by (X, y, weights, key) alone."""
-    train(net, rows, epochs, seed=seed, events=events)
-    return fingerprint.weights_to_numpy(net), epoch_records(net)
+from ._inputs import InputValidation
+from .sensitive import merge_names
 
 
-class BasePruner(CallbackSupportMixin, BaseEstimator):
+class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
     """Base of `PrunedClassifier` and `PrunedRegressor`."""
 
     # Requested by default, so that routing works without a line of set-up.
@@ -117,12 +100,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         prunes = self.sparsity > 0
         frozen = isinstance(self.estimator, FrozenEstimator)
         events = FitEvents(self, prunes + (not frozen), X, y, self._as_fitted(fitted))
-        dense = self._fit_dense(rows, fitted, events)
-        weight_masks(dense.module_, sparsity=0, criterion="magnitude", scope="global")
-        fitted |= {"dense_estimator_": dense, "history_": _phase("dense", dense.history)}
-        if frozen:
-            fitted["history_"] = []
-        fitted |= self._prune_dense(dense, rows, self.sparsity, fitted["history_"], events)
+        net, history = self._fit_dense(rows, fitted, events)
+        fitted["dense_estimator_"] = net
+        fitted |= self._prune_dense(net, rows, self.sparsity, history, events)
         events.close(fitted["estimator_"])
         self.__dict__.update(fitted)
         return self
@@ -167,7 +147,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             )
         events = FitEvents(self, int(sparsity > 0), X, y, self._as_fitted({}))
         dense_history = [h for h in self.history_ if h["phase"] == "dense"]
-        fitted = self._prune_dense(self.dense_estimator_, rows, sparsity, dense_history, events)
+        fitted = self._prune_dense(
+            self.dense_estimator_, rows, sparsity, dense_history, events
+        )
         events.close(fitted["estimator_"])
         self.__dict__.update(fitted)
         return self
@@ -215,9 +197,8 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         frozen = isinstance(self.estimator, FrozenEstimator)
         n_phases = (not frozen) + sum(s > 0 for s in sparsities)
         events = FitEvents(self, n_phases, X, y, first._as_fitted(first.__dict__ | fitted))
-        dense = first._fit_dense(rows, fitted, events)
-        history = [] if frozen else _phase("dense", dense.history)
-        first.__dict__.update(fitted | {"dense_estimator_": dense})
+        net, history = first._fit_dense(rows, fitted, events)
+        first.__dict__.update(fitted | {"dense_estimator_": net})
         estimators = []
         for sparsity in sparsities:
             estimator = clone(self).set_params(sparsity=sparsity)
@@ -225,7 +206,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
                 {k: v for k, v in first.__dict__.items() if k not in self.get_params(False)}
             )
             estimator.__dict__.update(
-                estimator._prune_dense(dense, rows, sparsity, history, events)
+                estimator._prune_dense(net, rows, sparsity, history, events)
             )
             estimators.append(estimator)
         events.close(estimators[-1].estimator_)
@@ -239,14 +220,16 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         """Train one more epoch on a copy, then put the copy in place."""
         first = not self.__sklearn_is_fitted__()
         rows, fitted = self._training_rows(
-            X, y, sensitive_features, sample_weight, reset=first,
+            X,
+            y,
+            sensitive_features,
+            sample_weight,
+            reset=first,
             known=known if first else vars(self),
         )
         if first:
             self._seed, self._n_partial_fits = self._draw_seed(), 0
-            net = networks.with_fast_batches(self._initial_net(rows, fitted))
-            networks.adapt(rows, net)
-            self._check_outputs(net, rows, fitted)
+            net = self._initial_net(rows, fitted)
             masks = weight_masks(
                 net.module_, sparsity=0, criterion="magnitude", scope="global"
             )
@@ -263,7 +246,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             phase = "finetune"
         self.__dict__.update(fitted)
         self.__dict__.update(
-            estimator_=net, masks_=masks, sparsity_=sparsity,
+            estimator_=net,
+            masks_=masks,
+            sparsity_=sparsity,
             history_=getattr(self, "history_", []) + _phase(phase, history),
             _n_partial_fits=self._n_partial_fits + 1,
         )
@@ -287,77 +272,41 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _torch_dtype(self):
-        return getattr(torch, self.dtype)
-
     def _initial_net(self, rows, fitted):
         """Return a private, initialized copy of the estimator parameter."""
-        n_features = int(np.prod(self._sample_shape)) if self._sample_shape else 1
-        net = self.estimator
-        if isinstance(net, FrozenEstimator):
-            return networks.cast(networks.copy_net(_fitted_net(net)), self._torch_dtype())
-        if net is None:
-            net = networks.default_net(
-                is_classifier(self), len(rows), n_features, self._n_outputs(rows, fitted),
+        net = dense.private_net(
+            self.estimator,
+            default=lambda: networks.default_net(
+                is_classifier(self),
+                len(rows),
+                max(1, int(np.prod(self._sample_shape))),
+                self._n_outputs(rows, fitted),
                 self.hidden_layer_sizes,
-            )
-        elif not isinstance(net, NeuralNet):
-            raise TypeError(
-                f"estimator must be a skorch net, a FrozenEstimator around a fitted one, or "
-                f"None for a default network, got {type(net).__name__}."
-            )
-        elif (is_classifier(net) and is_regressor(self)) or (
-            is_regressor(net) and is_classifier(self)
-        ):
-            raise TypeError(f"{type(self).__name__} cannot use a {type(net).__name__}.")
-        net = clone(net)
-        return networks.initialize(net, self._torch_dtype(), derive_seeds(self._seed, 2)[0])
-
-    def _fit_dense(self, rows, fitted, events):
-        """Train the dense network, or fetch it from `memory`."""
-        net = networks.with_fast_batches(self._initial_net(rows, fitted))
+            ),
+            owner=self,
+        )
+        seed = derive_seeds(self._seed, 2)[0]
+        net = dense.initialized(net, self._torch_dtype(), seed)
         networks.adapt(rows, net)
         self._check_outputs(net, rows, fitted)
+        weight_masks(net.module_, sparsity=0, criterion="magnitude", scope="global")
+        return net
+
+    def _fit_dense(self, rows, fitted, events):
+        """Train the dense network, or fetch it from `memory`; a frozen one is taken as is."""
+        net = self._initial_net(rows, fitted)
         if isinstance(self.estimator, FrozenEstimator):
-            return net
+            return net, []
         seed = derive_seeds(self._seed, 2)[0]
-        memory, key = self._cache(net, rows, seed)
-        work = memory.cache(
-            _train_dense, ignore=["net", "rows", "epochs", "seed", "events"]
+        memory, key = dense.cache_of(
+            self.memory, net, rows, seed, repeatable=self.random_state is not None
         )
         with events.phase("dense training", net.max_epochs) as epochs:
-            X = rows.X.numpy() if isinstance(rows.X, torch.Tensor) else rows.X
-            weights = None if rows.weights is None else rows.weights.numpy()
-            if key is None:
-                X = None
-            state, history = work(
-                X, rows.y.numpy(), weights, key, net, rows, net.max_epochs, seed, epochs
-            )
-        if not len(net.history):
-            fingerprint.weights_from_numpy(net, state)
-            net.history.extend(history)
-        return networks.renew_optimizer(net)
+            history = dense.train_cached(net, rows, seed, memory, key, epochs)
+        return net, _phase("dense", history)
 
-    def _cache(self, net, rows, seed):
-        """Return the joblib memory and the key of this training, or no cache at all."""
-        memory = check_memory(self.memory)
-        if memory.store_backend is None:
-            return memory, None
-        why = None
-        if not rows.sliceable:
-            why = "X is a torch Dataset, whose content has no key"
-        elif self.random_state is None:
-            why = "random_state=None trains a different network every time; set it to an int"
-        else:
-            key = fingerprint.fingerprint(net, rows.dtype, seed)
-            if key is not None:
-                return memory, key
-            why = "a parameter of the estimator cannot be pickled (a lambda?)"
-        warnings.warn(f"memory is not used: {why}.", UserWarning, stacklevel=3)
-        return Memory(location=None), None
-
-    def _prune_dense(self, dense, rows, sparsity, history, events):
-        """Prune a copy of `dense`; returns the fitted attributes that follow."""
+    def _prune_dense(self, dense_net, rows, sparsity, history, events):
+        """Prune a copy of `dense_net`; returns the fitted attributes that follow."""
         options = {
             "sparsity": sparsity,
             "criterion": self.criterion,
@@ -368,9 +317,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         if sparsity > 0:
             n_epochs = self.finetune_epochs if rows is not None else 0
             with events.phase(f"pruning to {sparsity:g}", n_epochs) as epochs:
-                net, masks, tuned = prune(dense, rows, events=epochs, **options)
+                net, masks, tuned = prune(dense_net, rows, events=epochs, **options)
         else:
-            net, masks, tuned = prune(dense, rows, **options)
+            net, masks, tuned = prune(dense_net, rows, **options)
         return {
             "estimator_": net,
             "masks_": masks,
@@ -378,111 +327,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             "history_": history + _phase("finetune", tuned),
         }
 
-    # ---- data ---------------------------------------------------------------------
-
-    def _features(self, X, y="no_validation", reset=False):
-        """Validate X (and y); values keep their rank, integers and memory-maps theirs."""
-        if isinstance(X, torch.Tensor):
-            X = X.detach().cpu().numpy()
-        if isinstance(y, torch.Tensor):
-            y = y.detach().cpu().numpy()
-        dtypes = [np.dtype(self.dtype)] + INTEGERS
-        if isinstance(X, np.memmap):
-            dtypes += [np.float16, np.float32, np.float64]
-        checks = {"accept_sparse": "csr", "dtype": dtypes, "allow_nd": True, "reset": reset}
-        if isinstance(y, str) and y == "no_validation":
-            X, y = validate_data(self, X, **checks), None
-        else:
-            X, y = validate_data(self, X, y, **checks, **self._y_checks)
-        shape = tuple(X.shape[1:])
-        if reset:
-            self._sample_shape = shape
-        elif shape != self._sample_shape:
-            raise ValueError(
-                f"X has samples of shape {shape}, but {type(self).__name__} was fitted with "
-                f"samples of shape {self._sample_shape}."
-            )
-        return X, y
-
-    def _dataset(self, X, y, reset):
-        """Check a torch Dataset and collect its targets if `y` does not give them."""
-        if isinstance(X, IterableDataset) or not hasattr(X, "__len__"):
-            raise TypeError(
-                "X is a Dataset without length; pruning needs a map-style Dataset with "
-                "__len__ and __getitem__."
-            )
-        if len(X) == 0:
-            raise ValueError("Found a Dataset with 0 samples; a minimum of 1 is required.")
-        if y is None:
-            y = [np.asarray(X[i][1]) for i in range(len(X))]
-        y = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
-        if len(y) != len(X):
-            raise ValueError(f"y has {len(y)} entries and the Dataset has {len(X)} samples.")
-        if reset:
-            first = X[0][0] if isinstance(X[0], (tuple, list)) else X[0]
-            self._sample_shape = tuple(np.shape(first))
-            self.n_features_in_ = self._sample_shape[0] if self._sample_shape else 1
-        return y
-
-    def _training_rows(
-        self, X, y, sensitive_features, sample_weight, reset=True, known=None
-    ):
-        """Validate everything a training needs.
-
-        Parameters
-        ----------
-        X, y, sensitive_features, sample_weight
-            As in `fit`.
-        reset : bool, default=True
-            Whether X decides the features, or must agree with those of an earlier call.
-        known : dict, default=None
-            What earlier calls know of the targets; None means that y decides.
-
-        Returns
-        -------
-        rows : Rows
-            Encoded, without the rows of weight 0.
-        fitted : dict
-            Fitted attributes that the data decides: classes_ and groups_.
-        """
-        if isinstance(X, Dataset):
-            y = self._dataset(X, y, reset)
-            n_rows = len(X)
-        else:
-            X, y = self._features(X, y, reset)
-            n_rows = X.shape[0]
-        targets, fitted = self._encode(y, known)
-        groups = self._groups(sensitive_features, n_rows, targets, fitted)
-        fitted["groups_"] = groups.names
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, np.empty((n_rows, 1)), dtype=np.float64,
-                ensure_non_negative=True,
-            )
-            kept = np.flatnonzero(weights > 0)
-            if kept.size == 0:
-                raise ValueError("sample_weight is zero in every row; nothing is left to fit.")
-            if kept.size < n_rows:
-                X = Subset(X, kept) if isinstance(X, Dataset) else X[kept]
-                targets, weights = targets[kept], weights[kept]
-                groups = Groups(groups.codes[kept], groups.names)
-        if known is None:
-            self._check_targets(targets, fitted)
-        rows = Rows(
-            X, targets, groups=groups.codes, weights=weights, dtype=self._torch_dtype()
-        )
-        return rows, fitted
-
-    def _prediction_rows(self, X, sensitive_features=None):
-        if isinstance(X, Dataset):
-            n_rows = len(X)
-        else:
-            X, _ = self._features(X)
-            n_rows = X.shape[0]
-        if sensitive_features is not None:
-            encode_groups(sensitive_features, n_rows)
-        return networks.adapt(Rows(X, dtype=self._torch_dtype()), self.estimator_)
+    # ---- for scikit-learn ------------------------------------------------------------
 
     def __sklearn_tags__(self):
         """Tags: sparse input is accepted (and densified batch by batch)."""
@@ -511,15 +356,3 @@ def _check_sparsity(sparsity):
             f"{sparsity!r}. Use 0.9, not 90, for 90 %."
         )
     return float(sparsity)
-
-
-def _fitted_net(frozen):
-    """Return the fitted skorch net inside a FrozenEstimator."""
-    net = frozen.estimator
-    net = getattr(net, "dense_estimator_", net)
-    if not isinstance(net, NeuralNet) or not getattr(net, "initialized_", False):
-        raise TypeError(
-            "FrozenEstimator must hold a fitted skorch net or a fitted PrunedClassifier, "
-            f"got {'an unfitted ' if isinstance(net, NeuralNet) else ''}{type(net).__name__}."
-        )
-    return net

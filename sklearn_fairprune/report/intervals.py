@@ -102,7 +102,9 @@ def spread_interval(successes, sizes, confidence=0.95):
     if m == 1:
         return 0.0, 0.0
     level = 1 - (1 - confidence) / m
-    limits = np.array([proportion_interval(k, n, level) for k, n in zip(successes, sizes)])
+    limits = np.array(
+        [proportion_interval(k, n, level) for k, n in zip(successes, sizes, strict=True)]
+    )
     low, high = limits.T
     apart = high[:, None] - low[None, :]
     np.fill_diagonal(apart, -np.inf)

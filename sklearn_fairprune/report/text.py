@@ -63,7 +63,9 @@ def as_text(report):
             lines.append([f"  {group_label(label[1:])}", int(row["rows"]), *cells])
     aligned = table(["  " + header[0], *header[1:]], lines)
     out = [aligned[0]]
-    for start, stop, model in zip(starts, [*starts[1:], len(lines)], report.overall.index):
+    for start, stop, model in zip(
+        starts, [*starts[1:], len(lines)], report.overall.index, strict=True
+    ):
         out += [str(model), *aligned[1 + start : 1 + stop]]
     overall = [
         [str(model), *(with_interval(row, k, **o) for k, (_, o) in overall_columns.items())]
@@ -71,7 +73,10 @@ def as_text(report):
     ]
     out += ["", *table(["all groups", *(t for t, _ in overall_columns.values())], overall)]
     level = f"{report.about['confidence']:.0%}"
-    out += ["", f"In brackets: {level} intervals over the {report.about['rows']} held-out rows."]
+    out += [
+        "",
+        f"In brackets: {level} intervals over the {report.about['rows']} held-out rows.",
+    ]
     out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
     if report.notes:
         out += ["", "Take care", *(f"- {line}" for line in report.notes)]
