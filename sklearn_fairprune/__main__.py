@@ -54,15 +54,18 @@ def make_parser():
     )
     command.add_argument(
         "--sparsities",
+        type=numbers_of(float),
         metavar="S[,S]",
-        default=",".join(map(str, SPARSITIES)),
-        help="shares of weights to remove, 0 (dense) is always added (default: %(default)s)",
+        default=SPARSITIES,
+        help="shares of weights to remove; 0, the dense network, is always added "
+        f"(default: {','.join(map(str, SPARSITIES))})",
     )
     command.add_argument(
         "--hidden",
+        type=numbers_of(int),
         metavar="N[,N]",
-        default="100",
-        help="width of each hidden layer (default: %(default)s)",
+        default=(100,),
+        help="width of each hidden layer (default: 100)",
     )
     command.add_argument(
         "--finetune-epochs",
@@ -84,6 +87,16 @@ def make_parser():
         "--threads", type=int, default=1, help="of torch (default: %(default)s)"
     )
     return parser
+
+
+def numbers_of(kind):
+    """Return a reader of comma-separated numbers, for argparse."""
+
+    def numbers(text):
+        return tuple(kind(number) for number in text.split(","))
+
+    numbers.__name__ = f"comma-separated {kind.__name__}"
+    return numbers
 
 
 def load(arguments):
@@ -181,8 +194,7 @@ def progress(estimator):
 def run_audit(arguments):
     """Do what ``audit`` says; returns the report."""
     torch.set_num_threads(arguments.threads)
-    sparsities = sorted({0.0} | {float(s) for s in arguments.sparsities.split(",")})
-    hidden = tuple(int(n) for n in arguments.hidden.split(","))
+    sparsities = sorted({0.0, *arguments.sparsities})
     data = load(arguments)
     train, test = split(data, arguments.test_size, arguments.seed)
     at = (
@@ -202,7 +214,7 @@ def run_audit(arguments):
         notes.append(f"Losses are in squares of the target's standard deviation, {scale:.4g}.")
     groups = data.sensitive
     estimator = (PrunedRegressor if regression else PrunedClassifier)(
-        hidden_layer_sizes=hidden,
+        hidden_layer_sizes=arguments.hidden,
         finetune_epochs=arguments.finetune_epochs,
         random_state=arguments.seed,
     )
@@ -226,7 +238,7 @@ def run_audit(arguments):
         "data": data.name,
         "training_rows": len(train),
         "seed": arguments.seed,
-        "hidden_layer_sizes": list(hidden),
+        "hidden_layer_sizes": list(arguments.hidden),
         "finetune_epochs": arguments.finetune_epochs,
         "preprocessing": repr(preprocessing),
         "version": __version__,

@@ -29,7 +29,7 @@ class Dropped(nn.Module):
 
 
 def make(is_classifier=True, dtype=torch.float32, **options):
-    net = networks.default_net(is_classifier, 4, 2, (5, 3)).set_params(**options)
+    net = networks.default_net(is_classifier, len(X), 4, 2, (5, 3)).set_params(**options)
     return networks.initialize(networks.with_fast_batches(net), dtype, 0)
 
 

@@ -35,7 +35,8 @@ class Image(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.last = nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.Linear(3, 2)
+        self.conv, self.norm = nn.Conv2d(1, 3, (1, 2)), nn.BatchNorm2d(3)
+        self.last = nn.Linear(3, 2)
 
     def forward(self, X):
         return self.last(self.norm(self.conv(X.reshape(-1, 1, 2, 2))).mean(dim=(2, 3)))
@@ -119,7 +120,7 @@ def test_removed_weights_stay_zero_while_the_others_learn(module):
 
 
 def test_fine_tuning_starts_with_a_fresh_optimizer():
-    dense, fresh = trained(nn.Linear, module__in_features=4, module__out_features=2), None
+    dense = trained(nn.Linear, module__in_features=4, module__out_features=2)
     fresh = networks.renew_optimizer(networks.copy_net(dense))
     assert dense.optimizer_.state
     assert same(state(run(dense, rows())[0]), state(run(fresh, rows())[0]))

@@ -30,7 +30,6 @@ def day(n):
 ONE_COLUMN = {
     "list": list,
     "tuple": tuple,
-    "generator-like": dict.fromkeys,
     "array": np.array,
     "object array": lambda v: np.array(v, dtype=object),
     "column": lambda v: np.array(v)[:, None],
@@ -54,7 +53,9 @@ TWO_COLUMNS = {
     "frame, levels": lambda a, b: pd.DataFrame({("x", 1): a, ("x", 2): b}),
     "frame, 0 and '0'": lambda a, b: pd.DataFrame({0: a, "0": b}),
     "frame, confusing": lambda a, b: pd.DataFrame({"": a, "sensitive_feature_0": b}),
-    "frame, twice": lambda a, b: pd.concat([pd.Series(a), pd.Series(b)], axis=1, keys="gg"),
+    "frame, twice": lambda a, b: pd.concat(
+        [pd.Series(a), pd.Series(b)], axis=1, keys=["g", "g"]
+    ),
     "categories": lambda a, b: pd.DataFrame({"a": pd.Categorical(a), "b": b}),
     "multi-index": lambda a, b: pd.MultiIndex.from_arrays([a, b]),
     "polars": lambda a, b: pl.DataFrame({"a": a, "b": b}),
@@ -116,8 +117,6 @@ def test_permuting_rows_permutes_codes_of_two_columns(order):
 @pytest.mark.parametrize("container", ONE_COLUMN)
 @pytest.mark.parametrize("values", [["f", "m", "f"], [2, 1, 2], [True, False, True]], ids=str)
 def test_containers_of_one_column(container, values):
-    if container == "generator-like":
-        values = sorted(set(values))
     groups = encode_groups(ONE_COLUMN[container](values), len(values))
     expected = np.unique(values, return_inverse=True)
     np.testing.assert_array_equal(groups.names, expected[0])
@@ -129,7 +128,7 @@ def test_containers_of_one_column(container, values):
 def test_containers_of_two_columns(container):
     data = TWO_COLUMNS[container](SEX, AGE)
     if container == "frame, twice":
-        with pytest.raises(ValueError, match="sensitive_features.*'g'"):
+        with pytest.raises(ValueError, match=r"sensitive_features.*'g'"):
             encode_groups(data, 6)
         return
     groups = encode_groups(data, 6)
@@ -168,11 +167,9 @@ def test_commas_and_spaces_merge_nothing():
     assert meaning(groups) == values
 
 
-@pytest.mark.parametrize("wrap", [pd.Series, pl.Series, lambda v: {"g": v}])
+@pytest.mark.parametrize("wrap", [pd.Series, lambda v: {"g": v}])
 def test_tuples_in_one_column_stay_one_name_each(wrap):
     values = [("f", "old"), ("m", "old"), ("f", "old")]
-    if wrap is pl.Series:
-        values = [1, 2, 1]
     groups = encode_groups(wrap(values), 3)
     assert groups.names.shape == (2,)
     assert groups.codes.tolist() == [0, 1, 0]
@@ -205,13 +202,13 @@ def test_two_columns_with_many_values_each():
     [
         (["a", "c"], ["b", "c"], ["a", "b", "c"]),
         ([1, 2], [0], [0, 1, 2]),
-        ([("a", 1)], [("a", 0), ("a", 1)], [("a", 0), ("a", 1)]),
+        ([("a", 1), ("b", 0)], [("a", 0), ("a", 1)], [("a", 0), ("a", 1), ("b", 0)]),
         (["a"], [1], ["a", 1]),
     ],
     ids=str,
 )
 def test_union_of_names(names, more, union):
-    columns = [encode_groups({"g": v}, len(v)).names for v in (names, more)]
+    columns = [encode_groups(v, len(v)).names for v in (names, more)]
     merged = merge_names(*columns)
     assert merged.ndim == 1
     assert set(merged.tolist()) == set(union)
@@ -279,10 +276,8 @@ def test_message_names_the_column():
 
 @pytest.mark.parametrize("container", ONE_COLUMN)
 def test_wrong_length(container):
-    values = ["f", "m"] if container == "generator-like" else ["f", "m", "f"]
-    n = len(values)
-    with pytest.raises(ValueError, match=rf"sensitive_features.* {n} .* 10 rows"):
-        encode_groups(ONE_COLUMN[container](values), 10)
+    with pytest.raises(ValueError, match=r"sensitive_features.* has 3 and X has 10 rows"):
+        encode_groups(ONE_COLUMN[container](["f", "m", "f"]), 10)
 
 
 @pytest.mark.parametrize(

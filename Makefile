@@ -1,0 +1,38 @@
+# Two commands: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+export OMP_NUM_THREADS ?= 1
+export SCIPY_ARRAY_API ?= 1
+
+.PHONY: demo test test-slow lint clean
+
+.venv/demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[demo]"
+	touch .venv/demo
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch .venv/test
+
+demo: .venv/demo
+	$(BIN)/python -m sklearn_fairprune audit --data mortgage --out audit-out
+
+test: .venv/test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest
+
+lint: .venv/test
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+clean:
+	rm -rf .venv audit-out

