@@ -6,8 +6,9 @@ through the network.
 """
 
 import numpy as np
+import skorch.dataset
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 
 # A shuffled copy of the data is made once an epoch while it stays below this size.
 EPOCH_COPY_BYTES = 2**28
@@ -23,7 +24,7 @@ class Batch(tuple):
         return self
 
 
-class Rows(Dataset):
+class Rows(skorch.dataset.Dataset):
     """Training or prediction rows, ready to be cut into batches.
 
     Parameters
@@ -36,7 +37,7 @@ class Rows(Dataset):
     groups : int ndarray of shape (n,), default=None
         Group codes.
     weights : ndarray of shape (n,), default=None
-        Row weights.
+        Row weights; rescaled to mean 1, only their ratios matter.
     dtype : torch.dtype, default=torch.float32
         What the network computes in.
     keep_integers : bool, default=False
@@ -56,16 +57,20 @@ class Rows(Dataset):
         keep_integers=False,
         seed=0,
     ):
+        self.X_indexing = self.y_indexing = None  # skorch's way to say "find out"
         self.dtype, self.keep_integers = dtype, keep_integers
         self.generator = torch.Generator().manual_seed(seed)
         if type(X) is np.ndarray:
-            X = torch.from_numpy(X if X.flags.writeable else X.copy())
+            shareable = X.flags.writeable and min(X.strides, default=1) >= 0
+            X = torch.from_numpy(X if shareable else X.copy())
         self.X = X
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         y = np.zeros(n_rows, dtype=np.int64) if y is None else y
         self.y = torch.as_tensor(y, dtype=None if y.dtype.kind in "iu" else dtype)
         self.groups = None if groups is None else torch.as_tensor(groups)
-        self.weights = None if weights is None else torch.as_tensor(weights, dtype=dtype)
+        if weights is not None:
+            weights = torch.tensor(weights / weights.mean(), dtype=dtype)
+        self.weights = weights
 
     @property
     def sliceable(self):
@@ -115,9 +120,10 @@ class Rows(Dataset):
         return tuple(None if v is None else v[index] for v in (self.groups, self.weights))
 
     def head(self):
-        """Return the first row alone."""
+        """Return the first two rows (one if there is only one)."""
+        first = range(min(2, len(self)))
         return Rows(
-            self.X[:1] if self.sliceable else Subset(self.X, [0]),
+            self.X[:2] if self.sliceable else Subset(self.X, first),
             dtype=self.dtype,
             keep_integers=self.keep_integers,
         )
@@ -162,16 +168,27 @@ class _Numbered(Dataset):
 
 
 class _Collate:
-    """Collate numbered samples into a `Batch`."""
+    """Collate numbered samples into (X, y, positions): plain, so that workers can send it."""
 
-    def __init__(self, collate, data, index):
-        self.collate, self.data, self.index = collate, data, index
+    def __init__(self, collate):
+        self.collate = collate
 
     def __call__(self, samples):
-        pairs, rows = zip(*samples, strict=True)
-        rows = torch.as_tensor(rows)
-        rows = rows if self.index is None else self.index[rows]
-        return Batch(*self.collate(list(pairs)), *self.data.beside(rows))
+        pairs, positions = zip(*samples, strict=True)
+        return (*self.collate(list(pairs)), torch.as_tensor(positions))
+
+
+class _Shuffle(Sampler):
+    """The order that the in-memory path takes, epoch by epoch."""
+
+    def __init__(self, n, generator):
+        self.n, self.generator = n, generator
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        return iter(torch.randperm(self.n, generator=self.generator).tolist())
 
 
 class BatchIterator:
@@ -204,17 +221,30 @@ class BatchIterator:
             self.loader = self._data_loader(loader_options)
 
     def _data_loader(self, options):
-        dataset = self.dataset
+        dataset, shuffle = self.dataset, self.shuffle
         if isinstance(self.data, Rows):
-            collate = options.pop("collate_fn", None) or default_collate
-            options["collate_fn"] = _Collate(collate, self.data, self.index)
-            options.setdefault("generator", self.data.generator)
+            options["collate_fn"] = _Collate(
+                options.pop("collate_fn", None) or default_collate
+            )
+            # A generator of its own: a loader draws more than the order, for its workers.
+            seed = self.data.generator.initial_seed()
+            options.setdefault("generator", torch.Generator().manual_seed(seed))
             dataset = _Numbered(dataset)
+            if shuffle and not {"sampler", "batch_sampler"} & set(options):
+                options["sampler"] = _Shuffle(len(dataset), self.data.generator)
         if not {"sampler", "batch_sampler"} & set(options):
-            options["shuffle"] = self.shuffle
+            options["shuffle"] = shuffle
         if "batch_sampler" not in options:
             options |= {"batch_size": self.batch_size, "drop_last": self.drop_last}
         return DataLoader(dataset, **options)
+
+    def _from_loader(self):
+        if not isinstance(self.data, Rows):
+            yield from self.loader
+            return
+        for X, y, at in self.loader:
+            rows = at if self.index is None else self.index[at]
+            yield Batch(X, y, *self.data.beside(rows))
 
     def __len__(self):
         """Return the number of batches of one epoch."""
@@ -226,7 +256,7 @@ class BatchIterator:
     def __iter__(self):
         """Yield one `Batch` after the other."""
         if self.loader is not None:
-            yield from self.loader
+            yield from self._from_loader()
             return
         data, index = self.data, self.index
         if self.shuffle:

@@ -2,8 +2,10 @@
 
 import copy
 import math
+import numbers
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
@@ -48,13 +50,16 @@ def default_net(is_classifier, n_rows, n_features, n_outputs, hidden_layer_sizes
 
     It trains for 30 epochs, or for as many as make 200 steps if the data are few.
     """
+    sizes = list(hidden_layer_sizes)
+    if not all(isinstance(size, numbers.Integral) and size > 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be positive integers, got {sizes}.")
     steps_per_epoch = math.ceil(n_rows / 128)
     kind = NeuralNetClassifier if is_classifier else NeuralNetRegressor
     return kind(
         MLP,
         module__n_features=n_features,
         module__n_outputs=n_outputs,
-        module__hidden_layer_sizes=tuple(hidden_layer_sizes),
+        module__hidden_layer_sizes=tuple(int(size) for size in sizes),
         criterion=nn.CrossEntropyLoss if is_classifier else nn.MSELoss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1.0,  # decoupled: it decays by lr times this in a step
@@ -122,6 +127,17 @@ def renew_optimizer(net):
     return net
 
 
+def restart(net):
+    """Make the next training a training of its own, from the weights the net has.
+
+    Optimizer, history and callbacks start afresh: schedulers begin again, and "the best
+    epoch so far" never means an epoch of an earlier training.
+    """
+    net.initialize_history()
+    net.initialize_callbacks()
+    return renew_optimizer(net)
+
+
 def adapt(rows, net):
     """Give rows the types that a net reads, in place.
 
@@ -149,10 +165,15 @@ def adapt(rows, net):
 def randomness(net, seed):
     """Guard for training: the default network needs no global random state, others may.
 
-    Dropout and random augmentation draw from the global state, so any other module trains
-    inside `seeded`, one thread at a time.
+    Dropout, random augmentation and data loaders draw from the global state, so other nets
+    train inside `seeded`, one thread at a time.
     """
-    return nullcontext() if type(net.module_) is MLP else seeded(seed)
+    quiet = type(net.module_) is MLP and not net.train_split and _own_batches(net)
+    return nullcontext() if quiet else seeded(seed)
+
+
+def _own_batches(net):
+    return net.iterator_train is BatchIterator and net.iterator_valid is BatchIterator
 
 
 def outputs(net, rows):
@@ -201,5 +222,19 @@ def predict(net, rows):
     Returns
     -------
     prediction : ndarray of dtype float64
+
+    Raises
+    ------
+    ValueError
+        If it is NaN or infinite anywhere.
     """
-    return torch.cat(list(outputs(net, rows))).numpy()
+    with nullcontext() if _own_batches(net) else seeded(0):
+        prediction = torch.cat(list(outputs(net, rows))).numpy()
+    finite = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"The network's prediction is NaN or infinite in {np.sum(~finite)} of "
+            f"{len(finite)} rows: X must be finite there, and within the range of the "
+            "network's dtype."
+        )
+    return prediction

@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..functional.criteria import CRITERIA
 from ..functional.masks import apply_masks, score_masks
 from ..functional.params import prunable
-from .networks import copy_net, randomness, renew_optimizer
+from .networks import copy_net, randomness, renew_optimizer, restart
 from .training import train
 
 
@@ -44,11 +44,14 @@ def weight_masks(module, *, sparsity, criterion, scope):
     score = CRITERIA.get(criterion, criterion) if isinstance(criterion, str) else criterion
     scores = {name: score(weight.detach()) for name, weight in weights.items()}
     for name, value in scores.items():
-        if getattr(value, "shape", None) != weights[name].shape:
+        if not isinstance(value, torch.Tensor) or value.shape != weights[name].shape:
+            got = (
+                tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            )
             raise ValueError(
-                f"The criterion {criterion!r} must return one score per weight: for {name!r} "
-                f"it got shape {tuple(weights[name].shape)} and returned "
-                f"{tuple(value.shape) if hasattr(value, 'shape') else type(value).__name__}."
+                f"criterion={criterion!r} must return a torch.Tensor with one score per "
+                f"weight: it got {name!r} of shape {tuple(weights[name].shape)} and returned "
+                f"{got}."
             )
     return score_masks(scores, sparsity, scope)
 
@@ -129,6 +132,14 @@ def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, eve
     if rows is not None:
         reestimate_batch_norm(net, rows, seed)
         if finetune_epochs:
-            renew_optimizer(net)
-            history = train(net, rows, finetune_epochs, seed=seed, masks=masks, events=events)
+            restart(net)
+            history = train(
+                net,
+                rows,
+                finetune_epochs,
+                seed=seed,
+                masks=masks,
+                events=events,
+                stage="Fine-tuning",
+            )
     return renew_optimizer(net), masks, history

@@ -1,5 +1,6 @@
 """Training a skorch net: row weights, masks that hold, divergence and Ctrl-C noticed."""
 
+import dis
 import math
 from contextlib import contextmanager
 
@@ -59,7 +60,15 @@ class RowWeightedLoss(Callback):
     Wraps the net's own ``get_loss`` while it trains. Without weights the net's loss is
     left as it is. Targets take the shape of the predictions, so that a regression on a
     vector is never broadcast to a matrix.
+
+    Parameters
+    ----------
+    weighted : bool
+        Whether the training rows have weights; a batch without them is then an error.
     """
+
+    def __init__(self, weighted):
+        self.weighted = weighted
 
     def attach(self, net):
         """Put this object in the place of ``net.get_loss``."""
@@ -70,9 +79,15 @@ class RowWeightedLoss(Callback):
         """Give the net its own ``get_loss`` back."""
         del self.net_.__dict__["get_loss"]
 
-    def on_batch_begin(self, net, batch=None, **kwargs):
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Remember the batch: its weights are not part of (X, y)."""
         self.batch_ = batch
+        if self.weighted and training and not hasattr(batch, "weights"):
+            raise ValueError(
+                f"sample_weight cannot reach the loss through iterator_train="
+                f"{net.iterator_train.__name__}, whose batches are not the package's own. "
+                "Leave iterator_train at its default, or drop sample_weight."
+            )
 
     def __call__(self, y_pred, y_true, *args, **kwargs):
         """Compute the loss of the current batch."""
@@ -88,10 +103,13 @@ class RowWeightedLoss(Callback):
         weights = getattr(self.batch_, "weights", None)
         if weights is None:
             return self.own_loss_(y_pred, y_true, *args, **kwargs)
+        summed = getattr(self.net_.criterion_, "reduction", None) == "sum"
         with per_row(self.net_.criterion_) as criterion:
             losses = self.own_loss_(y_pred, y_true, *args, **kwargs)
         losses = losses.reshape(len(weights), -1).mean(dim=1)
         weights = weights.to(losses.device)
+        if summed:
+            return (weights * losses).sum()
         total = weights.sum()
         class_weight = getattr(criterion, "weight", None)
         if class_weight is not None and isinstance(
@@ -125,25 +143,34 @@ def per_row(criterion):
 
 
 class StopOnDivergence(Callback):
-    """Raise as soon as a training loss is NaN or infinite."""
+    """Raise as soon as a training loss is NaN or infinite.
+
+    Parameters
+    ----------
+    stage : str
+        What diverged, for the message.
+    """
+
+    def __init__(self, stage):
+        self.stage = stage
 
     def on_batch_end(self, net, training, loss=None, **kwargs):
         """Check the loss of the batch."""
         if training and not math.isfinite(loss.item()):
-            raise_diverged(net, f"the loss is {loss.item()}")
+            raise_diverged(self.stage, net, f"the loss is {loss.item()}")
 
     def on_train_end(self, net, **kwargs):
         """Check the weights: the last step may have broken them."""
         for name, parameter in net.module_.named_parameters():
             if not torch.isfinite(parameter).all():
-                raise_diverged(net, f"{name} has weights that are NaN or infinite")
+                raise_diverged(self.stage, net, f"{name} has weights that are NaN or infinite")
 
 
-def raise_diverged(net, what):
+def raise_diverged(stage, net, what):
     """Raise the error that names epoch and learning rate."""
     rates = sorted({float(g["lr"]) for g in net.optimizer_.param_groups})
     raise ValueError(
-        f"Training diverged in epoch {len(net.history)} at learning rate "
+        f"{stage} diverged in epoch {len(net.history)} at learning rate "
         f"{', '.join(f'{r:g}' for r in rates)}: {what}. Scale the inputs "
         "(StandardScaler), lower the learning rate, or clip gradients "
         "(skorch.callbacks.GradientNormClipping)."
@@ -162,28 +189,44 @@ class EpochEvents(Callback):
     def __init__(self, begin, end):
         self.begin, self.end = begin, end
 
+    def on_train_begin(self, net, **kwargs):
+        """No epoch is open yet."""
+        self.open_ = False
+
     def on_epoch_begin(self, net, **kwargs):
         """Report the begin."""
+        self.open_ = True
         self.begin(net)
 
     def on_epoch_end(self, net, **kwargs):
         """Report the end; stop where asked, in the way skorch's EarlyStopping does."""
+        self.open_ = False
         if self.end(net):
             raise KeyboardInterrupt
 
+    def on_train_end(self, net, **kwargs):
+        """Close an epoch whose end another callback cut short."""
+        if self.open_:
+            self.end(net)
+
 
 def asked_by_callback(interrupt):
-    """Whether a KeyboardInterrupt is a skorch callback's way to stop, not a Ctrl-C."""
+    """Whether a KeyboardInterrupt is a skorch callback's way to stop, not a Ctrl-C.
+
+    A callback stops with a ``raise`` statement; a Ctrl-C arrives at any other instruction.
+    """
     traceback = interrupt.__traceback__
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return isinstance(traceback.tb_frame.f_locals.get("self"), Callback)
+    frame = traceback.tb_frame
+    raised = frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raised and isinstance(frame.f_locals.get("self"), Callback)
 
 
 @contextmanager
-def hooked(net, hooks):
+def hooked(net, hooks, weighted=False):
     """Add callbacks to an initialized net for a while, and its row-weighted loss."""
-    loss, own = RowWeightedLoss(), net.callbacks_
+    loss, own = RowWeightedLoss(weighted), net.callbacks_
     hooks = [loss, *hooks]
     loss.attach(net)
     net.callbacks_ = own + [(type(hook).__name__, hook) for hook in hooks]
@@ -194,7 +237,7 @@ def hooked(net, hooks):
         loss.detach()
 
 
-def train(net, rows, epochs, *, seed, masks=None, events=None):
+def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training"):
     """Train an initialized net for some epochs, from the weights it has.
 
     skorch's ``partial_fit`` does the same but swallows a Ctrl-C and goes on with a
@@ -215,6 +258,8 @@ def train(net, rows, epochs, *, seed, masks=None, events=None):
         Weights to keep at 0.0 where False.
     events : EpochEvents, default=None
         Who wants to know about epochs.
+    stage : str, default="Training"
+        How messages call it.
 
     Returns
     -------
@@ -226,12 +271,12 @@ def train(net, rows, epochs, *, seed, masks=None, events=None):
     ValueError
         If the loss or the weights become NaN or infinite.
     """
-    hooks = [StopOnDivergence()]
+    hooks = [StopOnDivergence(stage)]
     hooks += [] if masks is None else [KeepMasks(masks)]
     hooks += [] if events is None else [events]
     y, done = rows.y.numpy(), len(net.history)
     rows.generator.manual_seed(seed)
-    with randomness(net, seed), hooked(net, hooks):
+    with randomness(net, seed), hooked(net, hooks, rows.weights is not None):
         net.notify("on_train_begin", X=rows, y=y)
         try:
             net.fit_loop(rows, y, epochs=epochs)

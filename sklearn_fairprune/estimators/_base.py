@@ -30,7 +30,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
     __metadata_request__predict = {"sensitive_features": True}
 
     _parameter_constraints = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        "estimator": "no_validation",  # private_net gives a better message
         "sparsity": [Interval(numbers.Real, 0, 1, closed="left")],
         "criterion": [StrOptions(set(CRITERIA)), callable],
         "scope": [StrOptions({"global", "layerwise"})],
@@ -151,7 +151,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             self.dense_estimator_, rows, sparsity, dense_history, events
         )
         events.close(fitted["estimator_"])
-        self.__dict__.update(fitted)
+        self.__dict__.update(fitted, _n_partial_fits=0)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -187,9 +187,16 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         >>> [round(float(s), 3) for s in path.achieved]
         [0.0, 0.9]
         """
+        if (
+            isinstance(sparsities, str)
+            or not hasattr(sparsities, "__len__")
+            or not len(sparsities)
+        ):
+            raise ValueError(
+                "sparsities must be a sequence of numbers in [0, 1), such as [0, 0.5, 0.9], "
+                f"got {sparsities!r}."
+            )
         sparsities = [_check_sparsity(s) for s in sparsities]
-        if not sparsities:
-            raise ValueError("sparsities is empty; give at least one number in [0, 1).")
         first = clone(self).set_params(sparsity=0.0)
         first._forget()
         rows, fitted = first._training_rows(X, y, sensitive_features, sample_weight)
@@ -237,6 +244,8 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             fitted["groups_"] = merge_names(self.groups_, fitted["groups_"])
             net, masks = networks.copy_net(self.estimator_), self.masks_
             networks.adapt(rows, net)
+            if self._n_partial_fits == 0:  # after fit or prune: no schedule to go on with
+                networks.restart(net)
         seed = derive_seeds([self._seed, self._n_partial_fits], 3)[2]
         history = train(net, rows, 1, seed=seed, masks=masks)
         sparsity, phase = masks_sparsity(masks), "dense"
@@ -291,6 +300,16 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         self._check_outputs(net, rows, fitted)
         weight_masks(net.module_, sparsity=0, criterion="magnitude", scope="global")
         return net
+
+    def _first_prediction(self, net, rows):
+        """Predict a row or two before training, so that a misfit is told early."""
+        try:
+            return networks.predict(net, rows.head())
+        except (RuntimeError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"The network cannot read X, whose samples have shape {self._sample_shape}: "
+                f"{error}"
+            ) from error
 
     def _fit_dense(self, rows, fitted, events):
         """Train the dense network, or fetch it from `memory`; a frozen one is taken as is."""

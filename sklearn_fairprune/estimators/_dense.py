@@ -41,9 +41,14 @@ def private_net(estimator, default, owner):
     if isinstance(estimator, FrozenEstimator):
         return networks.copy_net(_fitted_net(estimator))
     if not isinstance(estimator, NeuralNet):
+        got = type(estimator).__name__
+        if isinstance(estimator, type):
+            got = f"the class {estimator.__name__}; pass an instance"
+        elif isinstance(estimator, torch.nn.Module):
+            got = "a torch module; wrap it: NeuralNetClassifier(module, ...)"
         raise TypeError(
             "estimator must be a skorch net, a FrozenEstimator around a fitted one, or None "
-            f"for a default network, got {type(estimator).__name__}."
+            f"for a default network, got {got}."
         )
     if (is_classifier(estimator) and is_regressor(owner)) or (
         is_regressor(estimator) and is_classifier(owner)
@@ -107,7 +112,7 @@ def cache_of(memory, net, rows, seed, *, repeatable):
         why = "random_state=None trains a different network every time; set it to an int"
     else:
         key = fingerprint(net, rows.dtype, seed)
-        why = "a parameter of the estimator cannot be hashed (a lambda?)"
+        why = "a parameter of the estimator has no content to hash (a lock? an open file?)"
     if key is None:
         warnings.warn(f"memory is not used: {why}.", UserWarning, stacklevel=5)
         memory = Memory(location=None)

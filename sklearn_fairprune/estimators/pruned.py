@@ -200,7 +200,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         return len(fitted["classes_"])
 
     def _check_outputs(self, net, rows, fitted):
-        shape = predict(net, rows.head()).shape
+        shape = self._first_prediction(net, rows).shape
         n_classes = len(fitted["classes_"])
         if len(shape) != 2 or shape[1] != n_classes:
             raise ValueError(
@@ -290,7 +290,14 @@ class PrunedRegressor(RegressorMixin, BasePruner):
             raise ValueError(
                 f"y has targets of shape {shape} a row, fit had {known['_target_shape']}."
             )
-        return y.reshape(len(y), -1).astype(self.dtype), {"_target_shape": shape}
+        with np.errstate(over="ignore"):
+            targets = y.reshape(len(y), -1).astype(self.dtype)
+        if not np.isfinite(targets).all():
+            raise ValueError(
+                f"y has values too large for dtype={self.dtype!r}; scale it, for example with "
+                "TransformedTargetRegressor."
+            )
+        return targets, {"_target_shape": shape}
 
     def _groups(self, sensitive_features, n_rows, targets, fitted):
         if sensitive_features is None:
@@ -304,7 +311,7 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         return rows.y.shape[1]
 
     def _check_outputs(self, net, rows, fitted):
-        shape, n_outputs = predict(net, rows.head()).shape, rows.y.shape[1]
+        shape, n_outputs = self._first_prediction(net, rows).shape, rows.y.shape[1]
         if int(np.prod(shape[1:])) != n_outputs:
             raise ValueError(
                 f"y has {n_outputs} target(s) a row, but the network gives predictions of "

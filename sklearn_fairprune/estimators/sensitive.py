@@ -43,32 +43,51 @@ def sensitive_columns(sensitive_features):
     >>> list(sensitive_columns([["f", "old"], ["m", "young"]]))
     ['sensitive_feature_0', 'sensitive_feature_1']
     """
-    native = nw.from_native(sensitive_features, pass_through=True, allow_series=True)
+    named = _named_columns(sensitive_features)
+    if len({name for name, _ in named}) < len(named) or not all(
+        isinstance(name, str) and name for name, _ in named
+    ):
+        named = [(f"sensitive_feature_{k}", values) for k, (_, values) in enumerate(named)]
+    return {name: _as_objects(values) for name, values in named}
+
+
+def _named_columns(data):
+    """Pairs of name and values, one per column."""
+    try:
+        native = nw.from_native(data, pass_through=True, allow_series=True)
+    except Exception as error:
+        raise ValueError(f"sensitive_features: {' '.join(str(error).split())}") from error
+    if isinstance(native, nw.LazyFrame):
+        raise TypeError("sensitive_features must be collected: call .collect() first.")
+    if isinstance(data, (str, bytes)) or not hasattr(native, "__len__"):
+        raise ValueError(
+            "sensitive_features must hold one value per row of X, for example X['sex'], got "
+            f"{data!r} of type {type(data).__name__}."
+        )
     if isinstance(native, nw.DataFrame):
-        named = {str(name): native[name].to_list() for name in native.columns}
-    elif isinstance(native, nw.Series):
-        named = {native.name: native.to_list()}
-    elif isinstance(sensitive_features, Mapping):
-        named = dict(sensitive_features)
-    else:
-        if hasattr(sensitive_features, "detach"):
-            sensitive_features = sensitive_features.detach().cpu().numpy()
-        if not isinstance(sensitive_features, np.ndarray):
-            sensitive_features = np.asarray(list(sensitive_features), dtype=object)
-        values = sensitive_features.astype(object)
-        if values.ndim not in (1, 2):
-            raise ValueError(
-                "sensitive_features must have one value a row or several columns of them, "
-                f"got an array of {values.ndim} dimensions."
-            )
-        named = dict(enumerate(values.reshape(len(values), -1).T))
-    columns = {}
-    for k, (name, values) in enumerate(named.items()):
-        column = np.empty(len(values), dtype=object)
-        column[:] = list(values)
-        known = isinstance(name, str) and name
-        columns[name if known else f"sensitive_feature_{k}"] = column
-    return columns
+        return [(series.name, series.to_list()) for series in native.iter_columns()]
+    if isinstance(native, nw.Series):
+        return [(native.name, native.to_list())]
+    if isinstance(data, Mapping):
+        return [(name, list(values)) for name, values in data.items()]
+    if hasattr(data, "detach"):
+        data = data.detach().cpu().numpy()
+    if not isinstance(data, np.ndarray):
+        data = np.asarray(list(data), dtype=object)
+    if data.ndim not in (1, 2):
+        raise ValueError(
+            "sensitive_features must have one value a row or several columns of them, "
+            f"got an array of {data.ndim} dimensions."
+        )
+    columns = (data[:, None] if data.ndim == 1 else data).astype(object).T
+    return list(enumerate(columns))
+
+
+def _as_objects(values):
+    """Array that holds the values as they are, tuples too."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = list(values)
+    return column
 
 
 def encode_groups(sensitive_features, n_rows):
@@ -115,35 +134,42 @@ def encode_groups(sensitive_features, n_rows):
         codes.append(column_codes)
         names.append(values)
     if len(codes) == 1:
-        return Groups(codes[0], np.asarray(names[0]))
+        return Groups(codes[0], names[0])
     if not codes:
         raise ValueError("sensitive_features has no columns; give at least one, or None.")
     present, inverse = np.unique(np.stack(codes, 1), axis=0, return_inverse=True)
-    tuples = np.empty(len(present), dtype=object)
-    tuples[:] = [tuple(v[c] for v, c in zip(names, row, strict=True)) for row in present]
-    return Groups(inverse.reshape(-1).astype(np.int64), tuples)
+    tuples = [tuple(v[c] for v, c in zip(names, row, strict=True)) for row in present]
+    return Groups(inverse.reshape(-1).astype(np.int64), _as_objects(tuples))
 
 
 def _number(column):
     """Codes of one column and its values in sorted order (mixed types: by type, text)."""
-    values = list(dict.fromkeys(column.tolist()))
+    kinds = sorted({type(value) for value in column}, key=lambda kind: kind.__name__)
+    values = {}
+    try:
+        for kind in kinds:  # of equal values, 1 and True, the first type gives the name
+            values |= {v: v for v in column if type(v) is kind and v not in values}
+    except TypeError as error:
+        raise TypeError(
+            f"sensitive_features must be values that can be compared, such as text or "
+            f"numbers: {error}."
+        ) from error
+    values = list(values)
     try:
         values.sort()
     except TypeError:
         values.sort(key=lambda v: (type(v).__name__, str(v)))
     position = {value: k for k, value in enumerate(values)}
     codes = np.fromiter((position[v] for v in column), dtype=np.int64, count=len(column))
-    kinds = {type(value) for value in values}
-    return codes, values if len(kinds) == 1 else np.array(values, dtype=object)
+    return codes, _names(values)
+
+
+def _names(values):
+    """Array of group names: of their own type if they share one, else objects."""
+    simple = len({type(v) for v in values}) == 1 and np.ndim(values[0]) == 0
+    return np.asarray(values) if simple else _as_objects(values)
 
 
 def merge_names(names, more):
     """Union of two arrays of group names, sorted."""
-    everything = np.empty(len(names) + len(more), dtype=object)
-    everything[:] = [*names, *more]
-    merged = _number(everything)[1]
-    if not isinstance(merged[0], tuple):
-        return np.asarray(merged)
-    tuples = np.empty(len(merged), dtype=object)
-    tuples[:] = merged
-    return tuples
+    return _number(_as_objects([*names.tolist(), *more.tolist()]))[1]

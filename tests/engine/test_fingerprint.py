@@ -126,6 +126,20 @@ def test_module_defined_again_is_the_same():
     assert key(first) == key(second)
 
 
+FACTORY = """
+class Layer(nn.Linear):
+    def forward(self, X):
+        return super().forward(X) * 2
+def new():
+    return nn.Sequential(Layer(3, 2))
+"""
+
+
+def test_module_built_by_a_function():
+    keys = [key(define(text)) for text in (FACTORY, FACTORY, FACTORY.replace("* 2", "* 3"))]
+    assert keys[0] == keys[1] != keys[2]
+
+
 LOSS = """
 class new(nn.CrossEntropyLoss):
     def forward(self, y_pred, y):

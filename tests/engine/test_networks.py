@@ -50,6 +50,23 @@ def test_mlp_layers():
     assert torch.equal(linear(torch.ones(1, 2)), expected)
 
 
+def test_mlp_hides_behind_relu():
+    module = MLP(1, 1, (2,))
+    first, last = module.layers[1], module.layers[3]
+    with torch.no_grad():
+        for parameter, value in zip(module.parameters(), (1.0, 0.0, 1.0, 0.5), strict=True):
+            parameter.fill_(value)
+        first.weight[1], last.weight[0, 1] = -1.0, 3.0
+    assert module(torch.tensor([[2.0], [-2.0]])).flatten().tolist() == [2.5, 6.5]
+
+
+@pytest.mark.parametrize(("n_rows", "least"), [(1, 200), (128, 200), (129, 100), (10**6, 30)])
+def test_few_rows_get_more_epochs(n_rows, least):
+    net = networks.default_net(True, n_rows, 4, 2, (5,))
+    assert net.max_epochs >= least
+    assert net.max_epochs == 30 or n_rows < 10**6
+
+
 def test_default_nets():
     classifier, regressor = make(), make(False)
     assert isinstance(classifier, NeuralNetClassifier)

@@ -97,8 +97,10 @@ def test_sparsity_zero_is_an_unchanged_copy():
 @pytest.mark.parametrize("scope", ["global", "layerwise"])
 def test_without_data_the_weights_are_only_masked(scope):
     dense = trained()
+    dense.module_.last.weight.data *= 100
     net, masks, history = run(dense, None, scope=scope)
     scores = {k: w.abs() for k, w in prunable(dense.module_).items()}
+    assert masks["last.weight"].all() == (scope == "global")
     assert same(masks, score_masks(scores, 0.5, scope))
     expected = state(dense)
     for name, mask in masks.items():
@@ -126,8 +128,11 @@ def test_fine_tuning_starts_with_a_fresh_optimizer():
     assert same(state(run(dense, rows())[0]), state(run(fresh, rows())[0]))
 
 
-def test_same_seed_same_net_and_calls_do_not_accumulate():
-    dense = trained()
+@pytest.mark.parametrize("options", [
+    {"module": Normed}, {"module": nn.Linear, "module__in_features": 4, "module__out_features": 2},
+])
+def test_same_seed_same_net_and_calls_do_not_accumulate(options):
+    dense = trained(**options)
     run(dense, rows(), sparsity=0.9)
     first, second, other = (run(dense, rows(), seed=seed)[0] for seed in (3, 3, 4))
     assert same(state(first), state(second))
@@ -172,6 +177,20 @@ def test_single_images_are_batches_too(batch_size):
     )
     torch.testing.assert_close(net.module_.norm.running_mean, mean)
     torch.testing.assert_close(net.module_.norm.running_var, var)
+
+
+class Noisy(Normed):
+    def forward(self, X):
+        return super().forward(X + torch.rand(4, dtype=X.dtype))
+
+
+def test_random_reading_follows_the_seed():
+    net, found = trained(Noisy), []
+    for _ in range(2):
+        reestimate_batch_norm(net, rows(), seed=0)
+        found.append(state(net))
+        torch.rand(1)
+    assert same(*found)
 
 
 def test_batch_norm_without_a_usable_batch_keeps_its_statistics():

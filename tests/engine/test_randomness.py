@@ -1,6 +1,7 @@
 """Seeds, and global random states that are left as found."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -73,7 +74,11 @@ def test_nesting():
 def test_threads_do_not_disturb_each_other():
     def work(seed):
         with seeded(seed):
-            return [torch.rand(()).item() + random.random() for _ in range(200)]
+            found = []
+            for _ in range(20):
+                found.append(torch.rand(()).item() + random.random())
+                time.sleep(1e-4)  # lets the other threads run
+            return found
 
     alone = [work(seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:

@@ -163,6 +163,9 @@ def masked(**options):
 class Restore(Callback):
     """Loads dense weights at the end, as a checkpoint might."""
 
+    def on_epoch_end(self, net, **kwargs):
+        self.seen = weight(net)
+
     def on_train_end(self, net, **kwargs):
         net.module_.weight.data.fill_(1.0)
 
@@ -197,11 +200,13 @@ def test_masks_hold_after_every_batch(optimizer, options):
 
 
 def test_masks_hold_against_earlier_moments_and_restored_weights():
-    net = make(optimizer=torch.optim.Adam, callbacks=[Restore()])
+    restore = Restore()
+    net = make(optimizer=torch.optim.Adam, callbacks=[("restore", restore)])
     train(net, rows(), 2, seed=0)
     masks = score_masks({"weight": net.module_.weight}, 0.5)
     train(net, rows(), 1, seed=0, masks=masks)
     assert torch.equal(weight(net), masks["weight"].double())
+    assert (restore.seen[~masks["weight"]] == 0).all()
 
 
 def test_gradient_clipping_does_not_see_removed_weights():
@@ -216,6 +221,22 @@ def test_same_seed_same_weights():
     nets = [make(batch_size=5, iterator_train__shuffle=True) for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         train(net, rows(), 2, seed=seed)
+    assert torch.equal(weight(nets[0]), weight(nets[1]))
+    assert not torch.equal(weight(nets[0]), weight(nets[2]))
+
+
+class Dropped(nn.Linear):
+    def forward(self, X):
+        return super().forward(nn.functional.dropout(X, training=self.training))
+
+
+def test_dropout_follows_the_seed_and_leaves_the_global_state():
+    nets = [make(module=Dropped) for _ in range(3)]
+    for net, seed in zip(nets, (1, 1, 2), strict=True):
+        torch.manual_seed(id(net) % 2**31)
+        before = torch.get_rng_state()
+        train(net, rows(), 2, seed=seed)
+        assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(weight(nets[0]), weight(nets[1]))
     assert not torch.equal(weight(nets[0]), weight(nets[2]))
 
