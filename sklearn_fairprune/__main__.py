@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import type_of_target
 
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
@@ -33,26 +34,47 @@ def make_parser():
         description="Train one dense network, prune it to several sparsities, and print what "
         "that costs each group on held-out rows.",
     )
-    command.add_argument(
+    add_data_options(command)
+    add_training_options(command)
+    command.add_argument("--out", metavar="DIR", help="write the report there as JSON and CSV")
+    return parser
+
+
+def add_data_options(command):
+    """Add the options that say which rows and which groups."""
+    add = command.add_argument_group("data").add_argument
+    add(
         "--data",
         required=True,
         metavar="NAME|FILE",
         help="mortgage (Boston 1990, groups by race and sex), digits (classes as groups), "
         "or a .csv or .parquet file",
     )
-    command.add_argument("--target", metavar="COL", help="column to predict, for a file")
-    command.add_argument(
+    add("--target", metavar="COL", help="column to predict, for a file")
+    add(
         "--sensitive",
         metavar="COL[,COL]",
         help="column(s) that make the groups; several mean their intersections "
         "(mortgage: race, sex or race,sex; default race)",
     )
-    command.add_argument(
+    add(
         "--keep-sensitive",
         action="store_true",
         help="let the network see the sensitive columns of a file",
     )
-    command.add_argument(
+    add(
+        "--test-size",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of rows held out for the report (default: %(default)s)",
+    )
+
+
+def add_training_options(command):
+    """Add the options that say how the network is trained and pruned."""
+    add = command.add_argument_group("training and pruning").add_argument
+    add(
         "--sparsities",
         type=numbers_of(float),
         metavar="S[,S]",
@@ -60,33 +82,22 @@ def make_parser():
         help="shares of weights to remove; 0, the dense network, is always added "
         f"(default: {','.join(map(str, SPARSITIES))})",
     )
-    command.add_argument(
+    add(
         "--hidden",
         type=numbers_of(int),
         metavar="N[,N]",
         default=(100,),
         help="width of each hidden layer (default: 100)",
     )
-    command.add_argument(
+    add(
         "--finetune-epochs",
         type=int,
         default=5,
         metavar="N",
         help="epochs of training after pruning (default: %(default)s)",
     )
-    command.add_argument(
-        "--test-size",
-        type=float,
-        default=0.3,
-        metavar="SHARE",
-        help="share of rows held out for the report (default: %(default)s)",
-    )
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--out", metavar="DIR", help="write the report there as JSON and CSV")
-    command.add_argument(
-        "--threads", type=int, default=1, help="of torch (default: %(default)s)"
-    )
-    return parser
+    add("--seed", type=int, default=0, help="default: %(default)s")
+    add("--threads", type=int, default=1, help="of torch (default: %(default)s)")
 
 
 def numbers_of(kind):
@@ -191,58 +202,44 @@ def progress(estimator):
         return estimator
 
 
+def standardized(y, train):
+    """Regression targets in standard deviations from their mean, and a note saying so."""
+    centre, scale = y[train].mean(), y[train].std()
+    note = f"Losses are in squares of the target's standard deviation, {scale:.4g}."
+    return (y - centre) / scale, note
+
+
 def run_audit(arguments):
     """Do what ``audit`` says; returns the report."""
     torch.set_num_threads(arguments.threads)
-    sparsities = sorted({0.0, *arguments.sparsities})
     data = load(arguments)
+    X, y, notes = data.X, data.y, list(data.notes)
     train, test = split(data, arguments.test_size, arguments.seed)
-    at = (
-        (lambda rows: data.X.iloc[rows])
-        if hasattr(data.X, "iloc")
-        else (lambda rows: data.X[rows])
-    )
-    preprocessing = make_preprocessing(data.X)
-    X_train, X_test = (
-        preprocessing.fit_transform(at(train)),
-        preprocessing.transform(at(test)),
-    )
-    y, notes, regression = data.y, list(data.notes), is_regression(data.y)
-    if regression:
-        centre, scale = y[train].mean(), y[train].std()
-        y = (y - centre) / scale
-        notes.append(f"Losses are in squares of the target's standard deviation, {scale:.4g}.")
-    groups = data.sensitive
-    estimator = (PrunedRegressor if regression else PrunedClassifier)(
+    preprocessing = make_preprocessing(X)
+    X_train = preprocessing.fit_transform(_safe_indexing(X, train))
+    kind = PrunedClassifier
+    if is_regression(y):
+        kind, (y, note) = PrunedRegressor, standardized(y, train)
+        notes.append(note)
+    estimator = kind(
         hidden_layer_sizes=arguments.hidden,
         finetune_epochs=arguments.finetune_epochs,
         random_state=arguments.seed,
     )
     path = progress(estimator).pruning_path(
-        X_train,
-        y[train],
-        sparsities=sparsities,
-        sensitive_features=None if groups is None else groups.iloc[train],
+        X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
     )
+    groups = None if data.sensitive is None else data.sensitive.iloc[test]
+    X_test = preprocessing.transform(_safe_indexing(X, test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
         report = audit(
-            path,
-            X_test,
-            y[test],
-            random_state=arguments.seed,
-            sensitive_features=None if groups is None else groups.iloc[test],
+            path, X_test, y[test], sensitive_features=groups, random_state=arguments.seed
         )
     report.notes[:0] = notes
-    report.about |= {
-        "data": data.name,
-        "training_rows": len(train),
-        "seed": arguments.seed,
-        "hidden_layer_sizes": list(arguments.hidden),
-        "finetune_epochs": arguments.finetune_epochs,
-        "preprocessing": repr(preprocessing),
-        "version": __version__,
-    }
+    report.about |= {"data": data.name, "training_rows": len(train), "version": __version__}
+    report.about |= {k: v for k, v in vars(arguments).items() if k not in ("command", "data")}
+    report.about["preprocessing"] = repr(preprocessing)
     return report
 
 

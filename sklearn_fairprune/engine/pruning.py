@@ -105,7 +105,7 @@ def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, eve
         Data to fine-tune on; None only masks.
     sparsity : float in [0, 1)
         Share of prunable weights to remove; 0 returns an unchanged copy.
-    criterion, scope
+    criterion, scope : str
         See `weight_masks`.
     finetune_epochs : int
         Epochs after masking.

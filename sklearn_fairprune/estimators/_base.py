@@ -87,6 +87,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         Returns
         -------
         self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -115,7 +116,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
 
         Parameters
         ----------
-        X, y, sensitive_features, sample_weight
+        X, y, sensitive_features, sample_weight : array-like
             As in `fit`, to fine-tune on. Without X the weights are only masked.
         sparsity : float in [0, 1), default=None
             Share of weights to remove; None means the parameter `sparsity`.
@@ -123,6 +124,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         Returns
         -------
         self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -165,7 +167,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
 
         Parameters
         ----------
-        X, y, sensitive_features, sample_weight
+        X, y, sensitive_features, sample_weight : array-like
             As in `fit`.
         sparsities : sequence of float in [0, 1)
             Shares of weights to remove.

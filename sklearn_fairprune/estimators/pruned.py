@@ -62,15 +62,18 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
 
         Parameters
         ----------
-        X, y, sensitive_features, sample_weight
+        X, y : array-like
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever occur; only used in the first call, where None means
             the labels in `y`.
+        sensitive_features, sample_weight : array-like
+            As in `fit`.
 
         Returns
         -------
         self : object
+            The fitted estimator.
         """
         if self.__sklearn_is_fitted__() or classes is None:
             return self._partial_fit(X, y, sensitive_features, sample_weight)
@@ -91,6 +94,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         Returns
         -------
         y : ndarray of shape (n_samples,)
+            Labels, of the type they had in `fit`.
         """
         check_is_fitted(self)
         probability = self._probability(self._prediction_rows(X, sensitive_features))
@@ -144,6 +148,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         Returns
         -------
         decision : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Higher = more confident.
         """
         log_probability = self.predict_log_proba(X)
         if log_probability.shape[1] == 2:
@@ -252,12 +257,13 @@ class PrunedRegressor(RegressorMixin, BasePruner):
 
         Parameters
         ----------
-        X, y, sensitive_features, sample_weight
+        X, y, sensitive_features, sample_weight : array-like
             As in `fit`.
 
         Returns
         -------
         self : object
+            The fitted estimator.
         """
         return self._partial_fit(X, y, sensitive_features, sample_weight)
 

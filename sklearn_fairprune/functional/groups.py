@@ -24,6 +24,7 @@ def group_sizes(groups, n_groups):
     Returns
     -------
     sizes : torch.LongTensor of shape (n_groups,)
+        They sum to n.
     """
     return torch.bincount(groups, minlength=n_groups)
 
@@ -110,6 +111,7 @@ def largest_gap(values):
     Returns
     -------
     gap : torch.Tensor of shape () or (...)
+        0 if all values are equal.
 
     Examples
     --------

@@ -110,6 +110,16 @@ def apply_masks(weights, masks):
 def masks_sparsity(masks):
     """Share of weights that the masks remove.
 
+    Parameters
+    ----------
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+
+    Returns
+    -------
+    sparsity : float
+        Removed weights divided by all weights under a mask.
+
     Examples
     --------
     >>> import torch
@@ -118,4 +128,4 @@ def masks_sparsity(masks):
     0.75
     """
     total = sum(mask.numel() for mask in masks.values())
-    return 1.0 - sum(int(mask.sum()) for mask in masks.values()) / total
+    return sum(int((~mask).sum()) for mask in masks.values()) / total

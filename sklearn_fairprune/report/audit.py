@@ -6,21 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import is_classifier
 from sklearn.utils import Bunch
 
 from ..estimators.sensitive import encode_groups, sensitive_columns
-from ..functional.groups import group_sizes
-from .intervals import percentile_interval
-from .measures import Resampled, accuracy_columns, loss_columns, row_outcomes
+from .measures import HeldOut, row_outcomes
 from .text import as_text, group_label
 
 
 class AuditReport:
     """Result of `audit`.
 
-    Attributes
+    Parameters
     ----------
     by_group : DataFrame
         One row per model and group: rows, accuracy, loss, excessive_loss, accuracy_drop,
@@ -34,6 +31,11 @@ class AuditReport:
         What a reader must know: small groups, models that predict one class.
     about : dict
         Confidence level, bootstrap samples, seed and whatever the caller added.
+
+    Attributes
+    ----------
+    by_group, overall, findings, notes, about
+        As above.
     """
 
     def __init__(self, by_group, overall, findings, notes, about):
@@ -127,6 +129,7 @@ def audit(
     Returns
     -------
     report : AuditReport
+        Print it, or take its frames, `to_json` and `to_csv`.
 
     Warns
     -----
@@ -163,72 +166,65 @@ def audit(
     y = np.asarray(y)
     classifies = all(is_classifier(m) for m in models.values())
     names, groups, labels = _group_rows(sensitive_features, y, classifies)
-    outcomes = {name: row_outcomes(model, X, y) for name, model in models.items()}
-    losses = np.column_stack([o[0] for o in outcomes.values()])
-    predicted = np.column_stack([o[1] for o in outcomes.values()])
-    m = len(labels)
-    sizes = group_sizes(torch.as_tensor(groups), m).numpy()
-    notes = _small_groups(labels, sizes, min_group_size)
-
+    losses, predicted = (
+        np.column_stack(columns)
+        for columns in zip(*(row_outcomes(m, X, y) for m in models.values()), strict=True)
+    )
     correct = (predicted == y[:, None]).astype(float) if classifies else None
     rng = np.random.default_rng(random_state)
-    resample = Resampled(losses, correct, y if classifies else None, groups, m, n_boot, rng)
-    rows, totals, findings = [], [], []
-    for k, name in enumerate(models):
-        loss = loss_columns(k, losses, groups, m, resample, confidence)
-        table = {"rows": sizes} | loss.columns
-        total = {"rows": len(y), "sparsity": sparsities[k]} | loss.totals
+    rows = HeldOut(losses, correct, y, groups, len(labels), confidence, n_boot, rng)
+    notes = _small_groups(labels, rows.sizes, min_group_size)
+    tables, totals = [], []
+    for k, sparsity in enumerate(sparsities):
+        table, total = rows.loss_measures(k)
         if classifies:
-            score = accuracy_columns(k, correct, groups, m, resample, confidence)
-            table, total = table | score.columns, total | score.totals
+            columns, more = rows.accuracy_measures(k)
+            table, total = columns | table, more | total
             total["classes_predicted"] = len(np.unique(predicted[:, k]))
-            if total["classes_predicted"] == 1:
-                notes.append(
-                    f"{name} predicts only {predicted[0, k]!s}: it is broken, and its equal "
-                    "treatment of the groups means nothing."
-                )
-        rows.append(pd.DataFrame(table))
-        totals.append(total)
-        if k > 0:
-            findings.append(
-                _who_pays(name, labels, loss, resample.excess[:, :, k], sizes, confidence)
-            )
-    index = pd.MultiIndex.from_tuples(
-        [(name, *_as_tuple(label)) for name in models for label in labels],
-        names=["model", *names],
-    )
+        tables.append(pd.DataFrame({"rows": rows.sizes} | table))
+        totals.append({"rows": len(y), "sparsity": sparsity} | total)
+    overall = pd.DataFrame(totals, index=pd.Index(list(models), name="model"))
+    index = [(model, *_as_tuple(label)) for model in models for label in labels]
+    index = pd.MultiIndex.from_tuples(index, names=["model", *names])
+    findings = [_who_pays(name, labels, rows, k) for k, name in enumerate(models) if k > 0]
     about = {
         "confidence": confidence,
         "n_boot": n_boot,
         "random_state": random_state,
         "rows": len(y),
-        "dense_model": next(iter(models)),
+        "dense_model": overall.index[0],
         "loss": "cross-entropy" if classifies else "squared error",
     }
-    return AuditReport(
-        pd.concat(rows).set_index(index),
-        pd.DataFrame(totals, index=pd.Index(list(models), name="model")),
-        findings,
-        notes,
-        about,
-    )
+    notes += _broken(overall, predicted)
+    return AuditReport(pd.concat(tables).set_index(index), overall, findings, notes, about)
 
 
-def _who_pays(name, labels, loss, samples, sizes, confidence):
+def _broken(overall, predicted):
+    """Name the classifiers that predict one class only."""
+    if "classes_predicted" not in overall:
+        return []
+    return [
+        f"{name} predicts only {column[0]}: it is broken, and its equal treatment of the "
+        "groups means nothing."
+        for name, column in zip(overall.index, predicted.T, strict=True)
+        if overall.loc[name, "classes_predicted"] == 1
+    ]
+
+
+def _who_pays(name, labels, rows, k):
     """Say which group pays most, if the interval of its distance to the others can tell."""
-    excess, m = loss.columns["excessive_loss"], len(labels)
-    if m == 1:
+    if rows.m == 1:
         return f"{name}: one group only, nothing to compare."
-    top = int(np.argmax(excess))
-    others = np.arange(m) != top
-    weights = sizes[others] / sizes[others].sum()
-    distance = excess[top] - excess[others] @ weights
-    level = 1 - (1 - confidence) / m
-    low, high = percentile_interval(samples[:, top] - samples[:, others] @ weights, level)
-    who = f"{group_label(labels[top])} ({sizes[top]} rows)"
-    loss = f"excessive loss {excess[top]:+.3f}"
+    top, distance, low, high = rows.payer(k)
+    excess = rows.excess[top, k]
+    who = f"{group_label(labels[top])} ({rows.sizes[top]} rows)"
+    loss = f"excessive loss {excess:+.3f}"
+    if np.isnan(low):
+        return (
+            f"{name}: cannot tell who pays most. {who} has the largest {loss}, from one row."
+        )
     against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    if excess[top] <= 0:
+    if excess <= 0:
         return f"{name}: no group's loss rose; {who} gained least ({loss}; {against})."
     if low > 0:
         return f"{name}: {who} pays most: {loss}; {against}."
@@ -258,6 +254,11 @@ def _small_groups(labels, sizes, min_group_size):
 def _named(models):
     """Models by name, and the achieved sparsity of each where it has one."""
     if isinstance(models, Bunch):
+        if models.sparsities[0] != 0:
+            raise ValueError(
+                "The path must begin with sparsity 0, the dense network to compare with; it "
+                f"begins with {models.sparsities[0]:g}."
+            )
         models = {
             f"sparsity {s:g}": e
             for s, e in zip(models.sparsities, models.estimators, strict=True)

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from sklearn.base import is_classifier
-from sklearn.utils import Bunch
 
 from ..functional.groups import excessive_loss, group_means, largest_gap
 from . import intervals
@@ -42,105 +41,161 @@ def row_outcomes(estimator, X, y):
     return -log_probability[np.arange(len(y)), np.searchsorted(classes, y)], predicted
 
 
-class Resampled:
-    """Bootstrap means of every row quantity, groups kept apart.
+class HeldOut:
+    """Outcomes of all models on the held-out rows, and what follows for model k.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n, n_models)
+        Loss of every row, the dense model first.
+    correct : ndarray of shape (n, n_models) or None
+        1.0 where right, 0.0 where wrong; None for regression.
+    y : ndarray of shape (n,)
+        Targets.
+    groups : int ndarray of shape (n,)
+        Group codes.
+    n_groups : int
+        Number of groups m.
+    confidence : float
+        Level of the intervals.
+    n_boot : int
+        Bootstrap samples.
+    rng : numpy.random.Generator
+        Where they are drawn from.
 
     Attributes
     ----------
-    loss, excess : ndarray of shape (n_boot, m, n_models)
+    sizes : ndarray of shape (m,)
+        Rows of each group.
+    loss, excess : ndarray of shape (m, n_models)
         Group losses and excessive losses.
-    recall : ndarray of shape (n_boot, n_models, n_classes)
-        Recall of each class over all rows, NaN where a sample lacks the class; only for
-        classifiers.
-    balanced : ndarray of shape (n_models,)
-        Balanced accuracy (of the rows themselves); only for classifiers.
+    loss_samples, excess_samples : ndarray of shape (n_boot, m, n_models)
+        Their bootstrap samples, drawn within the groups.
     """
 
-    def __init__(self, losses, correct, y, groups, m, n_boot, rng):
-        k = losses.shape[1]
-        columns = [losses]
-        if correct is not None:
-            classes, codes = np.unique(y, return_inverse=True)
+    def __init__(self, losses, correct, y, groups, n_groups, confidence, n_boot, rng):
+        self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
+        self.m, self.confidence, self.n_boot = n_groups, confidence, n_boot
+        self.sizes = np.bincount(groups, minlength=n_groups)
+        codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
+        self.loss = group_means(values, codes, n_groups).numpy()
+        self.excess = np.stack(
+            [
+                excessive_loss(values[:, 0], values[:, k], codes, n_groups).numpy()
+                for k in range(losses.shape[1])
+            ],
+            axis=1,
+        )
+        samples = intervals.bootstrap_group_means(losses, groups, n_groups, n_boot, rng)
+        self.loss_samples = samples
+        self.excess_samples = samples - samples[:, :, :1]
+        self._resample_totals(rng)
+
+    def _resample_totals(self, rng):
+        """Bootstrap over all rows: mean losses, and the recall of every class."""
+        n_models, columns = self.losses.shape[1], [self.losses]
+        if self.correct is not None:
+            classes, codes = np.unique(self.y, return_inverse=True)
             member = np.eye(len(classes))[codes]
-            columns += [member] + [member * correct[:, [j]] for j in range(k)]
+            columns += [member] + [member * right[:, None] for right in self.correct.T]
+        one = np.zeros(len(self.y), dtype=np.int64)
         means = intervals.bootstrap_group_means(
-            np.column_stack(columns), groups, m, n_boot, rng
-        )
-        self.loss = means[:, :, :k]
-        self.excess = self.loss - self.loss[:, :, :1]
-        share = np.bincount(groups, minlength=m) / len(groups)
-        self.overall_loss = np.nansum(self.loss * share[:, None], axis=1)
-        if correct is not None:
-            pooled = np.nansum(means[:, :, k:] * share[:, None], axis=1)
-            pooled = pooled.reshape(n_boot, k + 1, -1)
-            with np.errstate(invalid="ignore"):
-                self.recall = pooled[:, 1:] / pooled[:, :1]
-            self.balanced = (member.T @ correct / member.sum(axis=0)[:, None]).mean(axis=0)
+            np.column_stack(columns), one, 1, self.n_boot, rng
+        )[:, 0]
+        self.total_loss_samples = means[:, :n_models]
+        if self.correct is not None:
+            shares = means[:, n_models:].reshape(self.n_boot, n_models + 1, -1)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                recall = shares[:, 1:] / shares[:, :1]
+            recall[~np.isfinite(recall)] = np.nan  # the sample lacks the class
+            self.balanced_samples = np.nanmean(recall, axis=2)
+            recall = member.T @ self.correct / member.sum(axis=0)[:, None]
+            self.balanced = recall.mean(axis=0)
+
+    def loss_measures(self, k):
+        """Loss and excessive loss by group, and the fairness violation.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (m,)
+        totals : dict of str to float
+        """
+        excess = self.excess[:, k]
+        columns = {"loss": self.loss[:, k]}
+        columns |= self._percentiles("loss", self.loss_samples[:, :, k])
+        columns |= {"excessive_loss": excess}
+        columns |= self._percentiles("excessive_loss", self.excess_samples[:, :, k])
+        totals = {"loss": self.losses[:, k].mean()}
+        totals |= self._percentiles("loss", self.total_loss_samples[:, k])
+        totals["fairness_violation"] = float(largest_gap(torch.as_tensor(excess)))
+        gap = intervals.gap_interval(self.excess_samples[:, :, k], excess, self.confidence)
+        return columns, totals | _limits("fairness_violation", *gap)
+
+    def accuracy_measures(self, k):
+        """Accuracy and accuracy drop by group, balanced accuracy, and the spread.
+
+        Returns
+        -------
+        columns : dict of str to ndarray of shape (m,)
+        totals : dict of str to float
+        """
+        right = np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
+        dense = np.bincount(self.groups, weights=self.correct[:, 0], minlength=self.m)
+        accuracy, n = right / self.sizes, self.sizes.sum()
+        exact = [self._proportion(r, size) for r, size in zip(right, self.sizes, strict=True)]
+        columns = {"accuracy": accuracy} | _limits("accuracy", *np.transpose(exact))
+        columns["accuracy_drop"] = dense / self.sizes - accuracy
+        columns |= _limits("accuracy_drop", *np.transpose(self._drop_limits(k)))
+        totals = {"accuracy": right.sum() / n}
+        totals |= _limits("accuracy", *self._proportion(right.sum(), n))
+        totals["balanced_accuracy"] = self.balanced[k]
+        totals |= self._percentiles("balanced_accuracy", self.balanced_samples[:, k])
+        totals["accuracy_spread"] = float(largest_gap(torch.as_tensor(accuracy)))
+        spread = intervals.spread_interval(right, self.sizes, self.confidence)
+        totals |= _limits("accuracy_spread", *spread)
+        best = accuracy.max()
+        totals["accuracy_ratio"] = accuracy.min() / best if best > 0 else np.nan
+        return columns, totals
+
+    def payer(self, k):
+        """Group with the largest excessive loss, and its distance to all other rows.
+
+        The interval holds for all groups at once (level 1 - (1 - confidence) / m), for the
+        group was picked because its loss rose most.
+
+        Returns
+        -------
+        group : int
+        distance, low, high : float
+            Its excessive loss minus that of the other rows; NaN limits for one row.
+        """
+        excess, samples = self.excess[:, k], self.excess_samples[:, :, k]
+        group = int(np.argmax(excess))
+        others = np.arange(self.m) != group
+        weights = self.sizes[others] / self.sizes[others].sum()
+        rest = np.where(np.isnan(samples), excess, samples)[:, others] @ weights
+        level = 1 - (1 - self.confidence) / self.m
+        limits = intervals.percentile_interval(samples[:, group] - rest, level)
+        return group, excess[group] - excess[others] @ weights, *limits
+
+    def _drop_limits(self, k):
+        """Limits of every group's accuracy drop; the dense model has none to itself."""
+        if k == 0:
+            return [(0.0, 0.0)] * self.m
+        limits = []
+        for a in range(self.m):
+            first, second = self.correct[self.groups == a][:, [0, k]].T > 0
+            cells = [first & second, first & ~second, ~first & second, ~first & ~second]
+            counts = (int(cell.sum()) for cell in cells)
+            limits.append(intervals.paired_difference_interval(*counts, self.confidence))
+        return limits
+
+    def _proportion(self, successes, n):
+        return intervals.proportion_interval(successes, n, self.confidence)
+
+    def _percentiles(self, name, samples):
+        return _limits(name, *intervals.percentile_interval(samples, self.confidence))
 
 
-def loss_columns(k, losses, groups, m, resample, confidence):
-    """Loss and excessive loss of model k by group, and the fairness violation."""
-    codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
-    loss = group_means(values[:, k], codes, m).numpy()
-    excess = excessive_loss(values[:, 0], values[:, k], codes, m).numpy()
-    columns = {"loss": loss, "excessive_loss": excess}
-    totals = {
-        "loss": losses[:, k].mean(),
-        "fairness_violation": float(largest_gap(torch.as_tensor(excess))),
-    }
-    for name, samples in (("loss", resample.loss), ("excessive_loss", resample.excess)):
-        low, high = intervals.percentile_interval(samples[:, :, k], confidence)
-        columns |= {f"{name}_low": low, f"{name}_high": high}
-    low, high = intervals.percentile_interval(resample.overall_loss[:, k], confidence)
-    totals |= {"loss_low": low, "loss_high": high}
-    low, high = intervals.gap_interval(resample.excess[:, :, k], excess, confidence)
-    totals |= {"fairness_violation_low": low, "fairness_violation_high": high}
-    return Bunch(columns=columns, totals=totals)
-
-
-def accuracy_columns(k, correct, groups, m, resample, confidence):
-    """Accuracy and accuracy drop of model k by group, and its spread."""
-    sizes = np.bincount(groups, minlength=m)
-    right = np.bincount(groups, weights=correct[:, k], minlength=m)
-    accuracy = right / sizes
-    pairs = np.stack([correct[:, 0] > 0, correct[:, k] > 0], axis=1)
-    limits = [
-        intervals.proportion_interval(r, n, confidence)
-        for r, n in zip(right, sizes, strict=True)
-    ]
-    drops = [] if k else [(0.0, 0.0)] * m  # the dense model against itself
-    for a in range(m if k else 0):
-        first, second = pairs[groups == a].T
-        cells = [first & second, first & ~second, ~first & second, ~first & ~second]
-        drops.append(
-            intervals.paired_difference_interval(*(int(c.sum()) for c in cells), confidence)
-        )
-    columns = {"accuracy": accuracy} | _limits("accuracy", limits)
-    columns["accuracy_drop"] = (
-        np.bincount(groups, weights=correct[:, 0], minlength=m) / sizes - accuracy
-    )
-    columns |= _limits("accuracy_drop", drops)
-
-    low, high = intervals.percentile_interval(
-        np.nanmean(resample.recall[:, k], axis=1), confidence
-    )
-    overall = intervals.proportion_interval(right.sum(), sizes.sum(), confidence)
-    spread = intervals.spread_interval(right, sizes, confidence)
-    totals = {
-        "accuracy": right.sum() / sizes.sum(),
-        "accuracy_low": overall[0],
-        "accuracy_high": overall[1],
-        "balanced_accuracy": resample.balanced[k],
-        "balanced_accuracy_low": low,
-        "balanced_accuracy_high": high,
-        "accuracy_spread": accuracy.max() - accuracy.min(),
-        "accuracy_spread_low": spread[0],
-        "accuracy_spread_high": spread[1],
-        "accuracy_ratio": accuracy.min() / accuracy.max() if accuracy.max() > 0 else np.nan,
-    }
-    return Bunch(columns=columns, totals=totals)
-
-
-def _limits(name, pairs):
-    low, high = np.array(pairs).T
+def _limits(name, low, high):
     return {f"{name}_low": low, f"{name}_high": high}

@@ -212,6 +212,21 @@ def test_closure_values_count():
         assert use(make(torch.ones(2))) is not None
 
 
+@pytest.mark.parametrize("values", [(None, 1), (1, None), (None, None), (1, 1)])
+def test_closure_cells_keep_their_places(values):
+    def make(a, b):
+        return lambda X: (a, b)
+
+    others = {(None, 1), (1, None), (None, None), (1, 1)} - {values}
+    assert function_key(make(*values)) not in {function_key(make(*o)) for o in others}
+
+
+def test_order_inside_a_set_does_not_matter():
+    one, other = frozenset([0, 8]), frozenset([8, 0])
+    assert list(one) != list(other)
+    assert key(torch_load_kwargs={"a": one}) == key(torch_load_kwargs={"a": other})
+
+
 def test_lambdas_have_keys():
     one, other = lambda X: X, lambda X: -X  # one line, so one source text
     bound = [lambda X, p=p: X * p for p in range(2)]

@@ -35,9 +35,14 @@ def test_states_come_back():
 
 def test_states_come_back_after_an_exception():
     before = states()
-    with pytest.raises(KeyError), seeded(3):
-        draws()
-        raise KeyError
+
+    def fail():
+        with seeded(3):
+            draws()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert states() == before
 
 

@@ -49,7 +49,8 @@ def weight(net):
 
 def loss_of(net, data):
     """What a net with the row-weighted loss attached says of one full batch."""
-    hook, batch = RowWeightedLoss(), data.take(slice(0, len(data)))
+    hook = RowWeightedLoss(weighted=data.weights is not None)
+    batch = data.take(slice(0, len(data)))
     hook.attach(net)
     hook.on_batch_begin(net, batch=batch)
     loss = net.get_loss(net.infer(batch[0]), batch[1])
@@ -65,6 +66,9 @@ CASES = {
     ),
     "ignored class": ({"criterion__ignore_index": 1}, Y),
     "sum": ({"criterion__reduction": "sum"}, Y),
+    "sum of squares": (
+        {"kind": NeuralNetRegressor, "criterion__reduction": "sum"}, TARGETS,
+    ),
     "log likelihood": (
         {"module": Softmax, "criterion": nn.NLLLoss, "criterion__weight": CLASS_WEIGHT}, Y,
     ),
@@ -85,12 +89,13 @@ def test_equal_weights_are_no_weights(options, y):
 @EVERY_LOSS
 def test_integer_weights_are_repetitions(options, y):
     net = make(**options)
-    expected = loss_of(net, rows(y, times=TIMES))
-    assert loss_of(net, rows(y, TIMES.astype(float))) == pytest.approx(expected, rel=1e-12)
-    assert net.criterion_.reduction == options.get("criterion__reduction", "mean")
-    if options.get("criterion__reduction") != "sum":
-        expected = loss_of(net, rows(y, TIMES * 7.0))
-        assert loss_of(net, rows(y, TIMES.astype(float))) == pytest.approx(expected)
+    weighted = loss_of(net, rows(y, TIMES.astype(float)))
+    reduction = options.get("criterion__reduction", "mean")
+    repeated = loss_of(net, rows(y, times=TIMES))
+    repeated /= TIMES.mean() if reduction == "sum" else 1  # weights have the mean 1
+    assert weighted == pytest.approx(repeated, rel=1e-12)
+    assert weighted == pytest.approx(loss_of(net, rows(y, TIMES * 7.0)), rel=1e-12)
+    assert net.criterion_.reduction == reduction
 
 
 @pytest.mark.parametrize("c", [None, CLASS_WEIGHT])
@@ -225,6 +230,19 @@ def test_same_seed_same_weights():
     assert not torch.equal(weight(nets[0]), weight(nets[2]))
 
 
+def test_batches_without_weights_are_refused():
+    class Foreign:
+        def __init__(self, dataset, **options):
+            self.dataset = dataset
+
+        def __iter__(self):
+            yield tuple(self.dataset.take(slice(0, 5)))
+
+    assert train(make(iterator_train=Foreign), rows(), 1, seed=0)
+    with pytest.raises(ValueError, match="cannot reach the loss through iterator_train"):
+        train(make(iterator_train=Foreign), rows(weights=W), 1, seed=0)
+
+
 class Dropped(nn.Linear):
     def forward(self, X):
         return super().forward(nn.functional.dropout(X, training=self.training))
@@ -249,6 +267,18 @@ def test_history_records_the_new_epochs():
     assert first[0]["train_loss"] == net.history[0, "train_loss"]
     assert first[1]["train_loss"] < first[0]["train_loss"]
     assert train(net, rows(), 0, seed=0) == []
+
+
+def test_an_epoch_cut_short_is_closed():
+    told = []
+
+    class Stop(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    events = EpochEvents(lambda net: told.append("begin"), lambda net: told.append("end"))
+    assert len(train(make(callbacks=[Stop()]), rows(), 3, seed=0, events=events)) == 1
+    assert told == ["begin", "end"]
 
 
 def test_divergence_names_epoch_and_learning_rate():

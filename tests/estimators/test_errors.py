@@ -19,8 +19,6 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 
-torch.set_num_threads(1)
-
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "yes", "no")

@@ -26,8 +26,6 @@ from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.engine import batches
 from sklearn_fairprune.engine.randomness import derive_seeds
 
-torch.set_num_threads(1)
-
 RNG = np.random.default_rng(0)
 BITS = RNG.integers(0, 2, (60, 4))
 X = (BITS + 0.1 * RNG.normal(size=BITS.shape)).astype(np.float32)

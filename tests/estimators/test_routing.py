@@ -19,12 +19,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_valid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochScoring
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor
-
-torch.set_num_threads(1)
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame(RNG.normal(size=(200, 5)), columns=list("abcde"))
@@ -55,6 +53,11 @@ class Handle:
 
     def __reduce_ex__(self, protocol):
         raise TypeError("cannot pickle a handle")
+
+
+class CountWithHandle(CountTrainings):
+    def __init__(self, handle):
+        self.handle = handle
 
 
 class Net(nn.Module):
@@ -158,9 +161,7 @@ def test_cross_validate_passes_the_groups(frame, enabled):
             return_estimator=True,
             error_score="raise",
         )
-        labels = cross_val_predict(
-            pruned(), data, Y, cv=3, params={"sensitive_features": SEX}
-        )
+        labels = cross_val_predict(pruned(), data, Y, cv=3, params={"sensitive_features": SEX})
     assert np.mean(labels == Y) > 0.7
     for fitted in result["estimator"]:
         assert fitted.groups_.tolist() == ["f", "m"]
@@ -226,9 +227,7 @@ def test_sample_weight_can_be_routed_beside_the_groups():
         pipe.fit(X, Y, sensitive_features=SEX, sample_weight=weight)
     scaled = pipe[0].transform(X)
     alone = pruned(lr=0.5, max_epochs=5).fit(scaled[AGE == "old"], Y[AGE == "old"])
-    np.testing.assert_allclose(
-        pipe.predict_proba(X), alone.predict_proba(scaled), atol=1e-6
-    )
+    np.testing.assert_allclose(pipe.predict_proba(X), alone.predict_proba(scaled), atol=1e-6)
     assert pipe[-1].groups_.tolist() == ["f", "m"]
 
 
@@ -292,9 +291,7 @@ def test_memory_trains_the_dense_network_of_each_fold_once(tmp_path, kind):
         np.testing.assert_array_equal(plain.cv_results_[key], cached.cv_results_[key])
     want, got = (s.best_estimator_.estimator_.module_.state_dict() for s in (plain, cached))
     assert all(torch.equal(want[name], got[name]) for name in want)
-    losses = [
-        [h["train_loss"] for h in s.best_estimator_.history_] for s in (plain, cached)
-    ]
+    losses = [[h["train_loss"] for h in s.best_estimator_.history_] for s in (plain, cached)]
     assert losses[0] == losses[1]
 
 
@@ -412,8 +409,7 @@ def test_memory_serves_another_sparsity_group_and_equal_copies(tmp_path):
 def test_memory_refuses_to_cache_what_has_no_key(tmp_path):
     with pytest.warns(UserWarning, match="random_state=None"):
         pruned(memory=str(tmp_path), random_state=None).fit(X, Y)
-    counter = CountTrainings()
-    counter.handle = Handle()
+    counter = CountWithHandle(Handle())
     with pytest.warns(UserWarning, match=r"not used.*no content"):
         warned = pruned(memory=str(tmp_path), callbacks=[("count", counter)]).fit(X, Y)
     assert not any(p.name == "output.pkl" for p in tmp_path.rglob("*"))

@@ -15,8 +15,6 @@ from sklearn_fairprune.estimators.sensitive import (
     sensitive_columns,
 )
 
-torch.set_num_threads(1)
-
 SEX = ["f", "m", "m", "f", "m", "f"]
 AGE = [3, 20, 3, 20, 20, 20]
 PAIRS = [("f", 3), ("f", 20), ("m", 3), ("m", 20)]

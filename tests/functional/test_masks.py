@@ -81,7 +81,8 @@ def test_constant_scores_go_in_order_of_position():
 def test_masks_nest(layers, one, other, scope):
     few, many = sorted((one, other))
     scores = as_scores(layers)
-    assert removed(score_masks(scores, few, scope)) <= removed(score_masks(scores, many, scope))
+    smaller = removed(score_masks(scores, few, scope))
+    assert smaller <= removed(score_masks(scores, many, scope))
 
 
 @law
@@ -131,11 +132,12 @@ def test_masks_are_boolean_and_shaped_like_the_scores():
     masks = score_masks(scores, 0.3)
     assert list(masks) == list(scores)
     assert all(masks[k].shape == scores[k].shape for k in scores)
-    assert all(mask.dtype is torch.bool and mask.device.type == "cpu" for mask in masks.values())
+    assert {(m.dtype, m.device.type) for m in masks.values()} == {(torch.bool, "cpu")}
 
 
 def test_integer_scores():
-    assert score_masks({"a": torch.tensor([3, 1, 2])}, 0.34)["a"].tolist() == [True, False, True]
+    mask = score_masks({"a": torch.tensor([3, 1, 2])}, 0.34)["a"]
+    assert mask.tolist() == [True, False, True]
 
 
 def test_lowest_zero_and_all():

@@ -217,6 +217,27 @@ def test_unknown_labels_and_no_models_are_refused(data):
         audit({}, X, y)
 
 
+def test_a_single_row_neither_hides_nor_decides_anything(data):
+    X, y, _ = data
+    groups = np.array(["big"] * 299 + ["tiny"])
+    with pytest.warns(UserWarning, match="tiny"):
+        report = audit(MODELS, X, y, sensitive_features=groups)
+    alone = audit(MODELS, X, y, sensitive_features=["all"] * 300)
+    limits = ["loss_low", "loss_high", "balanced_accuracy_low", "balanced_accuracy_high"]
+    np.testing.assert_allclose(report.overall[limits], alone.overall[limits], rtol=0.05)
+    for finding in report.findings:
+        assert "nan" not in finding
+        assert "tiny (1 rows) pays most" not in finding
+
+
+def test_a_path_must_begin_dense():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.tile([0, 1], 20)
+    path = PrunedClassifier(random_state=0).pruning_path(X, y, sparsities=[0.5, 0])
+    with pytest.raises(ValueError, match="begin with sparsity 0"):
+        audit(path, X, y)
+
+
 def test_of_a_pruning_path():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
