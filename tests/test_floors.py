@@ -160,7 +160,10 @@ def test_import_stays_light():
     heavy = ["torch._dynamo", "matplotlib", "fairlearn"]
     code = f"import json, sys, sklearn_fairprune; print([h in sys.modules for h in {heavy}])"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=ROOT.parent,
     )
     loaded = json.loads(run.stdout.lower())

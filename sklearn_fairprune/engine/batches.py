@@ -61,8 +61,8 @@ class Rows(skorch.dataset.Dataset):
         self.dtype, self.keep_integers = dtype, keep_integers
         self.generator = torch.Generator().manual_seed(seed)
         if type(X) is np.ndarray:
-            shareable = X.flags.writeable and min(X.strides, default=1) >= 0
-            X = torch.from_numpy(X if shareable else X.copy())
+            shareable = X.flags.writeable and X.dtype.isnative and min(X.strides) >= 0
+            X = torch.from_numpy(X if shareable else np.array(X, X.dtype.newbyteorder("=")))
         self.X = X
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         y = np.zeros(n_rows, dtype=np.int64) if y is None else y

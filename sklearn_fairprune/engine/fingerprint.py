@@ -59,6 +59,8 @@ class Content:
             return [(self.of(k), self.of(v)) for k, v in value.items()]
         if isinstance(value, (list, tuple)):
             return [type(value).__name__, *map(self.of, value)]
+        if isinstance(value, (set, frozenset)):
+            return ["set", *sorted(joblib.hash(Content().of(v)) for v in value)]
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, types.FunctionType):
@@ -90,7 +92,7 @@ class Content:
         name = f"{function.__module__}.{function.__qualname__}"
         if name.split(".")[0] in LIBRARIES:
             return name
-        cells = [c.cell_contents for c in function.__closure__ or () if _filled(c)]
+        cells = [_contents(cell) for cell in function.__closure__ or ()]
         used = {
             k: function.__globals__[k]
             for k in function.__code__.co_names
@@ -113,11 +115,11 @@ class Content:
         return [self.of(part) for part in (type(module), own, tensors, children)]
 
 
-def _filled(cell):
+def _contents(cell):
     try:
-        return cell.cell_contents is not None
+        return cell.cell_contents
     except ValueError:  # the name is not bound yet
-        return False
+        return "unbound"
 
 
 def fingerprint(net, dtype, seed):

@@ -1,5 +1,7 @@
 """Pruning a trained net: score, mask, re-estimate batch norm, fine-tune."""
 
+import copy
+
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -42,7 +44,7 @@ def weight_masks(module, *, sparsity, criterion, scope):
             f"layers that can be trained, and this module holds {layers or 'no layers'}."
         )
     score = CRITERIA.get(criterion, criterion) if isinstance(criterion, str) else criterion
-    scores = {name: score(weight.detach()) for name, weight in weights.items()}
+    scores = {name: score(weight.detach().clone()) for name, weight in weights.items()}
     for name, value in scores.items():
         if not isinstance(value, torch.Tensor) or value.shape != weights[name].shape:
             got = (
@@ -60,7 +62,8 @@ def reestimate_batch_norm(net, rows, seed):
     """Recompute the running statistics of batch norm for the weights the net has now.
 
     One pass over the rows in training order; the statistics become plain averages over
-    the batches. Does nothing without batch norm.
+    the batches. Does nothing without batch norm, and keeps the statistics where no batch
+    could give any.
 
     Parameters
     ----------
@@ -76,21 +79,25 @@ def reestimate_batch_norm(net, rows, seed):
     ]
     if not norms:
         return
-    momenta = [norm.momentum for norm in norms]
+    before = [(norm.momentum, copy.deepcopy(norm.state_dict())) for norm in norms]
     net.module_.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
+    # One vector has no variance; one image has that of its pixels.
+    fewest = 2 if any(isinstance(norm, torch.nn.BatchNorm1d) for norm in norms) else 1
     rows.generator.manual_seed(seed)
     try:
         with torch.no_grad(), randomness(net, seed):
             for batch in net.get_iterator(rows, training=True):
-                if len(batch[1]) > 1:
+                if len(batch[1]) >= fewest:
                     net.infer(batch[0])
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, (momentum, state) in zip(norms, before, strict=True):
             norm.momentum = momentum
+            if norm.num_batches_tracked == 0:
+                norm.load_state_dict(state)
         net.module_.eval()
 
 

@@ -8,16 +8,14 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from ..functional.masks import apply_masks
 from ..functional.params import prunable
 from .networks import randomness
 
 
-class KeepMasks(Callback):
-    """Keep removed weights at exactly 0.0 through any optimizer.
+class MaskGradients(Callback):
+    """Zero the gradients of removed weights, before anybody looks at them.
 
-    Their gradients are zeroed, so that momentum, Adam moments and gradient clipping never
-    see them, and the weights are masked again after every step.
+    Momentum, Adam moments and gradient clipping then never see these weights.
 
     Parameters
     ----------
@@ -30,28 +28,47 @@ class KeepMasks(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Look the weights up once per training."""
-        self.weights_ = prunable(net.module_)
-        self.removed_ = [
-            (self.weights_[name], ~mask.to(self.weights_[name].device))
-            for name, mask in self.masks.items()
-        ]
+        self.removed_ = removed_weights(net, self.masks)
 
-    def on_grad_computed(self, net, named_parameters, **kwargs):
-        """Zero the gradients of removed weights."""
+    def on_grad_computed(self, net, **kwargs):
+        """Zero the gradients."""
         for weight, removed in self.removed_:
             if weight.grad is not None:
                 weight.grad.masked_fill_(removed, 0.0)
 
+
+class MaskWeights(Callback):
+    """Set removed weights to exactly 0.0 after every step, whatever the optimizer did.
+
+    Parameters
+    ----------
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+    """
+
+    def __init__(self, masks):
+        self.masks = masks
+
+    def on_train_begin(self, net, **kwargs):
+        """Look the weights up once per training."""
+        self.removed_ = removed_weights(net, self.masks)
+
     def on_batch_end(self, net, training, **kwargs):
-        """Zero the removed weights again."""
+        """Mask the weights after a step."""
         if training:
-            with torch.no_grad():
-                for weight, removed in self.removed_:
-                    weight.masked_fill_(removed, 0.0)
+            self.on_train_end(net)
 
     def on_train_end(self, net, **kwargs):
         """Mask once more: a callback may have loaded earlier weights."""
-        apply_masks(self.weights_, self.masks)
+        with torch.no_grad():
+            for weight, removed in self.removed_:
+                weight.masked_fill_(removed, 0.0)
+
+
+def removed_weights(net, masks):
+    """Pairs of weight and the mask of what is removed from it, on the weight's device."""
+    weights = prunable(net.module_)
+    return [(weights[name], ~mask.to(weights[name].device)) for name, mask in masks.items()]
 
 
 class RowWeightedLoss(Callback):
@@ -73,11 +90,14 @@ class RowWeightedLoss(Callback):
     def attach(self, net):
         """Put this object in the place of ``net.get_loss``."""
         self.net_, self.own_loss_, self.batch_ = net, net.get_loss, None
+        self.set_by_hand_ = "get_loss" in vars(net)
         net.__dict__["get_loss"] = self
 
     def detach(self):
         """Give the net its own ``get_loss`` back."""
         del self.net_.__dict__["get_loss"]
+        if self.set_by_hand_:
+            self.net_.__dict__["get_loss"] = self.own_loss_
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Remember the batch: its weights are not part of (X, y)."""
@@ -103,20 +123,27 @@ class RowWeightedLoss(Callback):
         weights = getattr(self.batch_, "weights", None)
         if weights is None:
             return self.own_loss_(y_pred, y_true, *args, **kwargs)
-        summed = getattr(self.net_.criterion_, "reduction", None) == "sum"
-        with per_row(self.net_.criterion_) as criterion:
+        criterion = self.net_.criterion_
+        summed = getattr(criterion, "reduction", None) == "sum"
+        with per_row(criterion):
             losses = self.own_loss_(y_pred, y_true, *args, **kwargs)
-        losses = losses.reshape(len(weights), -1).mean(dim=1)
+        losses = losses.reshape(len(weights), -1)
         weights = weights.to(losses.device)
         if summed:
-            return (weights * losses).sum()
-        total = weights.sum()
-        class_weight = getattr(criterion, "weight", None)
-        if class_weight is not None and isinstance(
-            criterion, (nn.CrossEntropyLoss, nn.NLLLoss)
-        ):
-            total = (weights * class_weight[y_true.to(losses.device)]).sum()
-        return (weights * losses).sum() / total
+            return (weights * losses.sum(dim=1)).sum()
+        total = (weights * label_weights(criterion, y_true).to(losses.device)).sum()
+        return (weights * losses.mean(dim=1)).sum() / total
+
+
+def label_weights(criterion, y_true):
+    """What torch divides a mean by, row by row: class weights, and 0 for ignored labels."""
+    if not isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
+        return torch.ones(len(y_true))
+    kept = y_true != criterion.ignore_index
+    if criterion.weight is None:
+        return kept.float()
+    weight = criterion.weight.cpu()
+    return weight[torch.where(kept, y_true, 0).cpu()] * kept.cpu()
 
 
 @contextmanager
@@ -137,7 +164,7 @@ def per_row(criterion):
         )
     criterion.reduction = "none"
     try:
-        yield criterion
+        yield
     finally:
         criterion.reduction = own
 
@@ -224,12 +251,14 @@ def asked_by_callback(interrupt):
 
 
 @contextmanager
-def hooked(net, hooks, weighted=False):
+def hooked(net, first, last, weighted):
     """Add callbacks to an initialized net for a while, and its row-weighted loss."""
     loss, own = RowWeightedLoss(weighted), net.callbacks_
-    hooks = [loss, *hooks]
     loss.attach(net)
-    net.callbacks_ = own + [(type(hook).__name__, hook) for hook in hooks]
+    named = [
+        [(type(hook).__name__, hook) for hook in hooks] for hooks in ([loss, *first], last)
+    ]
+    net.callbacks_ = named[0] + own + named[1]
     try:
         yield
     finally:
@@ -271,12 +300,13 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training")
     ValueError
         If the loss or the weights become NaN or infinite.
     """
-    hooks = [StopOnDivergence(stage)]
-    hooks += [] if masks is None else [KeepMasks(masks)]
-    hooks += [] if events is None else [events]
+    first = [] if masks is None else [MaskGradients(masks)]
+    last = [StopOnDivergence(stage)]
+    last += [] if masks is None else [MaskWeights(masks)]
+    last += [] if events is None else [events]
     y, done = rows.y.numpy(), len(net.history)
     rows.generator.manual_seed(seed)
-    with randomness(net, seed), hooked(net, hooks, rows.weights is not None):
+    with randomness(net, seed), hooked(net, first, last, rows.weights is not None):
         net.notify("on_train_begin", X=rows, y=y)
         try:
             net.fit_loop(rows, y, epochs=epochs)

@@ -8,6 +8,8 @@ Groups are integer codes 0..m-1. Every function takes and returns tensors; a gro
 without rows has the mean NaN, never 0.
 """
 
+import math
+
 import torch
 
 
@@ -55,13 +57,14 @@ def group_means(values, groups, n_groups, weights=None):
     >>> group_means(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 1]), 2)
     tensor([2., 5.])
     """
-    if weights is None:
-        weights = values.new_ones(len(groups))
-    columns = values.reshape(len(groups), -1)
+    # Sums in float64: in float32 the sum of a few million rows is off by per cents.
+    columns = values.reshape(len(groups), math.prod(values.shape[1:])).double()
+    weights = columns.new_ones(len(groups)) if weights is None else weights.double()
     sums = columns.new_zeros(n_groups, columns.shape[1])
     sums.index_add_(0, groups, columns * weights[:, None])
     totals = weights.new_zeros(n_groups).index_add_(0, groups, weights)
-    return (sums / totals[:, None]).reshape(n_groups, *values.shape[1:])
+    means = sums / totals[:, None]
+    return means.reshape(n_groups, *values.shape[1:]).to(values.dtype)
 
 
 def excessive_loss(dense_losses, pruned_losses, groups, n_groups):

@@ -152,6 +152,10 @@ def test_foreign_dataset_goes_through_a_data_loader():
     data = TensorDataset(torch.arange(4.0), torch.arange(4))
     found = [y.tolist() for _, y in BatchIterator(data, 3)]
     assert found == [[0, 1, 2], [3]]
+    torch.manual_seed(0)
+    orders = [[y.item() for _, y in BatchIterator(data, 1, shuffle=True)] for _ in range(9)]
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
 
 
 def test_batch_is_a_pair():
@@ -203,10 +207,16 @@ def test_targets_and_weights():
     assert weights.tolist() == [0.5, 1.5]
 
 
-@pytest.mark.parametrize("change", [
-    lambda X: X[::-1], lambda X: X[:, ::-1], np.asfortranarray,
-    lambda X: X.astype(X.dtype.newbyteorder()), lambda X: np.broadcast_to(X[:1], X.shape),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X[::-1],
+        lambda X: X[:, ::-1],
+        np.asfortranarray,
+        lambda X: X.astype(X.dtype.newbyteorder()),
+        lambda X: np.broadcast_to(X[:1], X.shape),
+    ],
+)
 def test_any_memory_layout(change):
     X = change(np.arange(6.0).reshape(3, 2))
     assert Rows(X).take(slice(0, 2))[0].tolist() == X[:2].tolist()

@@ -56,12 +56,25 @@ def test_global_random_state_does_not_matter():
     assert key() == first
 
 
-@pytest.mark.parametrize("change", [
-    {"lr": 0.5}, {"max_epochs": 3}, {"batch_size": 7}, {"optimizer": torch.optim.Adam},
-    {"optimizer__momentum": 0.9}, {"module__hidden_layer_sizes": (7,)}, {"seed": 1},
-    {"dtype": torch.float64}, {"criterion": nn.CrossEntropyLoss}, {"train_split": None},
-    {"iterator_train__shuffle": True}, {"callbacks": [EarlyStopping()]}, cross([1.0, 2.0]),
-], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.5},
+        {"max_epochs": 3},
+        {"batch_size": 7},
+        {"optimizer": torch.optim.Adam},
+        {"optimizer__momentum": 0.9},
+        {"module__hidden_layer_sizes": (7,)},
+        {"seed": 1},
+        {"dtype": torch.float64},
+        {"criterion": nn.CrossEntropyLoss},
+        {"train_split": None},
+        {"iterator_train__shuffle": True},
+        {"callbacks": [EarlyStopping()]},
+        cross([1.0, 2.0]),
+    ],
+    ids=str,
+)
 def test_what_changes_the_weights_changes_the_key(change):
     assert key(**change) != key()
     assert key(**change) is not None
@@ -108,8 +121,10 @@ class new(Base):
     pass
 """
 CHANGES = {
-    "body": (".relu()", ".sigmoid()"), "default": ("power=2", "power=3"),
-    "attribute": ("factor = 2.0", "factor = 3.0"), "property": ("return 1.0", "return 2.0"),
+    "body": (".relu()", ".sigmoid()"),
+    "default": ("power=2", "power=3"),
+    "attribute": ("factor = 2.0", "factor = 3.0"),
+    "property": ("return 1.0", "return 2.0"),
     "static method": ("X.tanh()", "X.sin()"),
     "override": ("    pass", "    factor = 4.0"),
 }
@@ -135,8 +150,37 @@ def new():
 """
 
 
-def test_module_built_by_a_function():
-    keys = [key(define(text)) for text in (FACTORY, FACTORY, FACTORY.replace("* 2", "* 3"))]
+GLOBAL = """
+SCALE = 2
+def scaled(X):
+    return X * SCALE
+class new(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+    def forward(self, X):
+        return scaled(super().forward(X))
+"""
+ATTRIBUTE = """
+SETTINGS = {"scale": 2}
+class new(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+        self.scale = SETTINGS["scale"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        (FACTORY, "* 2", "* 3"),
+        (GLOBAL, "SCALE = 2", "SCALE = 3"),
+        (GLOBAL, "X * SCALE", "X / SCALE"),
+        (ATTRIBUTE, '"scale": 2', '"scale": 3'),
+    ],
+    ids=["factory", "global", "global function", "attribute"],
+)
+def test_what_a_module_is_built_from(text, old, new):
+    keys = [key(define(t)) for t in (text, text, text.replace(old, new))]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -161,13 +205,17 @@ class new(Base):
 """
 
 
-@pytest.mark.parametrize(("text", "use"), [
-    (LOSS, lambda made: {"criterion": made}),
-    (LOSS, lambda made: {"criterion": made()}),
-    (NOISE, lambda made: {"callbacks": [made]}),
-    (NOISE, lambda made: {"callbacks": [("noise", made())]}),
-    (KIND, lambda made: {"kind": made}),
-], ids=["criterion", "criterion object", "callback", "callback object", "net"])
+@pytest.mark.parametrize(
+    ("text", "use"),
+    [
+        (LOSS, lambda made: {"criterion": made}),
+        (LOSS, lambda made: {"criterion": made()}),
+        (NOISE, lambda made: {"callbacks": [made]}),
+        (NOISE, lambda made: {"callbacks": [("noise", made())]}),
+        (KIND, lambda made: {"kind": made}),
+    ],
+    ids=["criterion", "criterion object", "callback", "callback object", "net"],
+)
 def test_redefined_parts(text, use):
     keys = [key(**use(define(t))) for t in (text, text, text.replace("2", "3"))]
     assert keys[0] == keys[1] != keys[2]
@@ -180,9 +228,15 @@ def new(X, power=2, *, factor=1):
 """
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("v **", "v *"), ("power=2", "power=3"), ("factor=1", "factor=2"), ("[v", "[-v"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v **", "v *"),
+        ("power=2", "power=3"),
+        ("factor=1", "factor=2"),
+        ("[v", "[-v"),
+    ],
+)
 @pytest.mark.parametrize("wrap", [lambda f: f, lambda f: functools.partial(f, power=5)])
 def test_redefined_function(old, new, wrap):
     texts = FUNCTION, FUNCTION, FUNCTION.replace(old, new)
@@ -195,6 +249,7 @@ def test_closure_values_count():
     def scaled(by):
         def inner(X):
             return X * by
+
         return inner
 
     def module(by):
@@ -204,6 +259,7 @@ def test_closure_values_count():
 
             def forward(self, X):
                 return super().forward(X) * by
+
         return Local
 
     for use, make in ((function_key, scaled), (key, module)):
@@ -243,12 +299,18 @@ class Guarded:
         self.lock, self.by = threading.Lock(), by
 
 
-@pytest.mark.parametrize("use", [
-    lambda value: {"predict_nonlinearity": value},
-    lambda value: {"predict_nonlinearity": functools.partial(min, value)},
-    lambda value: {"callbacks": [EarlyStopping(sink=value)]},
-    lambda value: {"module__hidden_layer_sizes": (), "torch_load_kwargs": {"a": {"b": value}}},
-])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda value: {"predict_nonlinearity": value},
+        lambda value: {"predict_nonlinearity": functools.partial(min, value)},
+        lambda value: {"callbacks": [EarlyStopping(sink=value)]},
+        lambda value: {
+            "module__hidden_layer_sizes": (),
+            "torch_load_kwargs": {"a": {"b": value}},
+        },
+    ],
+)
 def test_what_cannot_be_hashed_has_no_key(use):
     assert key(**use(Guarded(1))) is None
 
@@ -262,6 +324,8 @@ def test_weights_travel_through_numpy():
         for value in net.module_.state_dict().values():
             value.zero_()
     assert all(np.array_equal(kept[k], before[k]) for k in kept)
+    for value in kept.values():
+        value.flags.writeable = False  # as from a memory-map
     assert weights_from_numpy(net, kept) is net
     assert all(np.array_equal(v, before[k]) for k, v in weights_to_numpy(net).items())
     net.module_[0].weight.data.zero_()

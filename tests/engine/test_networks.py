@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -65,6 +67,12 @@ def test_few_rows_get_more_epochs(n_rows, least):
     net = networks.default_net(True, n_rows, 4, 2, (5,))
     assert net.max_epochs >= least
     assert net.max_epochs == 30 or n_rows < 10**6
+
+
+@pytest.mark.parametrize("sizes", [(0,), (3, -1), (2.5,), ("4",)])
+def test_widths_are_positive_integers(sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes must be positive integers"):
+        networks.default_net(True, 9, 4, 2, sizes)
 
 
 def test_default_nets():
@@ -146,6 +154,27 @@ def test_renewed_optimizer_has_no_memory():
     assert parameters == {id(p) for p in net.module_.parameters()}
 
 
+class Fresh(Callback):
+    def initialize(self):
+        self.epochs = 0
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs += 1
+
+
+def test_restart_is_a_training_of_its_own():
+    net = make(callbacks=[("fresh", Fresh())])
+    train(net, Rows(X, Y), 2, seed=0)
+    assert dict(net.callbacks_)["fresh"].epochs == 2
+    before = state(net)
+    assert networks.restart(net) is net
+    assert len(net.history) == 0
+    assert not net.optimizer_.state
+    assert dict(net.callbacks_)["fresh"].epochs == 0
+    assert same(state(net), before)
+
+
 def test_net_trimmed_for_prediction_has_no_optimizer_to_renew():
     net = make()
     net.trim_for_prediction()
@@ -170,13 +199,17 @@ def test_binary_cross_entropy_reads_floats(criterion):
 
 
 def test_only_other_modules_train_with_a_seeded_global_state():
-    own, other = make(), NeuralNetClassifier(Dropped).initialize()
-    before = torch.get_rng_state()
+    others = [NeuralNetClassifier(Dropped, train_split=None).initialize(), make(), make()]
+    networks.with_fast_batches(others[0])
+    others[1].iterator_train = others[2].iterator_valid = DataLoader
+    others.append(make(train_split=ValidSplit(3)))
+    own, before = make(), torch.get_rng_state()
     with networks.randomness(own, 0):
         assert torch.equal(torch.get_rng_state(), before)
-    with networks.randomness(other, 0):
-        assert not torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(torch.get_rng_state(), before)
+    for other in others:
+        with networks.randomness(other, 0):
+            assert not torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -191,8 +224,8 @@ def test_predictions_are_the_probabilities_of_the_logits(dtype):
 def test_small_probabilities_keep_their_digits():
     net = make()
     with torch.no_grad():
-        net.module_.layers[-1].bias[:] = torch.tensor([0.0, 40.0])
-    assert 0 < networks.predict(net, Rows(X))[:, 0].max() < 1e-15
+        net.module_.layers[-1].bias[:] = torch.tensor([0.0, 200.0])
+    assert 0 < networks.predict(net, Rows(X))[:, 0].max() < 1e-70
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 29])
@@ -213,6 +246,13 @@ def test_first_of_several_outputs_counts():
     net = networks.with_fast_batches(net.initialize())
     expected = net.module_(torch.as_tensor(X, dtype=torch.float32))[0].detach()
     np.testing.assert_allclose(networks.predict(net, Rows(X)), expected, rtol=1e-6)
+
+
+def test_predictions_must_be_finite():
+    data = X.copy()
+    data[[2, 5], 1] = np.inf, np.nan
+    with pytest.raises(ValueError, match="NaN or infinite in 2 of 30 rows"):
+        networks.predict(make(), Rows(data))
 
 
 def test_prediction_runs_in_evaluation_mode():

@@ -49,8 +49,13 @@ def rows(n=24):
 def trained(module=Normed, **options):
     options = {"batch_size": 5, "iterator_train__shuffle": True} | options
     net = NeuralNetClassifier(
-        module, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.05,
-        train_split=None, verbose=0, **options,
+        module,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.05,
+        train_split=None,
+        verbose=0,
+        **options,
     )
     net = networks.initialize(networks.with_fast_batches(net), torch.float64, 0)
     train(net, rows(), 2, seed=0)
@@ -67,7 +72,10 @@ def same(a, b):
 
 def run(dense, data, **options):
     options = {
-        "sparsity": 0.5, "criterion": "magnitude", "scope": "global", "finetune_epochs": 2,
+        "sparsity": 0.5,
+        "criterion": "magnitude",
+        "scope": "global",
+        "finetune_epochs": 2,
         "seed": 3,
     } | options
     return prune(dense, data, **options)
@@ -128,10 +136,13 @@ def test_fine_tuning_starts_with_a_fresh_optimizer():
     assert same(state(run(dense, rows())[0]), state(run(fresh, rows())[0]))
 
 
-@pytest.mark.parametrize("options", [
-    {"module": Normed},
-    {"module": nn.Linear, "module__in_features": 4, "module__out_features": 2},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"module": Normed},
+        {"module": nn.Linear, "module__in_features": 4, "module__out_features": 2},
+    ],
+)
 def test_same_seed_same_net_and_calls_do_not_accumulate(options):
     dense = trained(**options)
     run(dense, rows(), sparsity=0.9)
@@ -173,7 +184,8 @@ def test_single_images_are_batches_too(batch_size):
     net = trained(Image, batch_size=batch_size, iterator_train__shuffle=False)
     reestimate_batch_norm(net, rows(), seed=0)
     mean, var = averages(
-        net.module_.conv, lambda layer, X: layer(X.reshape(-1, 1, 2, 2)),
+        net.module_.conv,
+        lambda layer, X: layer(X.reshape(-1, 1, 2, 2)),
         BatchIterator(rows(), batch_size),
     )
     torch.testing.assert_close(net.module_.norm.running_mean, mean)
@@ -230,21 +242,30 @@ def test_criterion_cannot_change_the_weights():
     assert same(state(dense), before)
 
 
-@pytest.mark.parametrize(("score", "message"), [
-    (lambda w: w.abs().sum(dim=1), r"'first.weight' of shape \(6, 4\) and returned \(6,\)"),
-    (lambda w: 1.0, r"one score per weight: .* returned float"),
-    (lambda w: w * float("nan"), "NaN scores for 'first.weight'"),
-])
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (
+            lambda w: w.abs().sum(dim=1),
+            r"'first.weight' of shape \(6, 4\) and returned \(6,\)",
+        ),
+        (lambda w: 1.0, r"one score per weight: .* returned float"),
+        (lambda w: w * float("nan"), "NaN scores for 'first.weight'"),
+    ],
+)
 def test_unusable_scores(score, message):
     with pytest.raises(ValueError, match=message):
         run(trained(), rows(), criterion=score)
 
 
-@pytest.mark.parametrize(("module", "held"), [
-    (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)), r"\['BatchNorm1d', 'Flatten'\]"),
-    (nn.ReLU(), "no layers"),
-    (nn.Linear(2, 2).requires_grad_(False), "can be trained"),
-])
+@pytest.mark.parametrize(
+    ("module", "held"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)), r"\['BatchNorm1d', 'Flatten'\]"),
+        (nn.ReLU(), "no layers"),
+        (nn.Linear(2, 2).requires_grad_(False), "can be trained"),
+    ],
+)
 def test_nothing_to_prune(module, held):
     with pytest.raises(ValueError, match=f"no prunable layer.*{held}"):
         weight_masks(module, sparsity=0.5, criterion="magnitude", scope="global")

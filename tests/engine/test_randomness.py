@@ -15,7 +15,8 @@ torch.set_num_threads(1)
 
 def draws():
     return (
-        torch.rand(2).tolist(), np.random.random_sample(2).tolist(),  # noqa: NPY002
+        torch.rand(2).tolist(),
+        np.random.random_sample(2).tolist(),  # noqa: NPY002
         [random.random() for _ in range(2)],
     )
 

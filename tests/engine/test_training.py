@@ -30,8 +30,13 @@ class Softmax(nn.Linear):
 def make(kind=NeuralNetClassifier, **options):
     criterion = nn.CrossEntropyLoss if kind is NeuralNetClassifier else nn.MSELoss
     options = {
-        "module": nn.Linear, "module__in_features": 4, "module__out_features": 3,
-        "criterion": criterion, "batch_size": -1, "train_split": None, "verbose": 0,
+        "module": nn.Linear,
+        "module__in_features": 4,
+        "module__out_features": 3,
+        "criterion": criterion,
+        "batch_size": -1,
+        "train_split": None,
+        "verbose": 0,
     } | options
     net = networks.with_fast_batches(kind(lr=options.pop("lr", 0.1), **options))
     return networks.initialize(net, torch.float64, 0)
@@ -62,15 +67,18 @@ CASES = {
     "cross entropy": ({}, Y),
     "class weights": ({"criterion__weight": CLASS_WEIGHT}, Y),
     "label smoothing": (
-        {"criterion__label_smoothing": 0.3, "criterion__weight": CLASS_WEIGHT}, Y,
+        {"criterion__label_smoothing": 0.3, "criterion__weight": CLASS_WEIGHT},
+        Y,
     ),
     "ignored class": ({"criterion__ignore_index": 1}, Y),
     "sum": ({"criterion__reduction": "sum"}, Y),
     "sum of squares": (
-        {"kind": NeuralNetRegressor, "criterion__reduction": "sum"}, TARGETS,
+        {"kind": NeuralNetRegressor, "criterion__reduction": "sum"},
+        TARGETS,
     ),
     "log likelihood": (
-        {"module": Softmax, "criterion": nn.NLLLoss, "criterion__weight": CLASS_WEIGHT}, Y,
+        {"module": Softmax, "criterion": nn.NLLLoss, "criterion__weight": CLASS_WEIGHT},
+        Y,
     ),
     "squared error": ({"kind": NeuralNetRegressor}, TARGETS),
     "absolute error": ({"kind": NeuralNetRegressor, "criterion": nn.L1Loss}, TARGETS),

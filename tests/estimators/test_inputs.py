@@ -120,7 +120,7 @@ def assert_pruned(est, sparsity=0.5):
     total = sum(m.numel() for m in est.masks_.values())
     removed = sum(int((~m).sum()) for m in est.masks_.values())
     assert removed == round(sparsity * total)
-    assert est.sparsity_ == 1 - (total - removed) / total
+    assert est.sparsity_ == removed / total
     for name, mask in est.masks_.items():
         assert (weights[name][~mask.numpy()] == 0).all()
     assert any((weights[k] != dense[k]).any() for k in weights.keys() - est.masks_.keys())

@@ -31,9 +31,11 @@ def removed(masks):
 def slow_masks(layers, sparsity, scope):
     """Sort (score, position) and drop the first ones, the definition word by word."""
     entries = [(v, i, j) for i, values in enumerate(layers) for j, v in enumerate(values)]
-    teams = [entries] if scope == "global" else [
-        [e for e in entries if e[1] == i] for i in range(len(layers))
-    ]
+    teams = (
+        [entries]
+        if scope == "global"
+        else [[e for e in entries if e[1] == i] for i in range(len(layers))]
+    )
     gone = set()
     for team in teams:
         count = min(round(sparsity * len(team)), len(team) - 1)
@@ -70,7 +72,12 @@ def test_count_is_the_nearest_that_leaves_one(sparsity, size):
 def test_constant_scores_go_in_order_of_position():
     masks = score_masks({"a": torch.ones(2, 2), "b": torch.ones(4)}, 0.75)
     assert removed({k: m.flatten() for k, m in masks.items()}) == {
-        ("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("b", 1),
+        ("a", 0),
+        ("a", 1),
+        ("a", 2),
+        ("a", 3),
+        ("b", 0),
+        ("b", 1),
     }
 
 
@@ -88,7 +95,9 @@ def test_masks_nest(layers, one, other, scope):
 @law
 @given(
     st.lists(anything, min_size=1, max_size=20, unique_by=lambda v: v + 0.0),
-    sparsities, st.randoms(use_true_random=False), st.sampled_from(SCOPES),
+    sparsities,
+    st.randoms(use_true_random=False),
+    st.sampled_from(SCOPES),
 )
 def test_permuting_weights_permutes_masks(values, sparsity, random, scope):
     order = random.sample(range(len(values)), len(values))
@@ -106,7 +115,9 @@ def test_order_of_the_layers_does_not_matter():
 @law
 @given(
     st.lists(st.lists(st.integers(-50, 50), min_size=1, max_size=9), min_size=1, max_size=3),
-    sparsities, st.integers(-20, 20), st.sampled_from(SCOPES),
+    sparsities,
+    st.integers(-20, 20),
+    st.sampled_from(SCOPES),
 )
 def test_scaling_changes_nothing(layers, sparsity, exponent, scope):
     scores = {k: v.float() for k, v in as_scores(layers).items()}

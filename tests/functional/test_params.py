@@ -29,8 +29,13 @@ class Compiled(nn.Module):
 
 def small_cnn():
     return nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 4), nn.LayerNorm(4),
-        nn.PReLU(), nn.Linear(4, 2, bias=False),
+        nn.Conv2d(1, 2, 3),
+        nn.BatchNorm2d(2),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+        nn.LayerNorm(4),
+        nn.PReLU(),
+        nn.Linear(4, 2, bias=False),
     )
 
 
@@ -38,10 +43,18 @@ def test_finds_linear_and_conv_weights_only():
     assert list(prunable(small_cnn())) == ["0.weight", "3.weight", "6.weight"]
 
 
-@pytest.mark.parametrize("layer", [
-    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
-    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear,
+        nn.Conv1d,
+        nn.Conv2d,
+        nn.Conv3d,
+        nn.ConvTranspose1d,
+        nn.ConvTranspose2d,
+        nn.ConvTranspose3d,
+    ],
+)
 def test_every_kind_of_layer(layer):
     module = layer(2, 3) if layer is nn.Linear else layer(2, 3, kernel_size=1)
     assert prunable(nn.Sequential(module)) == {"0.weight": module.weight}
