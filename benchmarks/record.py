@@ -50,9 +50,15 @@ def ratio(seconds, name, base):
     return statistics.median(a / b for a, b in pairs)
 
 
-def figure(name, value, unit, target, met):
-    """One line of a summary."""
-    return {"name": name, "value": value, "unit": unit, "target": target, "met": bool(met)}
+def figure(name, value, unit, target=None, met=None):
+    """One line of a summary; without target it is an observation."""
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "target": target,
+        "met": None if target is None else bool(met),
+    }
 
 
 def save(name, summary, *, seeds, data):
@@ -82,6 +88,8 @@ def save(name, summary, *, seeds, data):
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for line in summary:
-        verdict = f"target {line['target']}: {'met' if line['met'] else 'MISSED'}"
-        print(f"{line['name']}: {line['value']:.3g} {line['unit']} ({verdict})")
+        verdict = ""
+        if line["target"] is not None:
+            verdict = f" (target {line['target']}: {'met' if line['met'] else 'MISSED'})"
+        print(f"{line['name']}: {line['value']:.3g} {line['unit']}{verdict}")
     print(f"written: {path}")

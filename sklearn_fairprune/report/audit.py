@@ -141,8 +141,9 @@ def audit(
     Group accuracies have Clopper-Pearson intervals, accuracy drops Newcombe's for paired
     proportions, the accuracy spread an interval from all group intervals at once;
     losses, excessive losses and balanced accuracy have percentile bootstrap intervals,
-    and the fairness violation a band that holds for all pairs of groups at once. They
-    cover the drawing of the held-out rows, not the randomness of the training.
+    and the fairness violation a band that holds for all pairs of groups at once. Who pays
+    most is told by a Student interval with the bootstrap standard error, at a level that
+    holds for all groups at once. They cover the drawing of the held-out rows, not the randomness of the training.
 
     References
     ----------

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import stats
 from sklearn.base import is_classifier
 
 from ..functional.groups import excessive_loss, group_means, largest_gap
@@ -160,8 +161,10 @@ class HeldOut:
     def payer(self, k):
         """Group with the largest excessive loss, and its distance to all other rows.
 
-        The interval holds for all groups at once (level 1 - (1 - confidence) / m), for the
-        group was picked because its loss rose most.
+        The interval is Student's, with the bootstrap standard error and n_a - 1 degrees of
+        freedom: far in the tails it needs no more bootstrap samples. It holds for all
+        groups at once (level 1 - (1 - confidence) / m), for the group was picked because
+        its loss rose most.
 
         Returns
         -------
@@ -174,9 +177,12 @@ class HeldOut:
         others = np.arange(self.m) != group
         weights = self.sizes[others] / self.sizes[others].sum()
         rest = np.where(np.isnan(samples), excess, samples)[:, others] @ weights
-        level = 1 - (1 - self.confidence) / self.m
-        limits = intervals.percentile_interval(samples[:, group] - rest, level)
-        return group, excess[group] - excess[others] @ weights, *limits
+        distance = excess[group] - excess[others] @ weights
+        if self.sizes[group] < 2:
+            return group, distance, np.nan, np.nan
+        tail = (1 - self.confidence) / self.m / 2
+        width = stats.t.isf(tail, self.sizes[group] - 1) * (samples[:, group] - rest).std()
+        return group, distance, distance - width, distance + width
 
     def _drop_limits(self, k):
         """Limits of every group's accuracy drop; the dense model has none to itself."""

@@ -32,6 +32,29 @@ def test_paired_interval_agrees_with_the_published_example(cells, expected):
     np.testing.assert_allclose(paired_difference_interval(*cells), expected, atol=5e-5)
 
 
+@pytest.mark.parametrize(
+    "cells", [(36, 12, 2, 0), (30, 6, 3, 25), (5, 9, 4, 1), (3, 0, 1, 40)]
+)
+def test_paired_interval_agrees_with_its_formula(cells):
+    a, b, c, d = cells
+    n, z = sum(cells), 1.959963984540054
+
+    def wilson(k):
+        centre, half = k + z**2 / 2, z * (k * (n - k) / n + z**2 / 4) ** 0.5
+        return (centre - half) / (n + z**2), (centre + half) / (n + z**2)
+
+    (l1, u1), (l2, u2) = wilson(a + b), wilson(a + c)
+    p1, p2 = (a + b) / n, (a + c) / n
+    product = (a + b) * (c + d) * (a + c) * (b + d)
+    top = a * d - b * c
+    top = top if top <= 0 else max(top - n / 2, 0)
+    phi = top / product**0.5 if product else 0.0
+    low = (p1 - l1) ** 2 - 2 * phi * (p1 - l1) * (u2 - p2) + (u2 - p2) ** 2
+    high = (u1 - p1) ** 2 - 2 * phi * (u1 - p1) * (p2 - l2) + (p2 - l2) ** 2
+    expected = p1 - p2 - low**0.5, p1 - p2 + high**0.5
+    np.testing.assert_allclose(paired_difference_interval(*cells), expected, atol=1e-12)
+
+
 def test_paired_interval_is_antisymmetric_and_never_without_width():
     low, high = paired_difference_interval(30, 6, 3, 5)
     np.testing.assert_allclose(paired_difference_interval(30, 3, 6, 5), (-high, -low))
@@ -56,6 +79,12 @@ def test_spread_interval_covers_small_groups():
     truth = p.max() - p.min()
     assert ((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean() >= 0.95
     assert spread_interval([3], [4]) == (0.0, 0.0)
+
+
+def test_spread_interval_holds_for_all_groups_at_once():
+    (l1, u1), (l2, u2) = (proportion_interval(k, 20, 0.975) for k in (19, 3))
+    low, high = spread_interval(np.array([19, 3]), np.array([20, 20]))
+    np.testing.assert_allclose([low, high], [l1 - u2, u1 - l2])
 
 
 def test_bootstrap_of_a_group_of_one_row_is_unknown_not_certain():

@@ -1,0 +1,71 @@
+"""Is it always the same group that pays? The demo over 20 seeds (split and training).
+
+Run: python benchmarks/who_pays.py [--seeds 20]
+Data: the Boston mortgage applications (pip install "sklearn-fairprune[demo]").
+The splits of different seeds share rows, so the intervals over seeds tell how steady the
+result is on these data, not how it would be on other applicants.
+"""
+
+import argparse
+import contextlib
+import io
+
+import numpy as np
+from record import figure, save
+from scipy import stats
+
+from sklearn_fairprune.__main__ import make_parser, run_audit
+
+GROUPS = ("black", "hispanic", "white")
+
+
+def audit_of(seed):
+    """By-group table and totals of the demo with another seed."""
+    arguments = make_parser().parse_args(["audit", "--data", "mortgage", "--seed", str(seed)])
+    with contextlib.redirect_stdout(io.StringIO()):
+        return run_audit(arguments)
+
+
+def interval(values):
+    """Mean and its 95 % Student interval over the seeds."""
+    mean, error = np.mean(values), stats.sem(values)
+    width = stats.t.isf(0.025, len(values) - 1) * error
+    return float(mean), float(mean - width), float(mean + width)
+
+
+def main():
+    """Measure and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    seeds = list(range(parser.parse_args().seeds))
+    reports = [audit_of(seed) for seed in seeds]
+    summary, data = [], {}
+    for model in reports[0].overall.index[1:]:
+        tables = [report.by_group.loc[model] for report in reports]
+        measured = {
+            name: {g: [float(t.loc[g, name]) for t in tables] for g in GROUPS}
+            for name in ("excessive_loss", "accuracy_drop")
+        }
+        excess = np.array([measured["excessive_loss"][g] for g in GROUPS])
+        most = int(np.sum(excess.argmax(axis=0) == 0))
+        summary.append(
+            figure(
+                f"{model}: seeds in which black applicants pay most", most, f"of {len(seeds)}"
+            )
+        )
+        for name in measured:
+            others = np.mean([measured[name][g] for g in GROUPS[1:]], axis=0)
+            mean, low, high = interval(np.array(measured[name]["black"]) - others)
+            what = f"{model}: {name.replace('_', ' ')} of black minus mean of the others"
+            summary.append(figure(what, mean, f"[{low:.3f}, {high:.3f}]"))
+        broken = sum(r.overall.loc[model, "classes_predicted"] == 1 for r in reports)
+        data[model] = measured | {
+            "accuracy": [float(r.overall.loc[model, "accuracy"]) for r in reports],
+            "predicts_one_class": int(broken),
+            "finding": [f for r in reports for f in r.findings if f.startswith(f"{model}:")],
+        }
+    save("who_pays", summary, seeds=seeds, data=data)
+
+
+if __name__ == "__main__":
+    main()

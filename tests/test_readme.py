@@ -1,0 +1,59 @@
+"""The numbers in the README are those kept beside the scripts that made them."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sklearn_fairprune.report.text import GROUP_COLUMNS, with_interval
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sparsity", ["0.9", "0.95", "0.98"])
+def test_table_of_the_demo(sparsity):
+    rows = pd.read_csv(ROOT / "examples/mortgage_audit/by_group.csv")
+    for _, row in rows[rows["model"] == f"sparsity {sparsity}"].iterrows():
+        cells = [
+            with_interval(row, name, **GROUP_COLUMNS[name][1])
+            for name in ("accuracy", "excessive_loss", "accuracy_drop")
+        ]
+        assert f"| {row['race']} | {row['rows']} | {' | '.join(cells)} |" in README
+
+
+def test_sentences_about_the_demo():
+    report = json.loads((ROOT / "examples/mortgage_audit/audit.json").read_text())
+    findings = dict(line.split(": ", 1) for line in report["findings"])
+    assert findings["sparsity 0.98"].startswith("black (59 rows) pays most")
+    assert findings["sparsity 0.95"].startswith("cannot tell who pays most")
+    overall = {row["model"]: 100 * row["accuracy"] for row in report["overall"]}
+    assert f"from {overall['sparsity 0']:.1f} %" in README
+    assert f"to {overall['sparsity 0.98']:.1f} %" in README
+
+
+def test_ratios_of_the_grid_search():
+    result = json.loads((ROOT / "benchmarks/results/grid_memory.json").read_text())
+    ratios = [line["value"] for line in result["summary"] if "memory" in line["name"]]
+    assert f"takes {ratios[0]:.2f} of the time" in README
+    assert f"and {ratios[1]:.2f} with 5 fine-tuning" in README
+
+
+def test_figures_over_seeds():
+    result = json.loads((ROOT / "benchmarks/results/who_pays.json").read_text())
+    drops = {
+        line["name"].split(":")[0]: line
+        for line in result["summary"]
+        if "accuracy drop" in line["name"]
+    }
+    for model in ("sparsity 0.95", "sparsity 0.98"):
+        low, high = json.loads(drops[model]["unit"])
+        assert f"{100 * drops[model]['value']:.1f}" in README
+        assert f"[{100 * low:.1f}, {100 * high:.1f}]" in README
+    assert len(result["seeds"]) == 20
+    assert (
+        f"{result['data']['sparsity 0.98']['predicts_one_class']} of the 20 networks" in README
+    )
+    named = sum("pays most:" in f for f in result["data"]["sparsity 0.95"]["finding"])
+    assert f"({named} of 20 at 0.95)" in README
