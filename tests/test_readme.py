@@ -57,3 +57,16 @@ def test_figures_over_seeds():
     )
     named = sum("pays most:" in f for f in result["data"]["sparsity 0.95"]["finding"])
     assert f"({named} of 20 at 0.95)" in README
+
+
+def test_ratios_of_speed():
+    result = json.loads((ROOT / "benchmarks/results/fit_speed.json").read_text())
+    value = {(line["name"], line["unit"]): line["value"] for line in result["summary"]}
+    large, small = "MLP (256, 256)", "MLP (32,)"
+    fits = [value[f"fit, {net}", "of plain skorch"] for net in (large, small)]
+    predictions = [value[f"predict_proba, {net}", "of plain skorch"] for net in (large, small)]
+    assert f"takes {fits[0]:.2f} of the time of plain skorch" in README
+    assert f"and {fits[1]:.2f} for" in README
+    assert f"`predict_proba` {predictions[0]:.2f} and {predictions[1]:.2f}" in README
+    sklearn = value[f"fit, {small}", "of scikit-learn MLP"]
+    assert f"takes {sklearn:.2f} of its time" in README

@@ -7,11 +7,11 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .batches import Batch, BatchIterator
+from .batches import BatchIterator
 from .randomness import seeded
 
 # Below this many rows BLAS multiplies matrices in another order, and the float32 outputs of
@@ -62,6 +62,7 @@ def default_net(is_classifier, n_rows, n_features, n_outputs, hidden_layer_sizes
         module__hidden_layer_sizes=tuple(int(size) for size in sizes),
         criterion=nn.CrossEntropyLoss if is_classifier else nn.MSELoss,
         optimizer=torch.optim.AdamW,
+        optimizer__fused=True,
         optimizer__weight_decay=1.0,  # decoupled: it decays by lr times this in a step
         lr=0.003,
         max_epochs=max(30, math.ceil(200 / steps_per_epoch)),
@@ -176,41 +177,24 @@ def _own_batches(net):
     return net.iterator_train is BatchIterator and net.iterator_valid is BatchIterator
 
 
-def outputs(net, rows):
-    """Yield the network's predictions for each batch, after its predict nonlinearity.
-
-    Raw outputs are converted to float64 first, so that probabilities near 0 and 1 keep
-    their digits.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNet
-        Fitted.
-    rows : Rows
-        What to predict.
-
-    Yields
-    ------
-    prediction : torch.Tensor of dtype float64, on the CPU
-    """
-    nonlinearity = net._get_predict_nonlinearity()
-    for batch in net.get_iterator(rows, training=False):
-        if type(net.module_) is MLP and len(batch[0]) < ROWS_OF_ONE_KERNEL:
-            raw = _padded_step(net, batch[0])
-        else:
-            raw = net.evaluation_step(batch)
-        raw = raw[0] if isinstance(raw, tuple) else raw
-        yield nonlinearity(raw.double().cpu())
-
-
-def _padded_step(net, X):
-    """Predict a few rows as part of a larger batch, see `ROWS_OF_ONE_KERNEL`."""
-    padding = X.new_zeros(ROWS_OF_ONE_KERNEL - len(X), *X.shape[1:])
-    return net.evaluation_step(Batch(torch.cat([X, padding]), None))[: len(X)]
+def outputs(net, batch):
+    """Raw outputs of a net in evaluation mode for one batch, on the CPU."""
+    X, n_rows = batch[0], len(batch[0])
+    if type(net.module_) is MLP and n_rows < ROWS_OF_ONE_KERNEL:
+        padding = X.new_zeros(ROWS_OF_ONE_KERNEL - n_rows, *X.shape[1:])
+        return net.infer(torch.cat([X, padding]))[:n_rows].cpu()
+    if type(net).evaluation_step is not NeuralNet.evaluation_step:
+        raw = net.evaluation_step(batch)
+    else:
+        raw = net.infer(X)
+    return (raw[0] if isinstance(raw, tuple) else raw).cpu()
 
 
 def predict(net, rows):
-    """Network predictions for all rows.
+    """Network predictions for all rows, after the net's predict nonlinearity.
+
+    Raw outputs are converted to float64 first, so that probabilities near 0 and 1 keep
+    their digits.
 
     Parameters
     ----------
@@ -228,8 +212,11 @@ def predict(net, rows):
     ValueError
         If it is NaN or infinite anywhere.
     """
-    with nullcontext() if _own_batches(net) else seeded(0):
-        prediction = torch.cat(list(outputs(net, rows))).numpy()
+    nonlinearity = net._get_predict_nonlinearity()
+    net._set_training(False)
+    with torch.no_grad(), nullcontext() if _own_batches(net) else seeded(0):
+        raw = [outputs(net, batch) for batch in net.get_iterator(rows, training=False)]
+    prediction = nonlinearity(torch.cat(raw).double()).numpy()
     finite = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
     if not finite.all():
         raise ValueError(

@@ -12,6 +12,24 @@ from .networks import copy_net, randomness, renew_optimizer, restart
 from .training import train
 
 
+def prunable_or_raise(module):
+    """Return the weights that can be pruned; an error if there are none."""
+    weights = prunable(module)
+    if not weights:
+        layers = sorted({type(m).__name__ for m in module.modules() if m is not module})
+        raise ValueError(
+            "The network has no prunable layer: pruning removes weights of Linear and Conv "
+            f"layers that can be trained, and this module holds {layers or 'no layers'}."
+        )
+    return weights
+
+
+def keep_all(module):
+    """Masks of a network that is not pruned."""
+    weights = prunable_or_raise(module)
+    return {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
+
+
 def weight_masks(module, *, sparsity, criterion, scope):
     """Masks that a criterion gives for the weights a module has now.
 
@@ -36,13 +54,7 @@ def weight_masks(module, *, sparsity, criterion, scope):
     ValueError
         If the module has no prunable layer, or scores have the wrong shape.
     """
-    weights = prunable(module)
-    if not weights:
-        layers = sorted({type(m).__name__ for m in module.modules() if m is not module})
-        raise ValueError(
-            "The network has no prunable layer: pruning removes weights of Linear and Conv "
-            f"layers that can be trained, and this module holds {layers or 'no layers'}."
-        )
+    weights = prunable_or_raise(module)
     score = CRITERIA.get(criterion, criterion) if isinstance(criterion, str) else criterion
     scores = {name: score(weight.detach().clone()) for name, weight in weights.items()}
     for name, value in scores.items():

@@ -9,6 +9,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from ..functional.params import prunable
+from .epochs import LeanEpoch, trains_like_skorch, watches_batches
 from .networks import randomness
 
 
@@ -252,16 +253,30 @@ def asked_by_callback(interrupt):
 
 @contextmanager
 def hooked(net, first, last, weighted):
-    """Add callbacks to an initialized net for a while, and its row-weighted loss."""
+    """Add callbacks to an initialized net for a while, and its row-weighted loss.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Put back as it was at the end.
+    first, last : list of Callback
+        Called before and after the net's own callbacks.
+    weighted : bool
+        Whether the training rows have weights.
+    """
     loss, own = RowWeightedLoss(weighted), net.callbacks_
+    lean = trains_like_skorch(net) and not any(watches_batches(c) for _, c in own)
     loss.attach(net)
     named = [
         [(type(hook).__name__, hook) for hook in hooks] for hooks in ([loss, *first], last)
     ]
     net.callbacks_ = named[0] + own + named[1]
+    if lean:
+        net.__dict__["run_single_epoch"] = LeanEpoch(net, loss, first, last)
     try:
         yield
     finally:
+        net.__dict__.pop("run_single_epoch", None)
         net.callbacks_ = own
         loss.detach()
 

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..engine import networks
-from ..engine.pruning import prune, weight_masks
+from ..engine.pruning import keep_all, prunable_or_raise, prune
 from ..engine.randomness import derive_seeds
 from ..engine.training import train
 from ..functional.criteria import CRITERIA
@@ -239,9 +239,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         if first:
             self._seed, self._n_partial_fits = self._draw_seed(), 0
             net = self._initial_net(rows, fitted)
-            masks = weight_masks(
-                net.module_, sparsity=0, criterion="magnitude", scope="global"
-            )
+            masks = keep_all(net.module_)
         else:
             fitted["groups_"] = merge_names(self.groups_, fitted["groups_"])
             net, masks = networks.copy_net(self.estimator_), self.masks_
@@ -297,10 +295,15 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             owner=self,
         )
         seed = derive_seeds(self._seed, 2)[0]
-        net = dense.initialized(net, self._torch_dtype(), seed)
+        try:
+            net = dense.initialized(net, self._torch_dtype(), seed)
+        except ValueError:  # torch has no optimizer for a module without parameters
+            if hasattr(net, "module_"):
+                prunable_or_raise(net.module_)
+            raise
+        prunable_or_raise(net.module_)
         networks.adapt(rows, net)
         self._check_outputs(net, rows, fitted)
-        weight_masks(net.module_, sparsity=0, criterion="magnitude", scope="global")
         return net
 
     def _first_prediction(self, net, rows):

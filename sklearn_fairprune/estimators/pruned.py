@@ -195,10 +195,9 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
 
     def _check_targets(self, targets, fitted):
         if len(np.unique(targets)) < 2:
-            label = fitted["classes_"][targets[0]]
             raise ValueError(
                 "A classifier needs at least 2 classes in y (with a positive "
-                f"sample_weight), got 1 class: {label!r}."
+                f"sample_weight), got 1 class: {_some(fitted['classes_'][targets[:1]])}."
             )
 
     def _n_outputs(self, rows, fitted):

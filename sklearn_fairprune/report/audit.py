@@ -143,7 +143,8 @@ def audit(
     losses, excessive losses and balanced accuracy have percentile bootstrap intervals,
     and the fairness violation a band that holds for all pairs of groups at once. Who pays
     most is told by a Student interval with the bootstrap standard error, at a level that
-    holds for all groups at once. They cover the drawing of the held-out rows, not the randomness of the training.
+    holds for all groups at once. They cover the drawing of the held-out rows, not the
+    randomness of the training.
 
     References
     ----------

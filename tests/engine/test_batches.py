@@ -1,5 +1,6 @@
 """Every row exactly once, with its own group and weight, from any source."""
 
+import copy
 import itertools
 import pickle
 
@@ -254,3 +255,15 @@ def test_underlying():
     assert found is data
     assert index.tolist() == [6, 4]
     assert len(list(BatchIterator(Subset(data, []), 2))) == 0
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
+)
+def test_a_batch_can_be_copied(duplicate):
+    batch = Batch(torch.ones(2), torch.zeros(2), groups=torch.tensor([0, 1]))
+    X, y = twin = duplicate(batch)
+    assert torch.equal(X, batch[0])
+    assert torch.equal(y, batch[1])
+    assert torch.equal(twin.groups, batch.groups)
+    assert twin.weights is None
