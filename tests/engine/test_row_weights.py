@@ -8,7 +8,8 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_fairprune.engine.training import RowWeightedLoss, train
+from sklearn_fairprune.engine.row_weights import RowWeightedLoss
+from sklearn_fairprune.engine.training import train
 
 torch.set_num_threads(1)
 TIMES = np.random.default_rng(0).integers(1, 4, 24)
