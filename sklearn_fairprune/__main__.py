@@ -202,6 +202,16 @@ def progress(estimator):
         return estimator
 
 
+def steps_of(preprocessing):
+    """Fitted preprocessing in one line: which steps for how many columns."""
+    parts = [
+        f"{len(columns)} columns: {' > '.join(type(step).__name__ for _, step in pipe.steps)}"
+        for _, pipe, columns in getattr(preprocessing, "transformers_", [])
+        if hasattr(pipe, "steps") and len(columns)
+    ]
+    return "; ".join(parts) or "none"
+
+
 def standardized(y, train):
     """Regression targets in standard deviations from their mean, and a note saying so."""
     centre, scale = y[train].mean(), y[train].std()
@@ -239,7 +249,7 @@ def run_audit(arguments):
     report.notes[:0] = notes
     report.about |= {"data": data.name, "training_rows": len(train), "version": __version__}
     report.about |= {k: v for k, v in vars(arguments).items() if k not in ("command", "data")}
-    report.about["preprocessing"] = repr(preprocessing)
+    report.about["preprocessing"] = steps_of(preprocessing)
     return report
 
 
@@ -254,8 +264,9 @@ def main(argv=None):
     about = report.about
     print(
         f"\n{about['data']}: {about['training_rows']} training rows, {about['rows']} held-out "
-        f"rows, seed {about['seed']}\n"
+        f"rows, seed {about['seed']}"
     )
+    print(f"preprocessing, fitted on the training rows: {about['preprocessing']}\n")
     print(report)
     if arguments.out:
         out = Path(arguments.out)

@@ -86,6 +86,7 @@ def test_a_file_with_mixed_columns(tmp_path, capsys, ending):
     text = capsys.readouterr().out
     assert "loans: 140 training rows, 60 held-out rows" in text
     assert "The network does not see sex" in text
+    assert "2 columns: SimpleImputer > StandardScaler; 3 columns: " in text
 
 
 def test_a_quantity_is_a_regression(tmp_path, capsys):
