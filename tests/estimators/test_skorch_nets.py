@@ -31,7 +31,7 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sklearn_fairprune import PrunedRegressor
+from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.engine.randomness import derive_seeds
 
 NETS = {
@@ -172,3 +172,18 @@ def test_net_of_the_user_is_left_alone():
     assert est.estimator is net
     assert not net.initialized_
     assert same_weights(before, module.state_dict())
+
+
+def test_threshold_of_a_binary_net_decides():
+    net = NeuralNetBinaryClassifier(
+        nn.Linear,
+        module__in_features=4,
+        module__out_features=1,
+        threshold=0.8,
+        train_split=None,
+        verbose=0,
+    )
+    est = PrunedClassifier(net, sparsity=0.25, random_state=0).fit(X, CODES > 0)
+    probability = est.predict_proba(X)[:, 1]
+    assert ((probability > 0.5) & (probability < 0.8)).any()
+    np.testing.assert_array_equal(est.predict(X), probability > 0.8)
