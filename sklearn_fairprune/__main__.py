@@ -113,8 +113,11 @@ def numbers_of(kind):
 def load(arguments):
     """Load the data that the command line names."""
     sensitive = arguments.sensitive.split(",") if arguments.sensitive else None
-    if arguments.data in ("mortgage", "digits") and arguments.target:
-        raise ValueError(f"--target is for a file; {arguments.data} has its own.")
+    if arguments.data in ("mortgage", "digits"):
+        if arguments.target:
+            raise ValueError(f"--target is for a file; {arguments.data} has its own.")
+        if arguments.keep_sensitive:
+            raise ValueError(f"--keep-sensitive is for a file, not for {arguments.data}.")
     if arguments.data == "mortgage":
         data = datasets.load_mortgage()
         chosen = sensitive or ["race"]
@@ -128,10 +131,13 @@ def load(arguments):
         if sensitive:
             raise ValueError("--sensitive: digits have no people; the classes are the groups.")
         return datasets.load_digits()
+    if not Path(arguments.data).is_file():
+        raise ValueError(
+            f"--data {arguments.data}: this is neither mortgage nor digits, and there is no "
+            "such file."
+        )
     if not arguments.target:
         raise ValueError("--target COL is required with a file: the column to predict.")
-    if not Path(arguments.data).is_file():
-        raise ValueError(f"--data {arguments.data}: there is no such file.")
     return datasets.read_table(
         arguments.data, arguments.target, sensitive, keep_sensitive=arguments.keep_sensitive
     )

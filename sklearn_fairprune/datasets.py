@@ -120,9 +120,7 @@ def read_table(path, target, sensitive=None, *, keep_sensitive=False):
     path = Path(path)
     readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if path.suffix.lower() not in readers:
-        raise ValueError(
-            f"--data must be mortgage, digits, or a .csv or .parquet file, got {str(path)!r}."
-        )
+        raise ValueError(f"A table must be a .csv or .parquet file, got {str(path)!r}.")
     frame = readers[path.suffix.lower()](path)
     sensitive = list(sensitive or [])
     for column in [target, *sensitive]:
@@ -150,7 +148,7 @@ def read_table(path, target, sensitive=None, *, keep_sensitive=False):
         notes.append(f"Left out {', '.join(names)}: text with another value in every row.")
     return Bunch(
         X=X,
-        y=frame[target].to_numpy(),
+        y=np.asarray(frame[target].tolist()),  # booleans beside missing ones are objects
         sensitive=pd.DataFrame(groups) if sensitive else None,
         name=path.stem,
         notes=notes,

@@ -99,5 +99,13 @@ def test_refusals(table, tmp_path):
         read_table(path, "paid", ["race"])
     with pytest.raises(ValueError, match="cannot be a sensitive column"):
         read_table(path, "paid", ["paid"])
-    with pytest.raises(ValueError, match=r"mortgage, digits, or a \.csv or \.parquet"):
+    with pytest.raises(ValueError, match=r"must be a \.csv or \.parquet"):
         read_table(tmp_path / "people.xlsx", "paid")
+
+
+def test_booleans_with_a_missing_one_stay_booleans(tmp_path):
+    path = tmp_path / "loans.csv"
+    pd.DataFrame({"x": range(4), "paid": [True, None, False, True]}).to_csv(path, index=False)
+    data = read_table(path, "paid")
+    assert data.y.tolist() == [True, False, True]
+    assert data.y.dtype == bool

@@ -103,7 +103,9 @@ def test_a_quantity_is_a_regression(tmp_path, capsys):
     ("words", "message"),
     [
         (["--data", "nothing.csv", "--target", "y"], "there is no such file"),
-        (["--data", "nothing.csv"], "--target COL is required"),
+        (["--data", "morgage"], "neither mortgage nor digits, and there is no such file"),
+        (["--data", __file__], "--target COL is required"),
+        (["--data", "mortgage", "--keep-sensitive"], "--keep-sensitive is for a file"),
         (["--data", "digits", "--target", "y"], "digits has its own"),
         (["--data", "digits", "--sensitive", "sex"], "the classes are the groups"),
         (["--data", "digits", "--sparsities", "90"], r"must be in \[0, 1\)"),

@@ -70,3 +70,7 @@ def test_ratios_of_speed():
     assert f"`predict_proba` {predictions[0]:.2f} and {predictions[1]:.2f}" in README
     sklearn = value[f"fit, {small}", "of scikit-learn MLP"]
     assert f"takes {sklearn:.2f} of its time" in README
+    missed = sum(line["met"] is False for line in result["summary"])
+    judged = sum(line["met"] is not None for line in result["summary"])
+    assert (missed, judged) == (5, 9)
+    assert "five of nine targets are missed" in README

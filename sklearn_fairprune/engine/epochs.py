@@ -19,6 +19,9 @@ STEPS = (
     "train_step",
     "train_step_single",
     "get_train_step_accumulator",
+    "_set_training",
+    "_zero_grad_optimizer",
+    "_step_optimizer",
 )
 
 

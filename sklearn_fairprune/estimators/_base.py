@@ -82,7 +82,8 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             the network. Without it the classes are the groups (a regressor has one
             group).
         sample_weight : array-like of shape (n_samples,), default=None
-            Row weights of the loss. Rows of weight 0 are left out.
+            Row weights of the loss; only their ratios matter. Rows of weight 0 are left
+            out.
 
         Returns
         -------

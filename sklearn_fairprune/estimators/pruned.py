@@ -115,9 +115,24 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         -------
         probability : float64 ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the net's outputs are not probabilities, as after a margin loss; `predict`
+            works all the same.
         """
         check_is_fitted(self)
-        return self._probability(self._prediction_rows(X))
+        probability = self._probability(self._prediction_rows(X))
+        sums = probability.sum(axis=1)
+        if probability.min() < -1e-3 or np.abs(sums - 1).max() > 1e-3:
+            raise ValueError(
+                "The network's outputs are not probabilities: the smallest is "
+                f"{probability.min():.3g} and rows sum to {sums.min():.3g} at least and "
+                f"{sums.max():.3g} at most. Train with a cross-entropy, or give the net a "
+                "predict_nonlinearity."
+            )
+        return probability
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from ..estimators.sensitive import encode_groups, sensitive_columns
 from .measures import HeldOut, row_outcomes
@@ -165,14 +165,16 @@ def audit(
     [25, 25, 25, 25, 25, 25]
     """
     models, sparsities = _named(models)
-    y = np.asarray(y)
     classifies = all(is_classifier(m) for m in models.values())
+    y = column_or_1d(y) if classifies else np.asarray(y)
+    check_consistent_length(X, y)
     names, groups, labels = _group_rows(sensitive_features, y, classifies)
-    losses, predicted = (
-        np.column_stack(columns)
-        for columns in zip(*(row_outcomes(m, X, y) for m in models.values()), strict=True)
-    )
-    correct = (predicted == y[:, None]).astype(float) if classifies else None
+    outcomes = [row_outcomes(model, X, y) for model in models.values()]
+    losses = np.column_stack([loss for loss, _ in outcomes])
+    predicted = correct = None
+    if classifies:
+        predicted = np.column_stack([labels for _, labels in outcomes])
+        correct = (predicted == y[:, None]).astype(float)
     rng = np.random.default_rng(random_state)
     rows = HeldOut(losses, correct, y, groups, len(labels), confidence, n_boot, rng)
     notes = _small_groups(labels, rows.sizes, min_group_size)
@@ -197,14 +199,12 @@ def audit(
         "dense_model": overall.index[0],
         "loss": "cross-entropy" if classifies else "squared error",
     }
-    notes += _broken(overall, predicted)
+    notes += _broken(overall, predicted) if classifies else []
     return AuditReport(pd.concat(tables).set_index(index), overall, findings, notes, about)
 
 
 def _broken(overall, predicted):
     """Name the classifiers that predict one class only."""
-    if "classes_predicted" not in overall:
-        return []
     return [
         f"{name} predicts only {column[0]}: it is broken, and its equal treatment of the "
         "groups means nothing."

@@ -97,6 +97,11 @@ class OwnStep(NeuralNetClassifier):
         return super().train_step(batch, **fit_params)
 
 
+class OwnZero(NeuralNetClassifier):
+    def _zero_grad_optimizer(self, set_to_none=None):
+        super()._zero_grad_optimizer(set_to_none=True)
+
+
 class OwnOptimizer(torch.optim.SGD):
     """Not torch's: it may need the closure that skorch gives."""
 
@@ -106,6 +111,7 @@ class OwnOptimizer(torch.optim.SGD):
     [
         ({}, True),
         ({"kind": OwnStep, "criterion": nn.CrossEntropyLoss}, False),
+        ({"kind": OwnZero, "criterion": nn.CrossEntropyLoss}, False),
         ({"optimizer": torch.optim.LBFGS}, False),
         ({"optimizer": OwnOptimizer}, False),
     ],

@@ -187,3 +187,14 @@ def test_threshold_of_a_binary_net_decides():
     probability = est.predict_proba(X)[:, 1]
     assert ((probability > 0.5) & (probability < 0.8)).any()
     np.testing.assert_array_equal(est.predict(X), probability > 0.8)
+
+
+def test_outputs_that_are_no_probabilities_are_refused_as_such():
+    net = make_net(criterion=nn.MultiMarginLoss)
+    est = make(net).fit(X, CODES)
+    assert est.score(X, CODES) > 0.5
+    with pytest.raises(ValueError, match=r"not probabilities: .*predict_nonlinearity"):
+        est.predict_proba(X)
+    soft = make_net(criterion=nn.MultiMarginLoss, predict_nonlinearity=nn.Softmax(dim=1))
+    probability = make(soft).fit(X, CODES).predict_proba(X)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)

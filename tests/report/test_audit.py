@@ -269,3 +269,39 @@ def test_a_group_of_one_row_does_not_hide_who_pays():
     ).payer(1)
     assert group == 1
     assert 0.8 < low < distance < high < 1.2
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_regression_targets_in_a_column_are_the_same_targets(data, shape):
+    X, _, _ = data
+    models = {"dense": Column(0), "same": Column(0)}
+    report = audit(models, X, X[:, 2].reshape(shape), n_boot=20)
+    np.testing.assert_allclose(report.overall["loss"], np.mean((X[:, 0] - X[:, 2]) ** 2))
+
+
+def test_several_regression_targets():
+    class Two(RegressorMixin, BaseEstimator):
+        def predict(self, X):
+            return X[:, :2]
+
+    X = np.random.default_rng(0).normal(size=(50, 4))
+    report = audit({"dense": Two()}, X, X[:, 2:], n_boot=20)
+    np.testing.assert_allclose(report.overall["loss"], np.mean((X[:, :2] - X[:, 2:]) ** 2))
+
+
+def test_a_classifier_without_log_probabilities(data):
+    class Plain(Table):
+        predict_log_proba = property()
+
+        def predict_proba(self, X):
+            return np.column_stack([1 - X[:, self.column], X[:, self.column]])
+
+    X, y, _ = data
+    plain, table = (audit({"m": m}, X, y, n_boot=20).overall for m in (Plain(1), Table(1)))
+    np.testing.assert_allclose(plain["loss"], table["loss"])
+
+
+def test_lengths_must_agree(data):
+    X, y, _ = data
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[300, 299\]"):
+        audit(MODELS, X, y[:-1])
