@@ -2,8 +2,16 @@
 
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
 from .metrics import ColumnScorer
-from .report import AuditReport, audit
+from .report import AuditReport, DiagnosisReport, audit, diagnose
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["AuditReport", "ColumnScorer", "PrunedClassifier", "PrunedRegressor", "audit"]
+__all__ = [
+    "AuditReport",
+    "ColumnScorer",
+    "DiagnosisReport",
+    "PrunedClassifier",
+    "PrunedRegressor",
+    "audit",
+    "diagnose",
+]

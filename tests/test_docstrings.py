@@ -35,8 +35,8 @@ def test_docstring(name):
 
 @pytest.mark.parametrize("name", sklearn_fairprune.__all__)
 def test_public_objects_show_an_example_and_estimators_their_source(name):
-    if name == "AuditReport":
-        pytest.skip("made by audit, whose docstring shows it")
+    if name.endswith("Report"):
+        pytest.skip("made by a function, whose docstring shows it")
     text = inspect.getdoc(getattr(sklearn_fairprune, name))
     assert "Examples\n--------" in text
     if name.startswith("Pruned"):

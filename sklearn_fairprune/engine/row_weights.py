@@ -94,8 +94,8 @@ def per_row(criterion):
     own = getattr(criterion, "reduction", None)
     if own not in ("mean", "sum", "none"):
         raise ValueError(
-            "sample_weight needs the loss of every row, but the criterion "
-            f"{type(criterion).__name__} has no `reduction` attribute to set to 'none'. "
+            "The loss of every row is needed (for sample_weight or diagnostics), but the "
+            f"criterion {type(criterion).__name__} has no `reduction` to set to 'none'. "
             "Use a torch criterion, or give yours that attribute."
         )
     criterion.reduction = "none"

@@ -1,6 +1,23 @@
 """Floor 1: tensor maths. No state, no files, no estimators."""
 
+from .boundary import closeness, margin
+from .bounds import (
+    proposition2_terms,
+    second_order_estimate,
+    theorem1_bound,
+    theorem2_terms,
+)
 from .criteria import CRITERIA, magnitude
+from .curvature import (
+    Eigenvalue,
+    gradient,
+    hessian_diagonal,
+    hessian_product,
+    hutchinson_diagonal,
+    largest_eigenvalue,
+    spectral_norms,
+)
+from .diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
 from .groups import (
     excess_accuracy_gap,
     excessive_loss,
@@ -9,18 +26,52 @@ from .groups import (
     largest_gap,
 )
 from .masks import apply_masks, masks_sparsity, score_masks
-from .params import prunable
+from .params import dot, flatten, norm, prunable, trainable, unflatten
+from .per_row import (
+    directional_derivatives,
+    fisher_diagonal,
+    hessian_norms,
+    jacobian_norms,
+    row_gradients,
+    row_hessian_products,
+)
 
 __all__ = [
     "CRITERIA",
+    "DIAGNOSTICS",
+    "REGRESSION_DIAGNOSTICS",
+    "Eigenvalue",
     "apply_masks",
+    "closeness",
+    "directional_derivatives",
+    "dot",
     "excess_accuracy_gap",
     "excessive_loss",
+    "fisher_diagonal",
+    "flatten",
+    "gradient",
     "group_means",
     "group_sizes",
+    "hessian_diagonal",
+    "hessian_norms",
+    "hessian_product",
+    "hutchinson_diagonal",
+    "jacobian_norms",
+    "largest_eigenvalue",
     "largest_gap",
     "magnitude",
+    "margin",
     "masks_sparsity",
+    "norm",
+    "proposition2_terms",
     "prunable",
+    "row_gradients",
+    "row_hessian_products",
     "score_masks",
+    "second_order_estimate",
+    "spectral_norms",
+    "theorem1_bound",
+    "theorem2_terms",
+    "trainable",
+    "unflatten",
 ]

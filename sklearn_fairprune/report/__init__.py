@@ -1,5 +1,6 @@
-"""Floor 4: audit tables and their intervals."""
+"""Floor 4: audit and diagnosis, their tables and intervals."""
 
 from .audit import AuditReport, audit
+from .diagnose import DiagnosisReport, diagnose
 
-__all__ = ["AuditReport", "audit"]
+__all__ = ["AuditReport", "DiagnosisReport", "audit", "diagnose"]

@@ -1,20 +1,17 @@
 """What pruning costs each group, on held-out rows."""
 
-import json
-import warnings
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
-from ..estimators.sensitive import encode_groups, sensitive_columns
+from .groups import as_tuple, group_rows, small_groups
 from .measures import HeldOut, row_outcomes
-from .text import as_text, group_label
+from .report import Report
+from .text import as_text, payer_sentence
 
 
-class AuditReport:
+class AuditReport(Report):
     """Result of `audit`.
 
     Parameters
@@ -38,6 +35,8 @@ class AuditReport:
         As above.
     """
 
+    _frames = ("by_group", "overall")
+
     def __init__(self, by_group, overall, findings, notes, about):
         self.by_group, self.overall = by_group, overall
         self.findings, self.notes, self.about = findings, notes, about
@@ -50,42 +49,6 @@ class AuditReport:
         """Say how many models and groups there are."""
         groups = self.by_group.index.droplevel("model").nunique()
         return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
-
-    def to_dict(self):
-        """Return everything as plain Python values; unknown numbers are None."""
-
-        def records(frame):
-            rows = frame.reset_index().to_dict("records")
-            return [{k: _plain(v) for k, v in row.items()} for row in rows]
-
-        return {
-            "about": self.about,
-            "by_group": records(self.by_group),
-            "overall": records(self.overall),
-            "findings": self.findings,
-            "notes": self.notes,
-        }
-
-    def to_json(self, path=None):
-        """Return the report as JSON text, and write it to `path` if given."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
-        return text
-
-    def to_csv(self, directory):
-        """Write ``by_group.csv`` and ``overall.csv`` into a directory.
-
-        Returns
-        -------
-        paths : list of Path
-        """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        paths = [directory / "by_group.csv", directory / "overall.csv"]
-        for path, frame in zip(paths, (self.by_group, self.overall), strict=True):
-            frame.to_csv(path)
-        return paths
 
 
 def audit(
@@ -168,7 +131,7 @@ def audit(
     classifies = all(is_classifier(m) for m in models.values())
     y = column_or_1d(y) if classifies else np.asarray(y)
     check_consistent_length(X, y)
-    names, groups, labels = _group_rows(sensitive_features, y, classifies)
+    names, groups, labels = group_rows(sensitive_features, y, classifies)
     outcomes = [row_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = correct = None
@@ -177,7 +140,7 @@ def audit(
         correct = (predicted == y[:, None]).astype(float)
     rng = np.random.default_rng(random_state)
     rows = HeldOut(losses, correct, y, groups, len(labels), confidence, n_boot, rng)
-    notes = _small_groups(labels, rows.sizes, min_group_size)
+    notes = small_groups(labels, rows.sizes, min_group_size)
     tables, totals = [], []
     for k, sparsity in enumerate(sparsities):
         table, total = rows.loss_measures(k)
@@ -188,7 +151,7 @@ def audit(
         tables.append(pd.DataFrame({"rows": rows.sizes} | table))
         totals.append({"rows": len(y), "sparsity": sparsity} | total)
     overall = pd.DataFrame(totals, index=pd.Index(list(models), name="model"))
-    index = [(model, *_as_tuple(label)) for model in models for label in labels]
+    index = [(model, *as_tuple(label)) for model in models for label in labels]
     index = pd.MultiIndex.from_tuples(index, names=["model", *names])
     findings = [_who_pays(name, labels, rows, k) for k, name in enumerate(models) if k > 0]
     about = {
@@ -217,40 +180,12 @@ def _who_pays(name, labels, rows, k):
     """Say which group pays most, if the interval of its distance to the others can tell."""
     if rows.m == 1:
         return f"{name}: one group only, nothing to compare."
-    top, distance, low, high = rows.payer(k)
-    excess = rows.excess[top, k]
-    who = f"{group_label(labels[top])} ({rows.sizes[top]} rows)"
-    loss = f"excessive loss {excess:+.3f}"
-    if np.isnan(low):
-        return (
-            f"{name}: cannot tell who pays most. {who} has the largest {loss}, from one row."
-        )
-    against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    if excess <= 0:
-        return f"{name}: no group's loss rose; {who} gained least ({loss}; {against})."
-    if low > 0:
-        return f"{name}: {who} pays most: {loss}; {against}."
-    return (
-        f"{name}: cannot tell who pays most. {who} has the largest {loss}; {against}, "
-        "is too wide: it includes 0."
+    top = rows.payer(k)
+    a = top[0]
+    sentence = payer_sentence(
+        labels[a], rows.sizes[a], rows.excess[a, k], top, "excessive loss"
     )
-
-
-def _small_groups(labels, sizes, min_group_size):
-    """Warn of small groups; returns the same as notes."""
-    small = [
-        f"{group_label(label)} ({n})"
-        for label, n in zip(labels, sizes, strict=True)
-        if n < min_group_size
-    ]
-    if not small:
-        return []
-    text = (
-        f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
-        "Read their numbers with their intervals."
-    )
-    warnings.warn(text, UserWarning, stacklevel=3)
-    return [text]
+    return f"{name}: {sentence}"
 
 
 def _named(models):
@@ -269,24 +204,3 @@ def _named(models):
     if not models:
         raise ValueError("models is empty; give the dense model first, then pruned ones.")
     return models, [getattr(model, "sparsity_", np.nan) for model in models.values()]
-
-
-def _group_rows(sensitive_features, y, classifies):
-    """Names of the sensitive features, group code of every row, names of the groups."""
-    if sensitive_features is not None:
-        codes, labels = encode_groups(sensitive_features, len(y))
-        return list(sensitive_columns(sensitive_features)), codes, labels
-    if classifies:
-        labels, codes = np.unique(y, return_inverse=True)
-        return ["class"], codes, labels
-    return ["group"], np.zeros(len(y), dtype=np.int64), np.array(["all"])
-
-
-def _as_tuple(label):
-    return label if isinstance(label, tuple) else (label,)
-
-
-def _plain(value):
-    """Return a JSON value; NaN becomes None."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value

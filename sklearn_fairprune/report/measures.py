@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy import stats
 from sklearn.base import is_classifier
 
 from ..functional.groups import excessive_loss, group_means, largest_gap
@@ -165,30 +164,10 @@ class HeldOut:
         return columns, totals
 
     def payer(self, k):
-        """Group with the largest excessive loss, and its distance to all other rows.
-
-        The interval is Student's, with the bootstrap standard error and n_a - 1 degrees of
-        freedom: far in the tails it needs no more bootstrap samples. It holds for all
-        groups at once (level 1 - (1 - confidence) / m), for the group was picked because
-        its loss rose most.
-
-        Returns
-        -------
-        group : int
-        distance, low, high : float
-            Its excessive loss minus that of the other rows; NaN limits for one row.
-        """
-        excess, samples = self.excess[:, k], self.excess_samples[:, :, k]
-        group = int(np.argmax(excess))
-        others = np.arange(self.m) != group
-        weights = self.sizes[others] / self.sizes[others].sum()
-        rest = np.where(np.isnan(samples), excess, samples)[:, others] @ weights
-        distance = excess[group] - excess[others] @ weights
-        if self.sizes[group] < 2:
-            return group, distance, np.nan, np.nan
-        tail = (1 - self.confidence) / self.m / 2
-        width = stats.t.isf(tail, self.sizes[group] - 1) * (samples[:, group] - rest).std()
-        return group, distance, distance - width, distance + width
+        """Group with the largest excessive loss; see `intervals.top_group`."""
+        return intervals.top_group(
+            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
+        )
 
     def _drop_limits(self, k):
         """Limits of every group's accuracy drop; the dense model has none to itself."""

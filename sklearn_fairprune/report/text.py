@@ -2,10 +2,7 @@
 
 import numpy as np
 
-
-def group_label(label):
-    """Name of a group as text; the parts of an intersection are joined by " & "."""
-    return " & ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+from .groups import group_label
 
 
 def _number(value, digits, sign=""):
@@ -19,6 +16,41 @@ def with_interval(row, name, *, scale=1.0, digits=3, sign=""):
         for key in (name, f"{name}_low", f"{name}_high")
     )
     return f"{value} [{low}, {high}]"
+
+
+def payer_sentence(label, n_rows, excess, top, what):
+    """Say whether a group pays most, or why the data cannot tell.
+
+    Parameters
+    ----------
+    label : object
+        The group with the largest value.
+    n_rows : int
+        Its rows.
+    excess : float
+        Its value.
+    top : tuple of (int, float, float, float)
+        From `intervals.top_group`.
+    what : str
+        Name of the value.
+
+    Returns
+    -------
+    sentence : str
+    """
+    _, distance, low, high = top
+    who, loss = f"{group_label(label)} ({n_rows} rows)", f"{what} {excess:+.3f}"
+    if np.isnan(low):
+        return f"cannot tell who pays most. {who} has the largest {loss}, from one row."
+    against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
+    if excess <= 0:
+        return f"no group's loss rose; {who} gained least ({loss}; {against})."
+    if low > 0:
+        return f"{who} pays most: {loss}; {against}."
+    return (
+        f"cannot tell who pays most. {who} has the largest {loss}; {against}, is too wide: "
+        "it includes 0."
+    )
 
 
 PER_CENT = {"scale": 100, "digits": 1}
@@ -80,4 +112,65 @@ def as_text(report):
     out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
     if report.notes:
         out += ["", "Take care", *(f"- {line}" for line in report.notes)]
+    return "\n".join(out)
+
+
+DIAGNOSIS_COLUMNS = {
+    "dense_accuracy": ("accuracy %", PER_CENT),
+    "dense_loss": ("loss J", {}),
+    "gradient_norm": ("gradient norm", {}),
+    "largest_eigenvalue": ("largest eigenvalue", {"digits": 2}),
+    "closeness": ("closeness s", {}),
+    "margin": ("margin", {}),
+}
+DAMAGE_COLUMNS = {
+    "excessive_loss": ("R, fine-tuned", {"sign": "+"}),
+    "masked_excessive_loss": ("R, masked only", {"sign": "+"}),
+    "second_order": ("estimate R2", {"sign": "+"}),
+    "theorem1_bound": ("bound, Theorem 1", {}),
+}
+
+
+def _group_table(frame, columns):
+    columns = {k: v for k, v in columns.items() if k in frame}
+    header = [" & ".join(frame.index.names), "rows", *(title for title, _ in columns.values())]
+    lines = [
+        [
+            group_label(label),
+            int(row["rows"]),
+            *(with_interval(row, k, **options) for k, (_, options) in columns.items()),
+        ]
+        for label, row in frame.iterrows()
+    ]
+    return table(header, lines)
+
+
+def _explanation_tables(frame):
+    for damage, rows in frame.groupby(level="damage", sort=False):
+        header = [f"{damage} against", "expected", "rank correlation", "p", "verdict"]
+        lines = [
+            [
+                name,
+                row["expected"],
+                with_interval(row, "rank_correlation", digits=2, sign="+"),
+                _number(row["p_value"], 3),
+                row["verdict"],
+            ]
+            for name, row in rows.droplevel("damage").iterrows()
+        ]
+        yield from ["", *table(header, lines)]
+
+
+def diagnosis_as_text(report):
+    """Tables, findings and notes of a `DiagnosisReport`, for a terminal."""
+    out = ["The dense network", *_group_table(report.by_group, DIAGNOSIS_COLUMNS)]
+    if "second_order" in report.by_group:
+        title = f"What pruning to sparsity {report.about['sparsity']:g} does"
+        out += ["", title, *_group_table(report.by_group, DAMAGE_COLUMNS)]
+        out += _explanation_tables(report.explanations)
+    level = f"{report.about['confidence']:.0%}"
+    out += ["", f"In brackets: {level} bootstrap intervals over the rows."]
+    for title, lines in (("Who pays", report.findings), ("Take care", report.notes)):
+        if lines:
+            out += ["", title, *(f"- {line}" for line in lines)]
     return "\n".join(out)

@@ -1,0 +1,209 @@
+r"""Gradient, curvature and their row-wise parts for the rows of one group, in batches.
+
+The rows of a group are read as slices of their own, so that all group gradients together
+cost one gradient pass over the data. Memory is bounded by the batch, plus `memory` bytes
+for graphs that are kept between Hessian-vector products.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from ..functional.curvature import (
+    Eigenvalue,
+    gradient,
+    hessian_product,
+    largest_eigenvalue,
+)
+from ..functional.params import norm
+from ..functional.per_row import directional_derivatives
+from .evaluation import read
+
+BATCH_SIZE = 1024
+MEMORY = 2**28
+
+
+class GroupCurvature(NamedTuple):
+    """First and second order of one group's mean loss, for its n_a rows.
+
+    Attributes
+    ----------
+    gradient_norm : float
+        Norm of the group gradient.
+    eigenvalue : Eigenvalue
+        Largest of the group Hessian.
+    slopes : torch.Tensor of shape (n_a,)
+        Derivative of each row's loss along the unit group gradient; their mean is the
+        gradient norm.
+    curvatures : torch.Tensor of shape (n_a,)
+        Second derivative along the top eigenvector; their mean is the eigenvalue.
+    estimates : torch.Tensor of shape (n_a,)
+        Second-order estimate of each row's excessive loss; their mean is R2(a).
+    """
+
+    gradient_norm: float
+    eigenvalue: Eigenvalue
+    slopes: torch.Tensor
+    curvatures: torch.Tensor
+    estimates: torch.Tensor
+
+
+def mean_gradient(evaluation, rows, index, batch_size=BATCH_SIZE):
+    """Gradient of the mean loss of some rows.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The network.
+    rows : Rows
+        Data.
+    index : torch.LongTensor
+        Which rows.
+    batch_size : int, default=1024
+        Rows differentiated at once.
+
+    Returns
+    -------
+    gradient : dict of str to torch.Tensor
+    """
+    parts = (
+        gradient(_summed(evaluation, X, y, len(index)), evaluation.params)
+        for X, y in read(evaluation.net, rows, index, batch_size)
+    )
+    return _sum(parts)
+
+
+def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
+    r"""Gradient of the mean loss of some rows, and the function :math:`v \mapsto H v`.
+
+    Parameters
+    ----------
+    evaluation, rows, index, batch_size
+        As in `mean_gradient`.
+    memory : int, default=2**28
+        Bytes of graph to keep between products; beyond them, graphs are built anew for
+        every product, which takes about half as long again.
+
+    Returns
+    -------
+    gradient : dict of str to torch.Tensor
+    product : callable
+        From a dict of tensors v to H v.
+    """
+    params = evaluation.params
+    budget = memory // max(1, graph_bytes(evaluation, rows, index))  # in rows
+    kept, n_kept, total = [], 0, None
+    for X, y in read(evaluation.net, rows, index, batch_size):
+        loss = _summed(evaluation, X, y, len(index))
+        if n_kept + len(y) <= budget:
+            part, multiply = hessian_product(loss, params)
+            kept.append(multiply)
+            n_kept += len(y)
+        else:
+            budget, part = 0, gradient(loss, params)
+        total = _sum(filter(None, (total, part)))
+    rest = index[n_kept:]
+
+    def products(vector):
+        for multiply in kept:
+            yield multiply(vector)
+        if len(rest):
+            for X, y in read(evaluation.net, rows, rest, batch_size):
+                loss = _summed(evaluation, X, y, len(index))
+                yield hessian_product(loss, params)[1](vector)
+
+    return total, lambda vector: _sum(products(vector))
+
+
+def graph_bytes(evaluation, rows, index, probe=8):
+    """Memory that the graph of a gradient keeps for each row, measured on a few rows."""
+    seen = {p.untyped_storage().data_ptr(): 0 for p in evaluation.params.values()}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        seen.setdefault(storage.data_ptr(), storage.nbytes())
+        alive.append(storage)  # or another tensor could come to lie at the same place
+        return tensor.detach()
+
+    alive = []
+    few = index[:probe]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        for X, y in read(evaluation.net, rows, few, probe):
+            hessian_product(_summed(evaluation, X, y, len(few)), evaluation.params)
+    return sum(seen.values()) // len(few)
+
+
+def group_curvature(
+    evaluation,
+    rows,
+    index,
+    displacement=None,
+    *,
+    tol=1e-3,
+    max_products=64,
+    batch_size=BATCH_SIZE,
+    memory=MEMORY,
+):
+    r"""Everything of first and second order about the rows of one group.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The dense network.
+    rows : Rows
+        Data.
+    index : torch.LongTensor
+        Rows of the group.
+    displacement : dict of str to torch.Tensor, default=None
+        What pruning takes away, :math:`\Delta`; None is nothing.
+    tol, max_products
+        As in `largest_eigenvalue`.
+    batch_size, memory
+        As in `linearize`.
+
+    Returns
+    -------
+    curvature : GroupCurvature
+        The eigenvalue counts as not converged, and is corrected, if the curvature along
+        the displacement is larger.
+    """
+    mean, product = linearize(evaluation, rows, index, batch_size, memory)
+    top = largest_eigenvalue(product, mean, tol=tol, max_products=max_products)
+    del product  # and with it the graphs
+    length = norm(mean).double().item()
+    unit = {name: g / (length or 1.0) for name, g in mean.items()}
+
+    def along(direction):
+        parts = [
+            directional_derivatives(
+                lambda params, X=X, y=y: evaluation.losses(params, X, y),
+                evaluation.params,
+                direction,
+            )
+            for X, y in read(evaluation.net, rows, index, batch_size)
+        ]
+        return [torch.cat(part).double().cpu() for part in zip(*parts, strict=True)]
+
+    slopes, _ = along(unit)
+    _, curvatures = along(top.vector)
+    estimates = torch.zeros_like(slopes)
+    if displacement is not None:
+        first, second = along(displacement)
+        estimates = first + second / 2
+        squared = norm(displacement).double().item() ** 2
+        seen = second.mean().item() / squared if squared else float("nan")
+        if seen > top.value + top.residual:
+            top = top._replace(value=seen, converged=False)
+    return GroupCurvature(length, top, slopes, curvatures, estimates)
+
+
+def _summed(evaluation, X, y, n_rows):
+    """Sum of the losses of a batch, divided by the number of rows of the group."""
+    return lambda params: evaluation.losses(params, X, y).sum() / n_rows
+
+
+def _sum(parts):
+    total = None
+    for part in parts:
+        total = part if total is None else {k: total[k] + v for k, v in part.items()}
+    return total

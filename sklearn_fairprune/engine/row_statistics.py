@@ -1,0 +1,113 @@
+"""What diagnostics ask for, row by row: losses, outputs, gradient norms, terms of bounds."""
+
+import torch
+
+from ..functional.boundary import closeness
+from ..functional.bounds import proposition2_terms, theorem2_terms
+from ..functional.per_row import hessian_norms, jacobian_norms, row_gradients
+from .evaluation import read
+from .group_curvature import BATCH_SIZE, MEMORY
+
+
+def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
+    """Loss and outputs of some rows.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The network.
+    rows : Rows
+        Data.
+    index : torch.LongTensor
+        Which rows.
+    params : dict of str to torch.Tensor, default=None
+        Parameters to use instead of the network's own.
+    batch_size : int, default=1024
+        Rows in a batch.
+
+    Returns
+    -------
+    losses : torch.Tensor of shape (n,)
+        float64.
+    outputs : torch.Tensor of shape (n, n_outputs)
+        float64: class probabilities, or raw outputs.
+    """
+    params = evaluation.params if params is None else params
+    losses, outputs = [], []
+    with torch.no_grad():
+        for X, y in read(evaluation.net, rows, index, batch_size):
+            losses.append(evaluation.losses(params, X, y).double().cpu())
+            outputs.append(evaluation.outputs(params, X).double().cpu())
+    return torch.cat(losses), torch.cat(outputs)
+
+
+def gradient_norms(evaluation, rows, index, memory=MEMORY):
+    """Norm of the gradient of each row's loss.
+
+    Parameters
+    ----------
+    evaluation, rows, index
+        As in `row_outcomes`.
+    memory : int, default=2**28
+        Bytes for the gradients held at once.
+
+    Returns
+    -------
+    norms : torch.Tensor of shape (n,)
+        float64.
+    """
+    size = _rows_at_once(evaluation, 2, memory)
+    norms = [
+        row_gradients(evaluation.row_loss, evaluation.params, X, y).norm(dim=1)
+        for X, y in read(evaluation.net, rows, index, size)
+    ]
+    return torch.cat(norms).double().cpu()
+
+
+def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=MEMORY):
+    """Terms of the right sides of Proposition 2 and of the corrected Theorem 2.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        A classifier with logits.
+    rows, index, memory
+        As in `gradient_norms`.
+    tol, max_products
+        Of the spectral norms of the logits' Hessians, as in `largest_eigenvalue`.
+
+    Returns
+    -------
+    proposition2, theorem2 : torch.Tensor of shape (n,)
+        float64; their group means bound gradient norm and largest eigenvalue.
+    converged : torch.BoolTensor of shape (n,)
+        Whether the spectral norms of the row converged.
+    """
+    size = _rows_at_once(evaluation, evaluation.n_logits + 16, memory)
+    found = []
+    for X, y in read(evaluation.net, rows, index, size):
+        found.append(_bound_terms(evaluation, X, y, tol=tol, max_products=max_products))
+    return tuple(torch.cat(part).cpu() for part in zip(*found, strict=True))
+
+
+def _bound_terms(evaluation, X, y, **options):
+    params, n_logits = evaluation.params, evaluation.n_logits
+    with torch.no_grad():
+        probability = evaluation.logits(params, X).double().softmax(-1)
+    residuals = evaluation.residuals(probability, y)
+    uncertainty = closeness(probability)
+    if n_logits == 1:
+        uncertainty = uncertainty / 2  # p (1 - p)
+    jacobians = jacobian_norms(evaluation.row_logits, params, X, n_logits).double()
+    hessians, done = hessian_norms(evaluation.row_logits, params, X, n_logits, **options)
+    return (
+        proposition2_terms(residuals, jacobians),
+        theorem2_terms(uncertainty, residuals, jacobians, hessians.double()),
+        done.all(dim=1),
+    )
+
+
+def _rows_at_once(evaluation, n_vectors, memory):
+    """Rows whose `n_vectors` vectors of parameters fit into the memory, at least 1."""
+    size = sum(p.nbytes for p in evaluation.params.values())
+    return max(1, min(BATCH_SIZE, memory // (n_vectors * max(size, 1))))

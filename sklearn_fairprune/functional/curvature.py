@@ -1,0 +1,365 @@
+r"""Gradient, Hessian-vector product, largest Hessian eigenvalue and diagonals of a loss.
+
+A loss is a function from a dict of named parameter tensors to a scalar, for example
+``lambda params: cross_entropy(functional_call(module, params, X), y)``. With the mean loss
+of a group in its place these are the group gradient :math:`g_a`, the group Hessian
+:math:`H_a` and :math:`\lambda(H_a)` of Tran, Fioretto, Kim, Naidu, NeurIPS 2022.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from .params import flatten, unflatten
+
+# How much of the start vector is random: the Krylov space of the gradient alone would miss
+# every eigenvector that the gradient has no part in.
+RANDOM_PART = 0.1
+# A small residual can belong to a wrong eigenvalue; fewer products than these prove little.
+FEWEST_PRODUCTS = 5
+
+
+class Eigenvalue(NamedTuple):
+    """An extreme eigenvalue as the Lanczos method leaves it.
+
+    Parameters
+    ----------
+    value : float
+        The Ritz value; never above the largest eigenvalue but for rounding.
+    vector : dict of str to torch.Tensor
+        Unit Ritz vector.
+    residual : float
+        Norm of ``H @ vector - value * vector``: an eigenvalue lies within this distance
+        of `value`.
+    n_products : int
+        Hessian-vector products spent.
+    converged : bool
+        Whether the estimated error is within the tolerance. False for NaN.
+    """
+
+    value: float
+    vector: dict
+    residual: float
+    n_products: int
+    converged: bool
+
+
+def gradient(loss, params):
+    """Gradient of a scalar loss.
+
+    Parameters
+    ----------
+    loss : callable
+        From a dict of parameters to a scalar tensor.
+    params : dict of str to torch.Tensor
+        Where.
+
+    Returns
+    -------
+    gradient : dict of str to torch.Tensor
+        Zero for parameters that the loss does not depend on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import gradient
+    >>> gradient(lambda p: (p["w"] ** 2).sum(), {"w": torch.tensor([1.0, 2.0])})
+    {'w': tensor([2., 4.])}
+    """
+    leaves = _leaves(params)
+    grads = torch.autograd.grad(
+        loss(leaves), list(leaves.values()), allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(leaves, grads, strict=True))
+
+
+def hessian_product(loss, params):
+    r"""Gradient of a scalar loss, and the function :math:`v \mapsto H v`.
+
+    The gradient is differentiated once more, by reverse mode. Its graph is kept for as
+    long as the returned function lives, so that a further product costs no forward pass.
+
+    Parameters
+    ----------
+    loss : callable
+        From a dict of parameters to a scalar tensor.
+    params : dict of str to torch.Tensor
+        Where.
+
+    Returns
+    -------
+    gradient : dict of str to torch.Tensor
+        As from `gradient`.
+    product : callable
+        From a dict of tensors v, named and shaped like `params`, to the dict H v.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import hessian_product
+    >>> _, product = hessian_product(
+    ...     lambda p: p["w"][0] ** 3 + p["w"][0] * p["w"][1],
+    ...     {"w": torch.tensor([1.0, 2.0])},
+    ... )
+    >>> product({"w": torch.tensor([1.0, 0.0])})
+    {'w': tensor([6., 1.])}
+    """
+    leaves = _leaves(params)
+    inputs = list(leaves.values())
+    grads = torch.autograd.grad(
+        loss(leaves), inputs, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    curved = [k for k, g in enumerate(grads) if g.requires_grad]
+    outputs = [grads[k] for k in curved]
+
+    def product(vector):
+        if not outputs:  # the loss is linear in the parameters
+            return {name: torch.zeros_like(p) for name, p in leaves.items()}
+        directions = list(vector.values())
+        products = torch.autograd.grad(
+            outputs,
+            inputs,
+            [directions[k] for k in curved],
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        return dict(zip(leaves, products, strict=True))
+
+    return {name: g.detach() for name, g in zip(leaves, grads, strict=True)}, product
+
+
+def largest_eigenvalue(product, start, *, tol=1e-3, max_products=64, generator=None):
+    r"""Largest algebraic eigenvalue :math:`\lambda_{\max}(H)` of a symmetric operator.
+
+    Lanczos with full reorthogonalisation, begun at `start` plus a tenth of a random
+    vector. It stops when the error estimate :math:`\min(r, r^2 / \delta)`, with the
+    residual r and the distance :math:`\delta` to the next Ritz value, is below `tol` times
+    the largest modulus of a Ritz value. For an indefinite operator this is the largest
+    eigenvalue, not the one of largest modulus.
+
+    Parameters
+    ----------
+    product : callable
+        From a dict of tensors v to H v, as from `hessian_product`.
+    start : dict of str to torch.Tensor
+        A good guess, such as the gradient; may be zero.
+    tol : float, default=1e-3
+        Tolerance of the error estimate, relative.
+    max_products : int, default=64
+        Give up after so many products. The basis needs memory for as many vectors.
+    generator : torch.Generator, default=None
+        Of the random part; None is a generator with seed 0.
+
+    Returns
+    -------
+    eigenvalue : Eigenvalue
+        ``converged`` is False if the tolerance was not reached, or if a product was NaN
+        or infinite, when ``value`` is NaN.
+
+    Notes
+    -----
+    The error estimate is that of Parlett, "The Symmetric Eigenvalue Problem", SIAM 1998,
+    chapter 11. A residual shows that an eigenvalue is near, not that no larger one
+    exists; the random part makes missing one unlikely.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import largest_eigenvalue
+    >>> d = torch.tensor([-5.0, 1.0, 2.0])
+    >>> top = largest_eigenvalue(lambda v: {"w": d * v["w"]}, {"w": torch.ones(3)})
+    >>> round(top.value, 4), top.converged
+    (2.0, True)
+    """
+    flat = flatten(start)
+    first = _unit(flat) + RANDOM_PART * _unit(_normal(flat, generator))
+    ritz = _lanczos(
+        lambda v: flatten(product(unflatten(v, start))), first, _highest, tol, max_products
+    )
+    return Eigenvalue(
+        ritz.value.item(),
+        unflatten(ritz.vector(), start),
+        ritz.residual.item(),
+        ritz.n_products,
+        bool(ritz.converged),
+    )
+
+
+def spectral_norms(product, start, *, tol=1e-3, max_products=64):
+    r"""Spectral norms :math:`\|H_i\|_2` of many symmetric operators at once.
+
+    Parameters
+    ----------
+    product : callable
+        From vectors of shape (..., n_params) to the products of each operator with its
+        own vector.
+    start : torch.Tensor of shape (..., n_params)
+        Random vectors.
+    tol : float, default=1e-3
+        Tolerance of the error estimate, relative; see `largest_eigenvalue`.
+    max_products : int, default=64
+        Give up after so many products with every operator.
+
+    Returns
+    -------
+    norms : torch.Tensor of shape (...)
+        Largest modulus of a Ritz value, float64.
+    converged : torch.BoolTensor of shape (...)
+        Whether the estimated error is within the tolerance.
+    """
+    ritz = _lanczos(product, start, _largest_modulus, tol, max_products)
+    return ritz.value.abs(), ritz.converged
+
+
+class _Ritz(NamedTuple):
+    value: torch.Tensor
+    weights: torch.Tensor  # of the basis vectors, in the Ritz vector
+    basis: list
+    residual: torch.Tensor
+    n_products: int
+    converged: torch.Tensor
+
+    def vector(self):
+        return sum(
+            w * q for w, q in zip(self.weights.to(self.basis[0]), self.basis, strict=True)
+        )
+
+
+def _lanczos(multiply, start, pick, tol, max_products):
+    """Ritz pair that `pick` chooses; leading dimensions of `start` are separate problems."""
+    q = _unit(start)
+    basis, alphas, betas = [], [], []
+    most = min(max_products, start.shape[-1])
+    while True:
+        basis.append(q)
+        w = multiply(q)
+        alphas.append((w * q).sum(-1).double())
+        for b in basis * 2:  # once more: rounding must not be mistaken for a direction
+            w = w - (w * b).sum(-1, keepdim=True) * b
+        beta = torch.linalg.vector_norm(w, dim=-1)
+        values, vectors, finite = _tridiagonal(alphas, betas)
+        scale = values.abs().amax(-1)
+        # What rounding leaves of an exhausted space is no direction.
+        beta = torch.where(beta > 10 * torch.finfo(w.dtype).eps * scale.to(beta), beta, 0)
+        value, weights, gap = pick(values, vectors)
+        residual = beta.double() * weights[..., -1].abs()
+        if len(basis) == start.shape[-1]:
+            residual = torch.zeros_like(residual)
+        clear = gap > residual
+        error = torch.where(clear, residual**2 / torch.where(clear, gap, 1), residual)
+        enough = len(basis) >= min(FEWEST_PRODUCTS, most) or not beta.any()
+        converged = finite & (error <= tol * scale) & enough
+        if converged.all() or len(basis) == most or not finite.any():
+            value = torch.where(finite, value, torch.nan)
+            residual = torch.where(finite, residual, torch.nan)
+            return _Ritz(value, weights, basis, residual, len(basis), converged)
+        betas.append(beta.double())
+        q = w * torch.where(beta > 0, 1 / beta, 0)[..., None]
+
+
+def _tridiagonal(alphas, betas):
+    """Eigenvalues and vectors of the Lanczos matrices; whether they are finite."""
+    matrix = torch.diag_embed(torch.stack(alphas, -1))
+    if betas:
+        off = torch.diag_embed(torch.stack(betas, -1), 1)
+        matrix = matrix + off + off.mT
+    finite = torch.isfinite(matrix).all(-1).all(-1)
+    safe = torch.where(finite[..., None, None], matrix, 0).cpu()
+    return *(v.to(matrix.device) for v in torch.linalg.eigh(safe)), finite
+
+
+def _highest(values, vectors):
+    """Pick the largest Ritz value, its vector, and its distance to the next."""
+    gap = values[..., -1] - values[..., -2] if values.shape[-1] > 1 else values[..., -1] * 0
+    return values[..., -1], vectors[..., -1], gap
+
+
+def _largest_modulus(values, vectors):
+    """Pick the Ritz value of largest modulus: one of the two ends."""
+    high, weights, gap = _highest(values, vectors)
+    low, low_weights, low_gap = _highest(-values.flip(-1), vectors.flip(-1))
+    top = high >= low
+    picked = torch.where(top, high, -low), torch.where(top[..., None], weights, low_weights)
+    return *picked, torch.where(top, gap, low_gap)
+
+
+def hessian_diagonal(product, params):
+    r"""Exact diagonal of the Hessian, by one product per parameter.
+
+    Parameters
+    ----------
+    product : callable
+        From a dict of tensors v to H v, as from `hessian_product`.
+    params : dict of str to torch.Tensor
+        Names and shapes.
+
+    Returns
+    -------
+    diagonal : dict of str to torch.Tensor
+        :math:`\partial^2 J / \partial \theta_k^2`. For more than some ten thousand
+        parameters use `hutchinson_diagonal`.
+    """
+    flat = flatten(params)
+    diagonal, unit = torch.empty_like(flat), torch.zeros_like(flat)
+    for k in range(len(flat)):
+        unit[k] = 1
+        diagonal[k] = flatten(product(unflatten(unit, params)))[k]
+        unit[k] = 0
+    return unflatten(diagonal, params)
+
+
+def hutchinson_diagonal(product, params, *, n_probes=64, generator=None):
+    r"""Diagonal of the Hessian estimated from random signs, :math:`E[v \odot H v]`.
+
+    Parameters
+    ----------
+    product : callable
+        From a dict of tensors v to H v, as from `hessian_product`.
+    params : dict of str to torch.Tensor
+        Names and shapes.
+    n_probes : int, default=64
+        Number of random vectors with entries -1 and +1, at least 2.
+    generator : torch.Generator, default=None
+        None is a generator with seed 0.
+
+    Returns
+    -------
+    diagonal : dict of str to torch.Tensor
+        Unbiased estimate.
+    standard_error : dict of str to torch.Tensor
+        Of each entry.
+
+    References
+    ----------
+    Bekas, Kokiopoulou, Saad, "An estimator for the diagonal of a matrix", Applied
+    Numerical Mathematics 57, 2007.
+    """
+    if n_probes < 2:
+        raise ValueError(f"n_probes must be at least 2 for a standard error, got {n_probes}.")
+    generator = generator or torch.Generator().manual_seed(0)
+    flat = flatten(params)
+    mean, squares = torch.zeros_like(flat), torch.zeros_like(flat)
+    for k in range(n_probes):
+        signs = torch.randint(0, 2, flat.shape, generator=generator).to(flat) * 2 - 1
+        sample = signs * flatten(product(unflatten(signs, params)))
+        step = sample - mean  # Welford's running variance
+        mean = mean + step / (k + 1)
+        squares = squares + step * (sample - mean)
+    error = (squares / (n_probes - 1) / n_probes).sqrt()
+    return unflatten(mean, params), unflatten(error, params)
+
+
+def _leaves(params):
+    return {name: p.detach().requires_grad_() for name, p in params.items()}
+
+
+def _normal(like, generator):
+    generator = generator or torch.Generator().manual_seed(0)
+    return torch.randn(like.shape, generator=generator).to(like)
+
+
+def _unit(vector):
+    """Scale to length 1; the zero vector stays."""
+    length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    return vector / torch.where(length > 0, length, 1)

@@ -1,0 +1,59 @@
+"""Diagnostics of single rows: what pruning does to each person's prediction.
+
+A diagnostic names the statistics it needs by its keyword-only arguments:
+
+- ``dense_losses``, ``pruned_losses``: loss of each row, shape (n,);
+- ``dense_outputs``, ``pruned_outputs``: class probabilities, shape (n, n_classes), or the
+  predicted targets of a regression;
+- ``dense_predictions``, ``pruned_predictions``: class codes, shape (n,);
+- ``gradient_norms``: norm of the dense network's gradient of each row's loss, shape (n,).
+
+Add one: a function, and a line in `DIAGNOSTICS`.
+"""
+
+from . import boundary
+
+
+def dense_loss(*, dense_losses):
+    """Loss under the dense network, in nats for the cross-entropy."""
+    return dense_losses
+
+
+def pruned_loss(*, pruned_losses):
+    """Loss under the pruned network, in nats for the cross-entropy."""
+    return pruned_losses
+
+
+def excessive_loss(*, dense_losses, pruned_losses):
+    """Pruned minus dense loss; its group mean is R(a)."""
+    return pruned_losses - dense_losses
+
+
+def closeness(*, dense_outputs):
+    """Closeness to the dense network's decision boundary, 1 minus the sum of p squared."""
+    return boundary.closeness(dense_outputs)
+
+
+def margin(*, dense_outputs):
+    """Distance between the dense network's two most probable classes."""
+    return boundary.margin(dense_outputs)
+
+
+def gradient_norm(*, gradient_norms):
+    """Norm of the gradient of the row's loss at the dense network."""
+    return gradient_norms
+
+
+def prediction_changed(*, dense_predictions, pruned_predictions):
+    """1.0 where dense and pruned network predict different classes, else 0.0."""
+    return (dense_predictions != pruned_predictions).double()
+
+
+def prediction_change(*, dense_outputs, pruned_outputs):
+    """Norm of the difference of the predicted targets."""
+    return (pruned_outputs - dense_outputs).flatten(1).norm(dim=1)
+
+
+_LOSSES = {f.__name__: f for f in (dense_loss, pruned_loss, excessive_loss, gradient_norm)}
+DIAGNOSTICS = _LOSSES | {f.__name__: f for f in (closeness, margin, prediction_changed)}
+REGRESSION_DIAGNOSTICS = _LOSSES | {"prediction_change": prediction_change}

@@ -1,0 +1,54 @@
+"""What all reports share: tables as JSON and CSV."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+class Report:
+    """Base of the reports: `_frames` names their tables, which are attributes."""
+
+    _frames = ()
+
+    def to_dict(self):
+        """Return everything as plain Python values; unknown numbers are None."""
+        tables = {name: _records(getattr(self, name)) for name in self._frames}
+        return {
+            "about": self.about,
+            **tables,
+            "findings": self.findings,
+            "notes": self.notes,
+        }
+
+    def to_json(self, path=None):
+        """Return the report as JSON text, and write it to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_csv(self, directory):
+        """Write each table as a CSV file of its name into a directory.
+
+        Returns
+        -------
+        paths : list of Path
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = [directory / f"{name}.csv" for name in self._frames]
+        for name, path in zip(self._frames, paths, strict=True):
+            getattr(self, name).to_csv(path)
+        return paths
+
+
+def _records(frame):
+    rows = frame.reset_index().to_dict("records")
+    return [{k: _plain(v) for k, v in row.items()} for row in rows]
+
+
+def _plain(value):
+    """Return a JSON value; NaN becomes None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
