@@ -11,15 +11,15 @@ import tempfile
 
 import numpy as np
 import torch
-from fairlearn.metrics import accuracy_score_group_min
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_fairprune import ColumnScorer, PrunedClassifier
+from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.datasets import load_mortgage
+from sklearn_fairprune.metrics import get_scorer
 
 
 def sparsest_within_two_points(results):
@@ -50,7 +50,7 @@ def main():
             {"prunedclassifier__sparsity": [0, 0.5, 0.8, 0.9, 0.95]},
             scoring={
                 "accuracy": "accuracy",
-                "worst_group": ColumnScorer(accuracy_score_group_min, "race"),
+                "worst_group": get_scorer("worst_group_accuracy", columns="race"),
             },
             refit=sparsest_within_two_points,
             cv=StratifiedKFold(3, shuffle=True, random_state=0),

@@ -1,17 +1,21 @@
 """Prune neural networks the scikit-learn way, and see which group pays for it."""
 
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
-from .metrics import ColumnScorer
+from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
+from .metrics import GroupScorer, diagnostic_metrics
 from .report import AuditReport, DiagnosisReport, audit, diagnose
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "AuditReport",
-    "ColumnScorer",
+    "BoundaryCloseness",
     "DiagnosisReport",
+    "GroupScorer",
     "PrunedClassifier",
     "PrunedRegressor",
+    "SampleDiagnostics",
     "audit",
     "diagnose",
+    "diagnostic_metrics",
 ]

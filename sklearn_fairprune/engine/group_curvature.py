@@ -133,6 +133,32 @@ def graph_bytes(evaluation, rows, index, probe=8):
     return sum(seen.values()) // len(few)
 
 
+def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE):
+    """First and second derivative of every row's loss along a direction.
+
+    Parameters
+    ----------
+    evaluation, rows, index, batch_size
+        As in `mean_gradient`.
+    direction : dict of str to torch.Tensor
+        Named and shaped like the parameters.
+
+    Returns
+    -------
+    first, second : torch.Tensor of shape (n,)
+        float64.
+    """
+    parts = [
+        directional_derivatives(
+            lambda params, X=X, y=y: evaluation.losses(params, X, y),
+            evaluation.params,
+            direction,
+        )
+        for X, y in read(evaluation.net, rows, index, batch_size)
+    ]
+    return [torch.cat(part).double().cpu() for part in zip(*parts, strict=True)]
+
+
 def group_curvature(
     evaluation,
     rows,
@@ -173,22 +199,11 @@ def group_curvature(
     length = norm(mean).double().item()
     unit = {name: g / (length or 1.0) for name, g in mean.items()}
 
-    def along(direction):
-        parts = [
-            directional_derivatives(
-                lambda params, X=X, y=y: evaluation.losses(params, X, y),
-                evaluation.params,
-                direction,
-            )
-            for X, y in read(evaluation.net, rows, index, batch_size)
-        ]
-        return [torch.cat(part).double().cpu() for part in zip(*parts, strict=True)]
-
-    slopes, _ = along(unit)
-    _, curvatures = along(top.vector)
+    slopes, _ = along(evaluation, rows, index, unit, batch_size)
+    _, curvatures = along(evaluation, rows, index, top.vector, batch_size)
     estimates = torch.zeros_like(slopes)
     if displacement is not None:
-        first, second = along(displacement)
+        first, second = along(evaluation, rows, index, displacement, batch_size)
         estimates = first + second / 2
         squared = norm(displacement).double().item() ** 2
         seen = second.mean().item() / squared if squared else float("nan")

@@ -1,5 +1,8 @@
 """What diagnostics ask for, row by row: losses, outputs, gradient norms, terms of bounds."""
 
+import functools
+import inspect
+
 import torch
 
 from ..functional.boundary import closeness
@@ -111,3 +114,52 @@ def _rows_at_once(evaluation, n_vectors, memory):
     """Rows whose `n_vectors` vectors of parameters fit into the memory, at least 1."""
     size = sum(p.nbytes for p in evaluation.params.values())
     return max(1, min(BATCH_SIZE, memory // (n_vectors * max(size, 1))))
+
+
+def row_diagnostics(dense, pruned, rows, index, functions):
+    """Compute some diagnostics of single rows, and only the statistics they need.
+
+    Parameters
+    ----------
+    dense, pruned : Evaluation
+        The networks to compare.
+    rows : Rows
+        Data.
+    index : torch.LongTensor
+        Which rows.
+    functions : dict of str to callable
+        From `DIAGNOSTICS` or `REGRESSION_DIAGNOSTICS`, or like them.
+
+    Returns
+    -------
+    columns : dict of str to torch.Tensor of shape (n,)
+        float64.
+
+    Raises
+    ------
+    ValueError
+        If a function asks for a statistic that does not exist.
+    """
+    known = {"labels": lambda: rows.y[index]}
+    known["gradient_norms"] = lambda: gradient_norms(dense, rows, index)
+    for name, evaluation in (("dense", dense), ("pruned", pruned)):
+        known |= _lazily(name, evaluation, rows, index)
+    columns = {}
+    for name, function in functions.items():
+        needs = inspect.signature(function).parameters
+        if unknown := [n for n in needs if n not in known]:
+            raise ValueError(
+                f"The diagnostic {name!r} asks for {unknown}; known are {sorted(known)}."
+            )
+        columns[name] = function(**{n: known[n]() for n in needs}).double()
+    return columns
+
+
+def _lazily(name, evaluation, rows, index):
+    """Statistics of one network, computed when first asked for."""
+    outcomes = functools.cache(lambda: row_outcomes(evaluation, rows, index))
+    return {
+        f"{name}_losses": lambda: outcomes()[0],
+        f"{name}_outputs": lambda: outcomes()[1],
+        f"{name}_predictions": lambda: evaluation.predictions(outcomes()[1]),
+    }

@@ -1,13 +1,18 @@
 """The fitted pruner inside whatever a user hands in."""
 
+import copy
+
 import torch
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
+from torch.utils.data import Dataset
 
+from ..engine.evaluation import Evaluation
+from ..engine.row_statistics import row_outcomes
 from ._base import BasePruner
 from .pruned import PrunedClassifier, PrunedRegressor
 
@@ -64,3 +69,55 @@ def fitted_pruner(estimator, X, y=None):
         "search that holds one as its last step, or a fitted skorch net, got "
         f"{type(estimator).__name__}."
     )
+
+
+def dense_twin(pruner):
+    """Return a copy of a fitted pruner that predicts with its dense network.
+
+    Parameters
+    ----------
+    pruner : PrunedClassifier or PrunedRegressor
+        Fitted; both share their networks.
+
+    Returns
+    -------
+    twin : PrunedClassifier or PrunedRegressor
+    """
+    twin = copy.copy(pruner)
+    twin.estimator_ = pruner.dense_estimator_
+    return twin
+
+
+def evaluations(pruner, X, y=None, dtype=None):
+    """Make the dense and the pruned network of a fitted pruner ready for diagnostics.
+
+    Parameters
+    ----------
+    pruner : PrunedClassifier or PrunedRegressor
+        Fitted.
+    X : array-like or torch Dataset
+        Features, as `pruner` takes them.
+    y : array-like of shape (n,), default=None
+        Targets; None is what the dense network predicts, for classifiers.
+    dtype : {"float32", "float64"}, default=None
+        What to compute in; None is the dtype of the pruner.
+
+    Returns
+    -------
+    dense, pruned : Evaluation
+    rows : Rows
+        Validated, with the codes of the targets.
+    """
+    dtype, classifies = getattr(torch, dtype or pruner.dtype), is_classifier(pruner)
+    if y is None and not isinstance(X, Dataset):
+        rows = pruner._prediction_rows(X)
+    else:
+        rows, _ = pruner._training_rows(X, y, None, None, reset=False, known=vars(pruner))
+    dense, pruned = (
+        Evaluation(net, rows, classifies=classifies, dtype=dtype)
+        for net in (pruner.dense_estimator_, pruner.estimator_)
+    )
+    if y is None and not isinstance(X, Dataset):
+        _, outputs = row_outcomes(dense, rows, torch.arange(len(rows)))
+        rows.y = dense.predictions(outputs)
+    return dense, pruned, rows

@@ -5,6 +5,7 @@ A diagnostic names the statistics it needs by its keyword-only arguments:
 - ``dense_losses``, ``pruned_losses``: loss of each row, shape (n,);
 - ``dense_outputs``, ``pruned_outputs``: class probabilities, shape (n, n_classes), or the
   predicted targets of a regression;
+- ``labels``: class codes, shape (n,);
 - ``dense_predictions``, ``pruned_predictions``: class codes, shape (n,);
 - ``gradient_norms``: norm of the dense network's gradient of each row's loss, shape (n,).
 
@@ -39,9 +40,14 @@ def margin(*, dense_outputs):
     return boundary.margin(dense_outputs)
 
 
-def gradient_norm(*, gradient_norms):
+def sample_gradient_norm(*, gradient_norms):
     """Norm of the gradient of the row's loss at the dense network."""
     return gradient_norms
+
+
+def accuracy_drop(*, labels, dense_predictions, pruned_predictions):
+    """1.0 where only the dense network is right, -1.0 where only the pruned one is."""
+    return (dense_predictions == labels).double() - (pruned_predictions == labels).double()
 
 
 def prediction_changed(*, dense_predictions, pruned_predictions):
@@ -54,6 +60,9 @@ def prediction_change(*, dense_outputs, pruned_outputs):
     return (pruned_outputs - dense_outputs).flatten(1).norm(dim=1)
 
 
-_LOSSES = {f.__name__: f for f in (dense_loss, pruned_loss, excessive_loss, gradient_norm)}
-DIAGNOSTICS = _LOSSES | {f.__name__: f for f in (closeness, margin, prediction_changed)}
+_LOSSES = {
+    f.__name__: f for f in (dense_loss, pruned_loss, excessive_loss, sample_gradient_norm)
+}
+_CLASSES = {f.__name__: f for f in (closeness, margin, accuracy_drop, prediction_changed)}
+DIAGNOSTICS = _LOSSES | _CLASSES
 REGRESSION_DIAGNOSTICS = _LOSSES | {"prediction_change": prediction_change}

@@ -5,8 +5,9 @@ import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
+from ..estimators.outcomes import estimator_outcomes
 from .groups import as_tuple, group_rows, small_groups
-from .measures import HeldOut, row_outcomes
+from .measures import HeldOut
 from .report import Report
 from .text import as_text, payer_sentence
 
@@ -132,7 +133,7 @@ def audit(
     y = column_or_1d(y) if classifies else np.asarray(y)
     check_consistent_length(X, y)
     names, groups, labels = group_rows(sensitive_features, y, classifies)
-    outcomes = [row_outcomes(model, X, y) for model in models.values()]
+    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = correct = None
     if classifies:

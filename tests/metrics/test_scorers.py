@@ -1,4 +1,4 @@
-"""The scorer that reads the sensitive feature from a column of X."""
+"""Scorers that read the groups from a column of X, or from metadata routing."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from fairlearn.metrics import MetricFrame, accuracy_score_group_min
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score
 
-from sklearn_fairprune import ColumnScorer
+from sklearn_fairprune import GroupScorer
 
 FRAME = pd.DataFrame(
     {"x": [1, 1, 0, 0, 1, 0], "sex": list("ffffmm"), "old": [0, 0, 1, 1, 0, 1]}
@@ -41,20 +41,20 @@ def spread(y_true, y_pred, *, sensitive_features):
     ids=["pandas", "polars", "array"],
 )
 def test_column_of_any_table(X, column):
-    assert ColumnScorer(accuracy_score_group_min, column)(Copy(), X, Y) == 0.5
+    assert GroupScorer(accuracy_score_group_min, column)(Copy(), X, Y) == 0.5
 
 
 def test_several_columns_are_intersections():
-    score = ColumnScorer(accuracy_score_group_min, ["sex", "old"])(Copy(), FRAME, Y)
+    score = GroupScorer(accuracy_score_group_min, ["sex", "old"])(Copy(), FRAME, Y)
     assert score == 0.0  # the only old man is wrong
 
 
 def test_a_gap_is_a_loss():
-    gap = ColumnScorer(spread, "sex", greater_is_better=False)(Copy(), FRAME, Y)
+    gap = GroupScorer(spread, "sex", greater_is_better=False)(Copy(), FRAME, Y)
     assert gap == -0.25
 
 
 def test_it_pickles_and_names_itself():
-    scorer = pickle.loads(pickle.dumps(ColumnScorer(spread, "sex")))
+    scorer = pickle.loads(pickle.dumps(GroupScorer(spread, "sex")))
     assert scorer(Copy(), FRAME, Y) == 0.25
-    assert repr(scorer) == "ColumnScorer(spread, 'sex')"
+    assert "columns='sex'" in repr(scorer)

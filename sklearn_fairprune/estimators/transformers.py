@@ -1,0 +1,338 @@
+"""Diagnostics as transformers: one row in, one row of numbers out."""
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+    is_classifier,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from ..engine.row_statistics import row_diagnostics
+from ..functional import boundary
+from ..functional.diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
+from .fitted import evaluations, fitted_pruner
+
+
+class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+    """Base of the transformers: fits a copy of an estimator, or takes a fitted one."""
+
+    _parameter_constraints = {"estimator": [HasMethods(["fit", "predict"])]}
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **fit_params):
+        """Fit a clone of the estimator; one in a FrozenEstimator stays as it is.
+
+        Parameters
+        ----------
+        X : array-like
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        **fit_params : dict
+            For ``estimator.fit``, such as ``sensitive_features``.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+        """
+        routed = process_routing(self, "fit", **fit_params) if fit_params else None
+        fit_params = fit_params if routed is None else routed.estimator.fit
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        fitted = self.estimator if frozen else clone(self.estimator).fit(X, y, **fit_params)
+        check_is_fitted(fitted)
+        self.estimator_ = fitted
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+        return self
+
+    def _fitted(self):
+        """Return the estimator of `fit`, or else the parameter, if that is fitted."""
+        if hasattr(self, "estimator_"):
+            return self.estimator_
+        try:
+            check_is_fitted(self.estimator)
+        except NotFittedError as error:
+            raise NotFittedError(
+                f"This {type(self).__name__} is not fitted, nor is its estimator. Call fit, "
+                "or give it a fitted estimator."
+            ) from error
+        return self.estimator
+
+    def get_metadata_routing(self):
+        """Route the metadata of `fit` to the estimator.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Of this transformer and its estimator.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        mapping = mapping.add(caller="fit_transform", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def __sklearn_is_fitted__(self):
+        """Whether `transform` can be called."""
+        try:
+            self._fitted()
+        except NotFittedError:
+            return False
+        return True
+
+    def __sklearn_tags__(self):
+        """Tags of the estimator's input; targets are needed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = get_tags(self.estimator).input_tags.sparse
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+class BoundaryCloseness(_Diagnostic):
+    r"""Closeness of each row to the decision boundary, :math:`s(x) = 1 - \sum_k p_k^2`.
+
+    One column, 0 far from the boundary and largest, 1 - 1/K for K classes, on it. The
+    probabilities are those the estimator predicts: of the pruned network, if it is pruned.
+
+    Parameters
+    ----------
+    estimator : classifier with ``predict_proba``
+        Unfitted: `fit` fits a clone. Fitted: `transform` uses it as it is, until `fit` is
+        called; in a Pipeline put it in a :class:`~sklearn.frozen.FrozenEstimator`.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted clone, or the frozen estimator.
+    n_features_in_ : int
+        Number of features, if the estimator tells.
+    feature_names_in_ : ndarray of str
+        Names of the features, if the estimator tells.
+
+    See Also
+    --------
+    SampleDiagnostics : Losses, gradient norms and changed predictions beside it.
+
+    References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022, Theorem 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import BoundaryCloseness, PrunedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> near = BoundaryCloseness(PrunedClassifier(random_state=0))
+    >>> closeness = near.set_output(transform="pandas").fit_transform(X, y)
+    >>> closeness.columns.tolist()
+    ['closeness']
+    >>> bool(closeness[y == 0].mean().item() < closeness[y == 2].mean().item())
+    True
+    """
+
+    _parameter_constraints = {"estimator": [HasMethods(["fit", "predict_proba"])]}
+
+    def transform(self, X):
+        """Measure the closeness of each row.
+
+        Parameters
+        ----------
+        X : array-like
+            Features, as the estimator takes them.
+
+        Returns
+        -------
+        closeness : float64 ndarray of shape (n_samples, 1)
+            Or what `set_output` says.
+        """
+        probability = np.asarray(self._fitted().predict_proba(X), dtype=np.float64)
+        return boundary.closeness(torch.from_numpy(probability)).numpy()[:, None]
+
+    def get_feature_names_out(self, input_features=None):
+        """Name of the column.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked against the names seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            ``["closeness"]``.
+        """
+        check_is_fitted(self)
+        _check_names(self, input_features)
+        return np.asarray(["closeness"], dtype=object)
+
+
+class SampleDiagnostics(_Diagnostic):
+    """What pruning does to each row: losses, closeness, gradient norm, changed prediction.
+
+    Columns, for a classifier:
+
+    - ``dense_loss``, ``pruned_loss``: cross-entropy under either network;
+    - ``excessive_loss``: their difference, whose group means are R(a) [1]_;
+    - ``sample_gradient_norm``: norm of the gradient of the row's dense loss in all parameters;
+    - ``closeness``, ``margin``: of the dense network's probabilities to the decision
+      boundary, 1 minus the sum of p squared, and the difference of the two largest;
+    - ``accuracy_drop``: 1 where only the dense network is right, -1 where only the pruned;
+    - ``prediction_changed``: 1 where they predict different classes.
+
+    A regressor has the first four, with the net's own criterion as loss, and
+    ``prediction_change``, the norm of the difference.
+
+    Parameters
+    ----------
+    estimator : PrunedClassifier or PrunedRegressor
+        Or a Pipeline or search that ends in one. Unfitted: `fit` fits a clone. Fitted:
+        `transform` uses it as it is, until `fit` is called; in a Pipeline put it in a
+        :class:`~sklearn.frozen.FrozenEstimator`.
+    quantities : "all" or list of str, default="all"
+        Which columns; ``sample_gradient_norm`` costs most by far.
+    dtype : {"float64", "float32"}, default="float64"
+        What to compute in. In float32 a row's numbers depend, by rounding, on the other
+        rows of its batch.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted clone, or the frozen estimator.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X has them.
+
+    See Also
+    --------
+    BoundaryCloseness : For any classifier.
+    sklearn_fairprune.diagnose : The same and more, by group.
+
+    References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier, SampleDiagnostics
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
+    >>> rows = SampleDiagnostics(clf, quantities=["dense_loss", "excessive_loss"])
+    >>> rows = rows.set_output(transform="pandas").transform(X, y_true=y)
+    >>> rows.columns.tolist()
+    ['dense_loss', 'excessive_loss']
+    >>> excess = rows.groupby(y)["excessive_loss"].mean()  # R(a) of the classes
+    """
+
+    __metadata_request__transform = {"y_true": True}
+
+    _parameter_constraints = _Diagnostic._parameter_constraints | {
+        "quantities": [StrOptions({"all"}), list, tuple],
+        "dtype": [StrOptions({"float32", "float64"})],
+    }
+
+    def __init__(self, estimator, quantities="all", *, dtype="float64"):
+        super().__init__(estimator)
+        self.quantities = quantities
+        self.dtype = dtype
+
+    def fit_transform(self, X, y=None, *, y_true=None, **fit_params):
+        """Fit, then transform the same rows.
+
+        Parameters
+        ----------
+        X, y, **fit_params : array-like
+            As in `fit`.
+        y_true : array-like of shape (n_samples,), default=None
+            As in `transform`: y is not taken for it, so that `fit_transform` and
+            `transform` give the same.
+
+        Returns
+        -------
+        diagnostics : float64 ndarray of shape (n_samples, n_columns)
+            Or what `set_output` says.
+        """
+        return self.fit(X, y, **fit_params).transform(X, y_true=y_true)
+
+    def transform(self, X, *, y_true=None):
+        """Diagnose each row.
+
+        Parameters
+        ----------
+        X : array-like
+            Features, as the estimator takes them.
+        y_true : array-like of shape (n_samples,), default=None
+            Targets. Without them the losses of a classifier are those of the class that
+            the dense network predicts; a regressor needs them. Requested by default
+            under metadata routing.
+
+        Returns
+        -------
+        diagnostics : float64 ndarray of shape (n_samples, n_columns)
+            Or what `set_output` says.
+
+        Raises
+        ------
+        ValueError
+            If `quantities` has unknown names, or a regressor gets no `y_true`.
+        """
+        pruner, X = fitted_pruner(self._fitted(), X)
+        shelf = self._columns(pruner)
+        if y_true is None and not is_classifier(pruner):
+            raise ValueError(
+                "SampleDiagnostics of a regressor needs y_true: without targets there is no "
+                "loss. Call transform(X, y_true=y)."
+            )
+        dense, pruned, rows = evaluations(pruner, X, y_true, self.dtype)
+        every = torch.arange(len(rows))
+        columns = row_diagnostics(dense, pruned, rows, every, shelf)
+        return torch.stack(list(columns.values()), dim=1).numpy()
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked against the names seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            Those of `quantities`.
+        """
+        check_is_fitted(self)
+        _check_names(self, input_features)
+        return np.asarray(list(self._columns(self._fitted())), dtype=object)
+
+    def _columns(self, estimator):
+        shelf = DIAGNOSTICS if is_classifier(estimator) else REGRESSION_DIAGNOSTICS
+        if isinstance(self.quantities, str):
+            return shelf
+        if unknown := [name for name in self.quantities if name not in shelf]:
+            raise ValueError(f"quantities: unknown {unknown}; known are {list(shelf)}.")
+        return {name: shelf[name] for name in self.quantities}
+
+
+def _check_names(transformer, input_features):
+    """Raise if `input_features` are not those of `fit`."""
+    if hasattr(transformer, "n_features_in_"):
+        _check_feature_names_in(transformer, input_features, generate_names=False)

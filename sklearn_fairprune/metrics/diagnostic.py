@@ -1,0 +1,286 @@
+"""Diagnostics as metrics of fairlearn's MetricFrame, which hands them row numbers."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Bunch
+
+from ..engine.group_curvature import along, linearize, mean_gradient
+from ..engine.row_statistics import bound_terms, row_diagnostics
+from ..estimators.fitted import evaluations, fitted_pruner
+from ..functional import boundary
+from ..functional.bounds import theorem1_bound
+from ..functional.curvature import largest_eigenvalue
+from ..functional.diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
+from ..functional.params import norm
+
+
+def mean_closeness(y_true, y_pred):
+    r"""Mean closeness to the decision boundary, :math:`s(x) = 1 - \sum_k p_k^2`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Not read; metrics have it.
+    y_pred : array-like of shape (n, n_classes)
+        Class probabilities.
+
+    Returns
+    -------
+    closeness : float
+        See `sklearn_fairprune.functional.closeness`.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.metrics import mean_closeness
+    >>> mean_closeness([0, 1], [[0.5, 0.5], [0.0, 1.0]])
+    0.25
+    """
+    return float(boundary.closeness(_probability(y_pred)).mean())
+
+
+def mean_margin(y_true, y_pred):
+    r"""Mean distance between the two most probable classes, :math:`p_{(1)} - p_{(2)}`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Not read; metrics have it.
+    y_pred : array-like of shape (n, n_classes)
+        Class probabilities.
+
+    Returns
+    -------
+    margin : float
+        See `sklearn_fairprune.functional.margin`.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.metrics import mean_margin
+    >>> mean_margin([0, 1], [[0.5, 0.5], [0.0, 1.0]])
+    0.5
+    """
+    return float(boundary.margin(_probability(y_pred)).mean())
+
+
+def _probability(y_pred):
+    probability = torch.as_tensor(np.asarray(y_pred, dtype=np.float64))
+    if probability.dim() != 2 or probability.shape[1] < 2:
+        raise ValueError(
+            "y_pred must hold class probabilities, shape (n, n_classes), got shape "
+            f"{tuple(probability.shape)}: pass predict_proba(X), not predict(X)."
+        )
+    return probability
+
+
+class DiagnosticMetric:
+    """Diagnostic of some rows of a fitted network, in the shape of a metric.
+
+    MetricFrame cannot hand a metric the network and X; this one holds them, and reads
+    which rows are meant from the sample parameter ``index``. Made by `diagnostic_metrics`.
+
+    Parameters
+    ----------
+    name : str
+        Of the diagnostic, and of the metric.
+    source : object
+        Network and rows, shared by all metrics of one call.
+
+    Attributes
+    ----------
+    name, source
+        As above.
+    """
+
+    def __init__(self, name, source):
+        self.name, self.source = name, source
+        self.__name__ = name
+
+    def __call__(self, y_true, y_pred, *, index):
+        """Compute the diagnostic of the rows `index`.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Targets of these rows, which must be those given to `diagnostic_metrics`.
+        y_pred : array-like of shape (n,)
+            Not read; metrics have it.
+        index : array-like of int of shape (n,)
+            Row numbers of X; repeated ones count repeatedly.
+
+        Returns
+        -------
+        value : float
+
+        Raises
+        ------
+        ValueError
+            If the targets are not those of these rows.
+        """
+        index = np.asarray(index, dtype=np.int64)
+        if not np.array_equal(np.asarray(y_true), self.source.y[index]):
+            raise ValueError(
+                f"y_true is not the y of these rows that {self.name} was made with. Pass the "
+                "same y to diagnostic_metrics and to MetricFrame, in the same order."
+            )
+        return self.source.value(self.name, index)
+
+    def __repr__(self):
+        """Show the name."""
+        return f"DiagnosticMetric({self.name!r})"
+
+
+class _Source:
+    """Networks and rows; row values are computed once, when first asked for."""
+
+    def __init__(self, pruner, X, y, dtype):
+        self.dense, self.pruned, self.rows = evaluations(pruner, X, y, dtype)
+        self.y = np.asarray(self.rows.y if y is None else y)
+        self.all = torch.arange(len(self.rows))
+        self.shelf = dict(REGRESSION_DIAGNOSTICS)
+        if is_classifier(pruner):
+            self.shelf = dict(DIAGNOSTICS)
+            if not self.dense.has_logits:
+                self.shelf = {
+                    k: v for k, v in self.shelf.items() if k not in ("closeness", "margin")
+                }
+        masked = self.dense.masked(pruner.masks_)
+        self.displacement = {k: masked[k] - p for k, p in self.dense.params.items()}
+        self._columns = {}
+
+    def names(self):
+        """All diagnostics there are for this network."""
+        names = [*self.shelf, "second_order", *GROUP_DIAGNOSTICS]
+        return names + (list(BOUNDS) if self.dense.has_logits else [])
+
+    def value(self, name, index):
+        if name in GROUP_DIAGNOSTICS:
+            return GROUP_DIAGNOSTICS[name](self, torch.as_tensor(index))
+        return float(self._column(name)[index].mean())
+
+    def _column(self, name):
+        if name not in self._columns:
+            if name in BOUNDS:
+                first, second, _ = bound_terms(self.dense, self.rows, self.all)
+                self._columns |= dict(zip(BOUNDS, (first, second), strict=True))
+            elif name == "second_order":
+                first, second = along(self.dense, self.rows, self.all, self.displacement)
+                self._columns[name] = first + second / 2
+            else:
+                self._columns |= row_diagnostics(
+                    self.dense, self.pruned, self.rows, self.all, {name: self.shelf[name]}
+                )
+        return self._columns[name].numpy()
+
+
+def _gradient_norm(source, index):
+    """Norm of the gradient of the mean loss."""
+    return float(norm(mean_gradient(source.dense, source.rows, index)))
+
+
+def _largest_eigenvalue(source, index):
+    """Largest eigenvalue of the Hessian of the mean loss."""
+    gradient, product = linearize(source.dense, source.rows, index)
+    top = largest_eigenvalue(product, gradient)
+    if not top.converged:
+        warnings.warn(
+            f"The largest eigenvalue of {len(index)} rows did not converge; {top.value:.4g} "
+            f"(residual {top.residual:.2g}) is a lower bound.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return top.value
+
+
+def _theorem1_bound(source, index):
+    """Right side of Theorem 1."""
+    distance = float(norm(source.displacement))
+    gradient = _gradient_norm(source, index)
+    return float(theorem1_bound(gradient, _largest_eigenvalue(source, index), distance))
+
+
+GROUP_DIAGNOSTICS = {
+    "gradient_norm": _gradient_norm,
+    "largest_eigenvalue": _largest_eigenvalue,
+    "theorem1_bound": _theorem1_bound,
+}
+BOUNDS = ("gradient_norm_bound", "eigenvalue_bound")
+
+
+def diagnostic_metrics(estimator, X, y, *, quantities=None, dtype=None):
+    r"""Every diagnostic as a metric of :class:`fairlearn.metrics.MetricFrame`.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        A `PrunedClassifier` or `PrunedRegressor`, or a Pipeline or search that holds one.
+    X : array-like or torch Dataset
+        Features, as `estimator` takes them.
+    y : array-like of shape (n,)
+        Targets.
+    quantities : list of str, default=None
+        Which; None is all but the costly ``gradient_norm_bound`` and
+        ``eigenvalue_bound``. Means of row values: those of
+        `sklearn_fairprune.functional.DIAGNOSTICS` (``dense_loss``, ``pruned_loss``,
+        ``excessive_loss``, ``sample_gradient_norm``, ``closeness``, ``margin``,
+        ``accuracy_drop``, ``prediction_changed``), ``second_order`` and the two bounds of
+        Proposition 2 and Theorem 2. Of the rows together: ``gradient_norm``,
+        ``largest_eigenvalue``, ``theorem1_bound``. See `diagnose` for their meaning.
+    dtype : {"float32", "float64"}, default=None
+        What to compute in; None is the dtype of the estimator.
+
+    Returns
+    -------
+    arguments : Bunch
+        ``metrics`` and ``sample_params``, to be handed on to MetricFrame.
+
+    Notes
+    -----
+    Means of row values cost one pass over the data in all, whatever MetricFrame asks
+    for. Those of the rows together are computed again for every group and for every
+    bootstrap sample: leave ``largest_eigenvalue`` and ``theorem1_bound`` out of a frame
+    with ``n_boot``, or take the intervals of `diagnose`. An eigenvalue that did not converge
+    gives a ConvergenceWarning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fairlearn.metrics import MetricFrame, make_derived_metric
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier
+    >>> from sklearn_fairprune.metrics import diagnostic_metrics
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
+    >>> diagnostics = diagnostic_metrics(clf, X, y, quantities=["excessive_loss", "closeness"])
+    >>> long = np.where(X[:, 0] > 6, "long", "short")
+    >>> frame = MetricFrame(
+    ...     **diagnostics, y_true=y, y_pred=clf.predict(X), sensitive_features=long
+    ... )
+    >>> frame.by_group.columns.tolist()
+    ['excessive_loss', 'closeness']
+    >>> violation = make_derived_metric(
+    ...     metric=diagnostics.metrics["excessive_loss"],
+    ...     transform="difference",
+    ...     sample_param_names=["index"],
+    ... )
+    >>> xi = violation(
+    ...     y, clf.predict(X), sensitive_features=long, index=np.arange(len(y))
+    ... )
+    >>> bool(xi == frame.difference()["excessive_loss"])
+    True
+    """
+    pruner, X = fitted_pruner(estimator, X, y)
+    source = _Source(pruner, X, y, dtype)
+    known = source.names()
+    if quantities is None:
+        quantities = [name for name in known if name not in BOUNDS]
+    if unknown := [name for name in quantities if name not in known]:
+        raise ValueError(f"quantities: unknown {unknown}; known for this network: {known}.")
+    rows = np.arange(len(source.rows))
+    return Bunch(
+        metrics={name: DiagnosticMetric(name, source) for name in quantities},
+        sample_params={name: {"index": rows} for name in quantities},
+    )
