@@ -133,7 +133,7 @@ def graph_bytes(evaluation, rows, index, probe=8):
     return sum(seen.values()) // len(few)
 
 
-def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE):
+def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
     """First and second derivative of every row's loss along a direction.
 
     Parameters
@@ -142,17 +142,20 @@ def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE):
         As in `mean_gradient`.
     direction : dict of str to torch.Tensor
         Named and shaped like the parameters.
+    order : {1, 2}, default=2
+        As in `directional_derivatives`.
 
     Returns
     -------
     first, second : torch.Tensor of shape (n,)
-        float64.
+        float64; the first alone with ``order=1``.
     """
     parts = [
         directional_derivatives(
             lambda params, X=X, y=y: evaluation.losses(params, X, y),
             evaluation.params,
             direction,
+            order,
         )
         for X, y in read(evaluation.net, rows, index, batch_size)
     ]
@@ -199,7 +202,7 @@ def group_curvature(
     length = norm(mean).double().item()
     unit = {name: g / (length or 1.0) for name, g in mean.items()}
 
-    slopes, _ = along(evaluation, rows, index, unit, batch_size)
+    (slopes,) = along(evaluation, rows, index, unit, batch_size, order=1)
     _, curvatures = along(evaluation, rows, index, top.vector, batch_size)
     estimates = torch.zeros_like(slopes)
     if displacement is not None:

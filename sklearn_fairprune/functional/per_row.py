@@ -15,7 +15,7 @@ from .curvature import gradient, hessian_product, spectral_norms
 from .params import dot, flatten, unflatten
 
 
-def directional_derivatives(losses, params, direction):
+def directional_derivatives(losses, params, direction, order=2):
     r"""First and second derivative of every row's loss along one direction.
 
     :math:`g_i \cdot u` and :math:`u^T H_i u` for all rows i at the price of a few gradient
@@ -30,11 +30,14 @@ def directional_derivatives(losses, params, direction):
         Where.
     direction : dict of str to torch.Tensor
         u, named and shaped like `params`.
+    order : {1, 2}, default=2
+        1 spares the second derivatives, which are most of the work.
 
     Returns
     -------
     first, second : torch.Tensor of shape (n,)
-        Their means are the directional derivatives of the mean loss.
+        Their means are the directional derivatives of the mean loss. With ``order=1`` a
+        tuple of the first alone.
 
     Examples
     --------
@@ -51,11 +54,12 @@ def directional_derivatives(losses, params, direction):
     weights = torch.ones_like(rows, requires_grad=True)
     slope = _along((weights * rows).sum(), leaves, direction)
     if not slope.requires_grad:
-        return torch.zeros_like(rows), torch.zeros_like(rows)
-    first = _of(slope, weights, retain_graph=True)
+        return (torch.zeros_like(rows),) * order
+    first = _of(slope, weights, retain_graph=order == 2)
+    if order == 1:
+        return (first,)
     bend = _along(slope, leaves, direction)
-    second = _of(bend, weights) if bend.requires_grad else torch.zeros_like(rows)
-    return first, second
+    return first, _of(bend, weights) if bend.requires_grad else torch.zeros_like(rows)
 
 
 def _along(scalar, leaves, direction):
@@ -138,8 +142,12 @@ def _every_row(function, slow, rows):
             warnings.filterwarnings("error", "There is a performance drop", UserWarning)
             return vmap(function)(*rows)
     except (RuntimeError, UserWarning):
-        n_rows = len(rows[0])
+        n_rows = _n_rows(rows[0])
         return torch.stack([slow(*(_pick(r, k) for r in rows)) for k in range(n_rows)])
+
+
+def _n_rows(rows):
+    return len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
 
 
 def _pick(rows, k):
@@ -199,7 +207,7 @@ def hessian_norms(logits, params, X, n_logits, *, tol=1e-3, max_products=64, gen
         Whether the estimated error is within the tolerance.
     """
     generator = generator or torch.Generator().manual_seed(0)
-    n_rows = len(next(iter(X.values())) if isinstance(X, dict) else X)
+    n_rows = _n_rows(X)
     first = flatten(params)
     norms, converged = [], []
     for k in range(n_logits):
