@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-SHORTER = {"plot_why_a_group_pays": ["--seeds", "2", "--faces", "600", "--out", "{out}"]}
+SHORTER = {
+    "plot_predicted_damage": ["--seeds", "2", "--out", "{out}"],
+    "plot_why_a_group_pays": ["--seeds", "2", "--faces", "600", "--out", "{out}"],
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

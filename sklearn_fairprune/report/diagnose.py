@@ -274,17 +274,18 @@ def _explanations(evidence, means, table, random_state):
         "second_order": 1,
         "theorem1_bound": 1,
     }
+    several = table["rows_used"] > 1  # what one row says of its group cannot be known
     candidates = {
-        name: Explanation(table[name], means.samples[name], sign)
+        name: Explanation(table[name][several], means.samples[name][:, several], sign)
         for name, sign in signs.items()
         if name in table
     }
-    candidates["rows"] = Explanation(table["rows"], None, -1)
+    candidates["rows"] = Explanation(table["rows"][several], None, -1)
     damages = [d for d in ("excessive_loss", "masked_excessive_loss") if d in table]
     tables = {
         damage: explain(
-            table[damage],
-            means.samples[damage],
+            table[damage][several],
+            means.samples[damage][:, several],
             candidates,
             confidence=means.confidence,
             random_state=random_state,
@@ -340,7 +341,10 @@ def _notes(evidence, table, labels):
             "the drawing; the largest eigenvalue is biased upwards by few rows."
         )
     if single := [group_label(v) for v, n in zip(labels, used, strict=True) if n == 1]:
-        notes.append(f"No intervals for groups of one row: {', '.join(single)}.")
+        notes.append(
+            f"Groups of one row have no intervals and are left out of the rank correlations: "
+            f"{', '.join(single)}."
+        )
     if evidence.predicted is not None and len(np.unique(evidence.predicted)) == 1:
         notes.append("The dense network predicts one class only: it is broken.")
     if evidence.predicted is not None and not evidence.dense.has_logits:

@@ -123,6 +123,10 @@ DIAGNOSIS_COLUMNS = {
     "closeness": ("closeness s", {}),
     "margin": ("margin", {}),
 }
+BOUND_COLUMNS = {
+    "gradient_norm_bound": ("of the gradient norm, Proposition 2", {}),
+    "eigenvalue_bound": ("of the eigenvalue, Theorem 2", {"digits": 2}),
+}
 DAMAGE_COLUMNS = {
     "excessive_loss": ("R, fine-tuned", {"sign": "+"}),
     "masked_excessive_loss": ("R, masked only", {"sign": "+"}),
@@ -164,6 +168,8 @@ def _explanation_tables(frame):
 def diagnosis_as_text(report):
     """Tables, findings and notes of a `DiagnosisReport`, for a terminal."""
     out = ["The dense network", *_group_table(report.by_group, DIAGNOSIS_COLUMNS)]
+    if "eigenvalue_bound" in report.by_group:
+        out += ["", "Bounds", *_group_table(report.by_group, BOUND_COLUMNS)]
     if "second_order" in report.by_group:
         title = f"What pruning to sparsity {report.about['sparsity']:g} does"
         out += ["", title, *_group_table(report.by_group, DAMAGE_COLUMNS)]
