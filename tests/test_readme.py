@@ -74,3 +74,46 @@ def test_ratios_of_speed():
     judged = sum(line["met"] is not None for line in result["summary"])
     assert (missed, judged) == (5, 9)
     assert "five of nine targets are missed" in README
+
+
+def test_relations_that_explain():
+    kept = [
+        json.loads((ROOT / f"examples/why_a_group_pays_{name}.json").read_text())
+        for name in ("digits", "utkface")
+    ]
+    for pair in zip(*(k["relations"] for k in kept), strict=True):
+        cells = [
+            f"{r['mean']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}], {r['verdict']}" for r in pair
+        ]
+        line = f"({pair[0]['figure']}, paper: {pair[0]['paper']}) | {' | '.join(cells)} |"
+        assert line in README
+    assert {len(k["groups"]) for k in kept} == {5}
+
+
+def test_predictions_before_pruning():
+    kept = json.loads((ROOT / "examples/predicted_damage.json").read_text())
+    mean = {
+        r["sparsity"]: r["mean"] for r in kept["digits"] if r["prediction"] == "gradient_norm"
+    }
+    words = " ".join(README.split())
+    assert f"correlation of {mean[0.7]:+.2f} at sparsity 0.7 and {mean[0.8]:+.2f} at" in words
+    assert f"but {mean[0.5]:+.2f} at 0.5 and {mean[0.95]:+.2f} at 0.95" in words
+    assert all(r["low"] < 0.2 for r in kept["mortgage"])
+    assert kept["seeds"] == 10
+
+
+def test_figures_of_the_diagnostics():
+    result = json.loads((ROOT / "benchmarks/results/diagnostics.json").read_text())
+    value = {line["name"]: line["value"] for line in result["summary"]}
+    taken = [v for name, v in value.items() if "time relative to PyHessian (" in name]
+    taken += [v for name, v in value.items() if "time relative to curvlinops" in name]
+    words = " ".join(README.split())
+    assert f"take {taken[0]:.2f} of the time of PyHessian and {taken[1]:.2f} of that" in words
+    passes = [value[f"group gradients, {m} groups"] for m in (2, 10, 50)]
+    text = "take {:.2f}, {:.2f} and {:.2f} of one gradient pass".format(*passes)
+    assert text in words
+    errors = [v for name, v in value.items() if name.endswith(": eigenvalue")]
+    assert max(errors) <= 1e-3
+    products = [v for name, v in value.items() if "Hessian-vector product" in name[-30:]]
+    assert len(errors) == 4
+    assert max(v for v in products if v < 1) <= 1e-14

@@ -48,10 +48,14 @@ class Evaluation:
     """
 
     def __init__(self, net, rows, *, classifies, dtype=None):
-        self.net = cast(copy_net(net), dtype or rows.dtype)
+        rows.dtype = dtype or rows.dtype
+        self.net = cast(copy_net(net), rows.dtype)
         self.net.module_ = _without_compilation(self.net.module_)
+        self.net.criterion_ = _without_compilation(self.net.criterion_)
         self.net._set_training(False)
-        adapt(rows, self.net).dtype = dtype or rows.dtype
+        adapt(rows, self.net)
+        if rows.y.is_floating_point():
+            rows.y = rows.y.to(rows.dtype)
         self.params = trainable(self.net.module_)
         self._inference = _Inference(self.net)
         self._recurrent = any(isinstance(m, nn.RNNBase) for m in self.net.module_.modules())
@@ -166,6 +170,8 @@ def _differentiable_twice(recurrent):
 def _without_compilation(module):
     """Undo torch.compile, whose graphs cannot be differentiated twice."""
     module = getattr(module, "_orig_mod", module)
+    if not isinstance(module, nn.Module):  # a criterion may be a function
+        return module
     for part in module.modules():
         part._compiled_call_impl = None
         for name, child in part.named_children():
@@ -205,9 +211,12 @@ def read(net, rows, index, batch_size):
         batches = (rows.take(chunk) for chunk in index.split(batch_size))
     else:
         batches = net.get_iterator(Subset(rows, index.tolist()), training=False)
-    for batch in batches:
-        X, y = batch[0], batch[1]
-        if isinstance(X, Mapping):
-            yield {name: v.to(net.device) for name, v in X.items()}, y.to(net.device)
-        else:
-            yield X.to(net.device), y.to(net.device)
+    for X, y in batches:
+        yield _ready(X, net.device, rows.dtype), _ready(y, net.device, rows.dtype)
+
+
+def _ready(values, device, dtype):
+    """Move to the device; floating-point numbers to the dtype too."""
+    if isinstance(values, Mapping):
+        return {name: _ready(v, device, dtype) for name, v in values.items()}
+    return values.to(device, dtype if values.is_floating_point() else None)

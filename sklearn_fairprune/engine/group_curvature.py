@@ -159,7 +159,7 @@ def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
         )
         for X, y in read(evaluation.net, rows, index, batch_size)
     ]
-    return [torch.cat(part).double().cpu() for part in zip(*parts, strict=True)]
+    return [torch.cat(part).cpu().double() for part in zip(*parts, strict=True)]
 
 
 def group_curvature(
@@ -193,13 +193,13 @@ def group_curvature(
     Returns
     -------
     curvature : GroupCurvature
-        The eigenvalue counts as not converged, and is corrected, if the curvature along
-        the displacement is larger.
+        If the curvature along the displacement is larger, the eigenvalue is that, and
+        counts as not converged unless they agree within the tolerance.
     """
     mean, product = linearize(evaluation, rows, index, batch_size, memory)
     top = largest_eigenvalue(product, mean, tol=tol, max_products=max_products)
     del product  # and with it the graphs
-    length = norm(mean).double().item()
+    length = norm(mean).item()
     unit = {name: g / (length or 1.0) for name, g in mean.items()}
 
     (slopes,) = along(evaluation, rows, index, unit, batch_size, order=1)
@@ -208,10 +208,11 @@ def group_curvature(
     if displacement is not None:
         first, second = along(evaluation, rows, index, displacement, batch_size)
         estimates = first + second / 2
-        squared = norm(displacement).double().item() ** 2
+        squared = norm(displacement).item() ** 2
         seen = second.mean().item() / squared if squared else float("nan")
-        if seen > top.value + top.residual:
-            top = top._replace(value=seen, converged=False)
+        if seen > top.value:  # a curvature is never above the largest eigenvalue
+            beyond = seen - top.value > tol * abs(seen)
+            top = top._replace(value=seen, converged=top.converged and not beyond)
     return GroupCurvature(length, top, slopes, curvatures, estimates)
 
 

@@ -39,8 +39,8 @@ def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
     losses, outputs = [], []
     with torch.no_grad():
         for X, y in read(evaluation.net, rows, index, batch_size):
-            losses.append(evaluation.losses(params, X, y).double().cpu())
-            outputs.append(evaluation.outputs(params, X).double().cpu())
+            losses.append(evaluation.losses(params, X, y).cpu().double())
+            outputs.append(evaluation.outputs(params, X).cpu().double())
     return torch.cat(losses), torch.cat(outputs)
 
 
@@ -64,7 +64,7 @@ def gradient_norms(evaluation, rows, index, memory=MEMORY):
         row_gradients(evaluation.row_loss, evaluation.params, X, y).norm(dim=1)
         for X, y in read(evaluation.net, rows, index, size)
     ]
-    return torch.cat(norms).double().cpu()
+    return torch.cat(norms).cpu().double()
 
 
 def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=MEMORY):
@@ -96,16 +96,17 @@ def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=ME
 def _bound_terms(evaluation, X, y, **options):
     params, n_logits = evaluation.params, evaluation.n_logits
     with torch.no_grad():
-        probability = evaluation.logits(params, X).double().softmax(-1)
-    residuals = evaluation.residuals(probability, y)
+        probability = evaluation.logits(params, X).cpu().double().softmax(-1)
+    residuals = evaluation.residuals(probability, y.cpu())
     uncertainty = closeness(probability)
     if n_logits == 1:
         uncertainty = uncertainty / 2  # p (1 - p)
-    jacobians = jacobian_norms(evaluation.row_logits, params, X, n_logits).double()
+    jacobians = jacobian_norms(evaluation.row_logits, params, X, n_logits)
+    jacobians = jacobians.cpu().double()
     hessians, done = hessian_norms(evaluation.row_logits, params, X, n_logits, **options)
     return (
         proposition2_terms(residuals, jacobians),
-        theorem2_terms(uncertainty, residuals, jacobians, hessians.double()),
+        theorem2_terms(uncertainty, residuals, jacobians, hessians.cpu().double()),
         done.all(dim=1),
     )
 

@@ -204,7 +204,7 @@ def spectral_norms(product, start, *, tol=1e-3, max_products=64):
     Returns
     -------
     norms : torch.Tensor of shape (...)
-        Largest modulus of a Ritz value, float64.
+        Largest modulus of a Ritz value, float64, on the CPU.
     converged : torch.BoolTensor of shape (...)
         Whether the estimated error is within the tolerance.
     """
@@ -234,16 +234,16 @@ def _lanczos(multiply, start, pick, tol, max_products):
     while True:
         basis.append(q)
         w = multiply(q)
-        alphas.append((w * q).sum(-1).double())
+        alphas.append((w * q).sum(-1).cpu().double())
         for b in basis * 2:  # once more: rounding must not be mistaken for a direction
             w = w - (w * b).sum(-1, keepdim=True) * b
-        beta = torch.linalg.vector_norm(w, dim=-1)
+        beta = torch.linalg.vector_norm(w, dim=-1).cpu().double()
         values, vectors, finite = _tridiagonal(alphas, betas)
         scale = values.abs().amax(-1)
         # What rounding leaves of an exhausted space is no direction.
-        beta = torch.where(beta > 10 * torch.finfo(w.dtype).eps * scale.to(beta), beta, 0)
+        beta = torch.where(beta > 10 * torch.finfo(w.dtype).eps * scale, beta, 0)
         value, weights, gap = pick(values, vectors)
-        residual = beta.double() * weights[..., -1].abs()
+        residual = beta * weights[..., -1].abs()
         if len(basis) == start.shape[-1]:
             residual = torch.zeros_like(residual)
         clear = gap > residual
@@ -254,8 +254,8 @@ def _lanczos(multiply, start, pick, tol, max_products):
             value = torch.where(finite, value, torch.nan)
             residual = torch.where(finite, residual, torch.nan)
             return _Ritz(value, weights, basis, residual, len(basis), converged)
-        betas.append(beta.double())
-        q = w * torch.where(beta > 0, 1 / beta, 0)[..., None]
+        betas.append(beta)
+        q = w * torch.where(beta > 0, 1 / beta, 0).to(w)[..., None]
 
 
 def _tridiagonal(alphas, betas):
@@ -265,8 +265,8 @@ def _tridiagonal(alphas, betas):
         off = torch.diag_embed(torch.stack(betas, -1), 1)
         matrix = matrix + off + off.mT
     finite = torch.isfinite(matrix).all(-1).all(-1)
-    safe = torch.where(finite[..., None, None], matrix, 0).cpu()
-    return *(v.to(matrix.device) for v in torch.linalg.eigh(safe)), finite
+    safe = torch.where(finite[..., None, None], matrix, 0)
+    return *torch.linalg.eigh(safe), finite
 
 
 def _highest(values, vectors):

@@ -177,7 +177,7 @@ def jacobian_norms(logits, params, X, n_logits):
         row_gradients(lambda p, x, k=k: logits(p, x)[k], params, X) for k in range(n_logits)
     ]
     jacobians = torch.stack(rows, dim=1)
-    gram = (jacobians @ jacobians.mT).double().cpu()
+    gram = (jacobians @ jacobians.mT).cpu().double()
     return torch.linalg.eigvalsh(gram)[:, -1].clamp(min=0).sqrt().to(jacobians)
 
 

@@ -163,7 +163,8 @@ def audit(
         "dense_model": overall.index[0],
         "loss": "cross-entropy" if classifies else "squared error",
     }
-    notes += _broken(overall, predicted) if classifies else []
+    if classifies and len(np.unique(y)) > 1:
+        notes += _broken(overall, predicted)
     return AuditReport(pd.concat(tables).set_index(index), overall, findings, notes, about)
 
 

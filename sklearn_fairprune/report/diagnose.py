@@ -1,5 +1,6 @@
 """Why a group pays: gradients, curvature and closeness to the decision boundary."""
 
+import math
 import numbers
 
 import numpy as np
@@ -174,7 +175,8 @@ def diagnose(
     >>> "excessive_loss" in before.by_group
     False
     """
-    _check_options(sparsity, max_samples, bound_samples, dtype, confidence, n_boot)
+    _check_options(sparsity, dtype, tol, confidence)
+    _check_counts(max_samples, bound_samples, max_products, n_boot, random_state)
     pruner, X = fitted_pruner(estimator, X, y)
     rows, _ = pruner._training_rows(X, y, None, None, reset=False, known=vars(pruner))
     classifies = is_classifier(pruner)
@@ -193,6 +195,8 @@ def diagnose(
         table |= _damage_columns(evidence, means, table)
         findings = _findings(evidence, means, table, labels)
         explanations = _explanations(evidence, means, table, random_state)
+        if len(labels) > 1:
+            notes += _too_few_groups(explanations, len(labels), confidence)
     if bound_samples and evidence.dense.has_logits:
         few = draw(codes, len(labels), min(bound_samples, max_samples or np.inf), rng)
         terms, unsure = gather_bounds(evidence, rows, few, **solver)
@@ -237,7 +241,8 @@ def _dense_columns(evidence, means, sizes):
     table["eigenvalue_residual"] = np.array([c.eigenvalue.residual for c in curvatures])
     table["eigenvalue_converged"] = np.array([c.eigenvalue.converged for c in curvatures])
     table["hessian_products"] = np.array([c.eigenvalue.n_products for c in curvatures])
-    return table | means.with_limits(*({"closeness", "margin"} & set(means.values)))
+    of_logits = [name for name in ("closeness", "margin") if name in means.values]
+    return table | means.with_limits(*of_logits)
 
 
 def _damage_columns(evidence, means, table):
@@ -246,10 +251,11 @@ def _damage_columns(evidence, means, table):
     if "excessive_loss" in means.values:
         columns |= means.with_limits("excessive_loss")
     if "accuracy_drop" in means.values:
-        share = table["rows_used"] / table["rows_used"].sum()
+        share = table["rows"] / table["rows"].sum()
         drop, samples = means.values["accuracy_drop"], means.samples["accuracy_drop"]
         columns["excess_accuracy_gap"] = drop - drop @ share
-        columns |= means.limits("excess_accuracy_gap", samples - (samples @ share)[:, None])
+        overall = np.where(np.isnan(samples), drop, samples) @ share
+        columns |= means.limits("excess_accuracy_gap", samples - overall[:, None])
     columns |= means.with_limits("masked_excessive_loss", "second_order")
     means.samples["theorem1_bound"] = theorem1_bound(
         np.maximum(means.samples["gradient_norm"], 0),
@@ -345,17 +351,12 @@ def _notes(evidence, table, labels):
             f"Groups of one row have no intervals and are left out of the rank correlations: "
             f"{', '.join(single)}."
         )
-    if evidence.predicted is not None and len(np.unique(evidence.predicted)) == 1:
+    if _predicts_one_class(evidence):
         notes.append("The dense network predicts one class only: it is broken.")
     if evidence.predicted is not None and not evidence.dense.has_logits:
         notes.append(
             "The network's outputs are no probabilities: its own criterion is the loss, "
             "and closeness, margin and the bounds of Proposition 2 and Theorem 2 are left out."
-        )
-    if 2 <= len(labels) < 6 and evidence.distance is not None:
-        notes.append(
-            f"{len(labels)} groups are too few to say that a quantity explains who pays: a "
-            "perfect rank correlation would still be chance."
         )
     if evidence.distance is None:
         notes.append(
@@ -363,6 +364,25 @@ def _notes(evidence, table, labels):
             "sparsity= to predict it."
         )
     return notes
+
+
+def _predicts_one_class(evidence):
+    """Whether the dense network predicts one class for rows of several."""
+    predicted = evidence.predicted
+    if predicted is None or len(np.unique(predicted)) > 1:
+        return False
+    return not evidence.columns["dense_accuracy"].all()
+
+
+def _too_few_groups(explanations, n_groups, confidence):
+    """Say that so few groups cannot earn the word "explains"."""
+    tested = explanations.groupby(level="damage").size().max()
+    if tested / math.factorial(n_groups) < 1 - confidence - 1e-9:
+        return []
+    return [
+        f"{n_groups} groups are too few to say that a quantity explains who pays: a perfect "
+        "rank correlation would still be chance."
+    ]
 
 
 def _about_bounds(few, sizes, unsure):
@@ -382,20 +402,37 @@ def _about_bounds(few, sizes, unsure):
     return notes
 
 
-def _check_options(sparsity, max_samples, bound_samples, dtype, confidence, n_boot):
+def _check_options(sparsity, dtype, tol, confidence):
     """Refuse options out of their range, by name."""
-    if sparsity is not None and not (isinstance(sparsity, numbers.Real) and 0 < sparsity < 1):
+    if sparsity is not None and not (_is_real(sparsity) and 0 < sparsity < 1):
         raise ValueError(
             "sparsity is the share of weights to remove and must be in (0, 1), or None to "
             f"diagnose the pruned network, got {sparsity!r}."
         )
-    counts = {"bound_samples": (bound_samples, 0), "n_boot": (n_boot, 2)}
-    if max_samples is not None:
-        counts["max_samples"] = (max_samples, 1)
-    for name, (value, least) in counts.items():
-        if not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}.")
-    if not (isinstance(confidence, numbers.Real) and 0 < confidence < 1):
+    if not (_is_real(tol) and 0 <= tol < 1):
+        raise ValueError(f"tol must be in [0, 1), such as 1e-3, got {tol!r}.")
+    if not (_is_real(confidence) and 0 < confidence < 1):
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _check_counts(max_samples, bound_samples, max_products, n_boot, random_state):
+    """Refuse counts that are none, by name."""
+    counts = {
+        "max_samples": (max_samples, 1),
+        "bound_samples": (bound_samples, 0),
+        "max_products": (max_products, 1),
+        "n_boot": (n_boot, 2),
+        "random_state": (random_state, 0),
+    }
+    if max_samples is None:
+        del counts["max_samples"]
+    for name, (value, least) in counts.items():
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")

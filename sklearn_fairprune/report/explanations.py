@@ -42,6 +42,9 @@ def rank_correlation(a, b):
     -------
     correlation : ndarray of shape (...)
     """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape[-1] < 2:
+        return np.full(np.broadcast_shapes(a.shape[:-1], b.shape[:-1]), np.nan)
     a, b = (stats.rankdata(v, axis=-1) for v in (a, b))
     a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -74,36 +77,39 @@ def explain(target, target_samples, explanations, *, confidence=0.95, random_sta
 
     Notes
     -----
-    Two things can mislead: chance among few groups, and noise in the rows. "explains"
-    needs both a permutation test over the groups, one-sided in the expected direction
-    and adjusted, and a bootstrap interval over the rows on that side of 0. "does not
-    explain" needs the interval, corrected for attenuation (its limit divided by
-    the root of both reliabilities, Spearman 1904), to lie below 0.5 in the expected
-    direction: less than a quarter of the variance of the ranks. All else is "cannot
-    tell"; with fewer than five groups that, or "does not explain", is all there can be
-    for one explanation at the 95 % level.
+    Three things can mislead: chance among few groups, noise in the rows, and noise that
+    damage and explanation share because they are measured on the same rows. "explains"
+    needs a one-sided permutation test over the groups; the same with the noise of the
+    bootstrap put back on group values that were shrunk to their true variance, so that
+    shared noise alone is no evidence; and a bootstrap interval over the rows on the right
+    side of 0. The larger of both p-values is given, adjusted. "does not explain" needs the
+    interval to lie below 0.5 in the expected direction, less than a quarter of the
+    variance of the ranks, also when its limit is freed of opposite shared noise and divided by
+    the root of both reliabilities (Spearman 1904). All else is "cannot tell".
     """
     alpha = 1 - confidence
     rows, p_values = {}, []
     for name, e in explanations.items():
-        rho = float(rank_correlation(target, e.values))
-        samples = e.values if e.samples is None else e.samples
+        samples = e.values[None] if e.samples is None else e.samples
+        pair = (target, target_samples, e.sign * e.values, e.sign * samples)
         spread = rank_correlation(target_samples, samples)
         low, high = np.quantile(spread, [alpha / 2, 1 - alpha / 2])
-        p_values.append(_permutation_p(target, e.sign * e.values, random_state))
-        reliable = _reliability(target, target_samples)
-        reliable *= 1.0 if e.samples is None else _reliability(e.values, e.samples)
+        tests = (
+            _permutation_p(target, e.sign * e.values, random_state),
+            _shared_noise_p(*pair, random_state),
+        )
+        p_values.append(max(tests) if not np.isnan(tests).any() else np.nan)
         rows[name] = {
-            "rank_correlation": rho,
+            "rank_correlation": float(rank_correlation(target, e.values)),
             "rank_correlation_low": low,
             "rank_correlation_high": high,
             "expected": "+" if e.sign > 0 else "-",
-            "reliability": reliable,
+            "reach": _reach(high if e.sign > 0 else -low, *pair),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explanation")
     table.insert(4, "p_value", _holm(p_values))
     table["verdict"] = [_verdict(row, alpha) for _, row in table.iterrows()]
-    return table.drop(columns="reliability")
+    return table.drop(columns="reach")
 
 
 def _permutation_p(target, values, random_state):
@@ -119,6 +125,35 @@ def _permutation_p(target, values, random_state):
         alternative="greater",
         random_state=np.random.default_rng(random_state),
     ).pvalue
+
+
+def _shared_noise_p(target, target_samples, values, samples, random_state):
+    """One-sided p-value of the rank correlation if only the noise is shared."""
+    observed = rank_correlation(target, values)
+    if len(target) < 2 or np.isnan(observed):
+        return np.nan
+    rng = np.random.default_rng(random_state)
+    truth, noise = _shrunk(target, target_samples)
+    other, other_noise = _shrunk(values, samples)
+    permuted = rng.permuted(np.tile(truth, (N_PERMUTATIONS, 1)), axis=1)
+    draws = rng.integers(len(noise), size=N_PERMUTATIONS)
+    null = rank_correlation(
+        permuted + noise[draws], other + other_noise[draws % len(other_noise)]
+    )
+    return (1 + np.sum(null >= observed - 1e-12)) / (1 + N_PERMUTATIONS)
+
+
+def _shrunk(values, samples):
+    """Group values with the variance that is surely not noise, and the samples' noise.
+
+    The variance of m groups that are all alike is the noise's times chi-square over m - 1;
+    what is above the 95 % quantile of that is not noise.
+    """
+    noise, deviations = samples - values, values - values.mean()
+    variance, freedom = values.var(ddof=1), len(values) - 1
+    alike = noise.var(axis=0).mean() * stats.chi2.ppf(0.95, freedom) / freedom
+    share = max(0.0, 1 - alike / variance) if variance > 0 else 0.0
+    return values.mean() + share**0.5 * deviations, noise
 
 
 def _holm(p_values):
@@ -138,17 +173,30 @@ def _reliability(values, samples):
     With c the correlation of resampled and original ranks, c^2 = V / (V + s^2) for the
     variance V of the original and the noise s^2: the share is (V - s^2) / V = 2 - 1 / c^2.
     """
-    c = np.nanmean(rank_correlation(samples, values)) if len(values) > 1 else np.nan
+    resampled = rank_correlation(samples, values)
+    c = resampled.mean() if not np.isnan(resampled).any() else 0.0
     return max(0.0, 2 - 1 / c**2) if c > 0 else 0.0
 
 
+def _reach(high, target, target_samples, values, samples):
+    """Upper limit of the rank correlation without noise, or infinity if noise is all."""
+    reliable = _reliability(target, target_samples) * _reliability(values, samples)
+    if not reliable:
+        return np.inf
+    ranks, others = (
+        stats.rankdata(s, axis=-1) - stats.rankdata(v)
+        for v, s in ((target, target_samples), (values, samples))
+    )
+    variance = (len(target) ** 2 - 1) / 12
+    shared = (ranks * others).mean() / variance
+    # The original has this noise once, each resample twice.
+    return max(high, (high - 2 * min(shared, 0.0)) / reliable**0.5)
+
+
 def _verdict(row, alpha):
-    low, high = row["rank_correlation_low"], row["rank_correlation_high"]
+    low = row["rank_correlation_low"]
     if row["expected"] == "-":
-        low, high = -high, -low
-    if row["p_value"] <= alpha and low > 0:
+        low = -row["rank_correlation_high"]
+    if row["p_value"] < alpha - 1e-9 and low > 0:
         return "explains"
-    reach = high / row["reliability"] ** 0.5 if row["reliability"] > 0 else np.inf
-    if max(high, reach) < WORTH_MENTIONING:
-        return "does not explain"
-    return "cannot tell"
+    return "does not explain" if row["reach"] < WORTH_MENTIONING else "cannot tell"

@@ -1,6 +1,7 @@
 """What all reports share: tables as JSON and CSV."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ class Report:
         """Return everything as plain Python values; unknown numbers are None."""
         tables = {name: _records(getattr(self, name)) for name in self._frames}
         return {
-            "about": self.about,
+            "about": {name: _plain(value) for name, value in self.about.items()},
             **tables,
             "findings": self.findings,
             "notes": self.notes,
@@ -39,16 +40,26 @@ class Report:
         directory.mkdir(parents=True, exist_ok=True)
         paths = [directory / f"{name}.csv" for name in self._frames]
         for name, path in zip(self._frames, paths, strict=True):
-            getattr(self, name).to_csv(path)
+            _flat(getattr(self, name)).to_csv(path, index=False)
         return paths
 
 
+def _flat(frame):
+    """Return a table whose index has become columns, each with a name of its own."""
+    if frame.empty:
+        return frame
+    names = [f"{name} (group)" if name in frame else name for name in frame.index.names]
+    return frame.rename_axis(names).reset_index()
+
+
 def _records(frame):
-    rows = frame.reset_index().to_dict("records")
+    rows = _flat(frame).to_dict("records")
     return [{k: _plain(v) for k, v in row.items()} for row in rows]
 
 
 def _plain(value):
-    """Return a JSON value; NaN becomes None."""
+    """Return a JSON value: NaN becomes None, dates and the like their text."""
     value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)

@@ -104,7 +104,7 @@ def as_text(report):
         for model, row in report.overall.iterrows()
     ]
     out += ["", *table(["all groups", *(t for t, _ in overall_columns.values())], overall)]
-    level = f"{report.about['confidence']:.0%}"
+    level = f"{100 * report.about['confidence']:g}%"
     out += [
         "",
         f"In brackets: {level} intervals over the {report.about['rows']} held-out rows.",
@@ -174,7 +174,7 @@ def diagnosis_as_text(report):
         title = f"What pruning to sparsity {report.about['sparsity']:g} does"
         out += ["", title, *_group_table(report.by_group, DAMAGE_COLUMNS)]
         out += _explanation_tables(report.explanations)
-    level = f"{report.about['confidence']:.0%}"
+    level = f"{100 * report.about['confidence']:g}%"
     out += ["", f"In brackets: {level} bootstrap intervals over the rows."]
     for title, lines in (("Who pays", report.findings), ("Take care", report.notes)):
         if lines:

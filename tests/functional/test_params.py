@@ -1,10 +1,14 @@
-"""Which weights of a network may be pruned, and under which names."""
+"""Which weights of a network may be pruned, under which names, and dicts read as vectors."""
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
+from torch.func import functional_call
+from torch.nn.utils import parameters_to_vector
 
-from sklearn_fairprune.functional import prunable
+from sklearn_fairprune.functional import dot, flatten, norm, prunable, trainable, unflatten
 from sklearn_fairprune.functional.params import plain_name
 
 torch.set_num_threads(1)
@@ -121,3 +125,109 @@ def test_names_inside_a_compiled_wrapper():
     nested = nn.Sequential(Compiled(nn.Sequential(nn.Linear(1, 1))))
     assert list(prunable(nested)) == ["0.0.weight"]
     assert plain_name("a._orig_mod.b.weight") == "a.b.weight"
+
+
+law = settings(deadline=None, max_examples=40, database=None)
+shapes = st.lists(st.lists(st.integers(1, 3), max_size=3).map(tuple), min_size=1, max_size=4)
+
+
+def tensors(shapes, seed=0, batch=()):
+    torch.manual_seed(seed)
+    named = enumerate(shapes)
+    return {str(k): torch.randn(batch + s, dtype=torch.float64) for k, s in named}
+
+
+def same(a, b):
+    assert list(a) == list(b)
+    return all(a[k].shape == b[k].shape and torch.equal(a[k], b[k]) for k in a)
+
+
+def test_trainable_is_every_parameter_that_training_moves():
+    module = small_cnn()
+    module[1].bias.requires_grad_(False)
+    names = [name for name, _ in module.named_parameters() if name != "1.bias"]
+    assert list(trainable(module)) == names
+    assert trainable(nn.ReLU()) == {}
+
+
+def test_trainable_lists_a_tied_weight_once():
+    params = trainable(Tied())
+    assert list(params) == ["encode.weight", "encode.bias", "decode.bias"]
+    moved = {name: p + 1 for name, p in params.items()}
+    weights = []
+    module = Tied()
+    module.forward = lambda: weights.extend([module.encode.weight, module.decode.weight])
+    functional_call(module, moved, ())
+    assert all(torch.equal(w, moved["encode.weight"]) for w in weights)
+
+
+def test_trainable_is_detached_and_shares_memory():
+    module = nn.Linear(3, 2)
+    params = trainable(module)
+    assert not any(p.requires_grad for p in params.values())
+    params["bias"].fill_(7)
+    assert module.bias.tolist() == [7, 7]
+    assert module.bias.requires_grad
+
+
+def test_flatten_is_the_vector_of_torch():
+    module = small_cnn()
+    vector = flatten(trainable(module))
+    assert torch.equal(vector, parameters_to_vector(module.parameters()).detach())
+
+
+def test_flatten_of_one_tensor_is_a_copy():
+    w = torch.ones(2)
+    flatten({"w": w}).zero_()
+    assert w.tolist() == [1, 1]
+
+
+@law
+@given(shapes)
+def test_unflatten_is_the_inverse(shapes):
+    params = tensors(shapes)
+    assert same(unflatten(flatten(params), params), params)
+    assert flatten(params).shape == (sum(p.numel() for p in params.values()),)
+
+
+@law
+@given(shapes, st.lists(st.integers(1, 3), min_size=1, max_size=2).map(tuple))
+def test_unflatten_of_many_vectors_is_that_of_each(shapes, batch):
+    like = tensors(shapes)
+    vectors = torch.randn(*batch, len(flatten(like)))
+    many = unflatten(vectors, like)
+    for at in torch.cartesian_prod(*map(torch.arange, batch)).reshape(-1, len(batch)):
+        at = tuple(at.tolist())
+        assert same({k: v[at] for k, v in many.items()}, unflatten(vectors[at], like))
+
+
+@law
+@given(shapes.filter(all), st.integers(1, 3))
+def test_flatten_keeps_leading_dimensions(shapes, n):
+    params = tensors(shapes, batch=(n,))
+    rows = [flatten({k: v[i] for k, v in params.items()}) for i in range(n)]
+    assert torch.equal(flatten(params, 1), torch.stack(rows))
+
+
+def test_unflatten_views_its_vector_and_wants_its_length():
+    vector = torch.zeros(3)
+    unflatten(vector, {"a": torch.ones(()), "b": torch.ones(1, 2)})["b"].fill_(5)
+    assert vector.tolist() == [0, 5, 5]
+    with pytest.raises(RuntimeError):
+        unflatten(torch.zeros(4), {"a": torch.ones(3)})
+
+
+@law
+@given(shapes, st.integers(0, 99))
+def test_dot_and_norm_are_those_of_the_vectors(shapes, seed):
+    a, b = tensors(shapes, seed), tensors(shapes, seed + 1)
+    torch.testing.assert_close(dot(a, b), flatten(a) @ flatten(b))
+    torch.testing.assert_close(norm(a), flatten(a).norm())
+    torch.testing.assert_close(dot(a, a), norm(a) ** 2)
+
+
+def test_dot_goes_by_name():
+    a = {"x": torch.tensor(1.0), "y": torch.tensor(2.0)}
+    b = {"y": torch.tensor(10.0), "x": torch.tensor(1.0)}
+    assert float(dot(a, b)) == 21
+    assert norm({"x": torch.tensor(-3.0), "y": torch.tensor([4.0])}) == 5
