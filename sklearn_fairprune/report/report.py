@@ -60,6 +60,8 @@ def _records(frame):
 def _plain(value):
     """Return a JSON value: NaN becomes None, dates and the like their text."""
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)

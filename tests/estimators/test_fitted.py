@@ -252,3 +252,5 @@ def test_unusable_rows_and_targets(fitted):
         SampleDiagnostics(make(), "margin").fit(X, LABELS)
     with pytest.raises(ValueError, match="'dtype' parameter"):
         SampleDiagnostics(make(), dtype="half").fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"'estimator' parameter.*'fit' and 'predict'"):
+        SampleDiagnostics(StandardScaler()).fit(X, LABELS)

@@ -90,9 +90,8 @@ def test_row_means_are_those_of_sample_diagnostics(pruner, source):
     assert (table[:, 3:].mean(axis=0) > 0).all()  # no column is trivial
 
 
-def test_numbers_of_rows_together_against_a_dense_hessian(pruner):
-    names = ["second_order", *TOGETHER]
-    by_group = frame(diagnostic_metrics(pruner, X, LABELS, quantities=names)).by_group
+def test_numbers_of_rows_together_against_a_dense_hessian(pruner, source):
+    by_group = frame(source).by_group[["second_order", *TOGETHER]]
     module = pruner.dense_estimator_.module_.eval()
     params = {k: p.detach() for k, p in module.named_parameters()}
     theta = flatten(params)
@@ -157,7 +156,7 @@ def test_bootstrap_intervals_of_row_means(pruner):
 
 
 def test_derived_metrics(source):
-    by_group = frame(source, BOTH).by_group["closeness"]
+    by_group, metric = frame(source, BOTH).by_group["closeness"], source.metrics["closeness"]
     truth = {
         "difference": by_group.max() - by_group.min(),
         "ratio": by_group.min() / by_group.max(),
@@ -174,7 +173,10 @@ def test_derived_metrics(source):
         assert found == pytest.approx(value)
 
 
-def test_targets_of_other_rows_are_refused(source):
+def test_unknown_quantities_and_targets_of_other_rows_are_refused(pruner, source):
+    message = r"unknown \['bogus', 'rows'\]; known.*'second_order'.*'eigenvalue_bound'\]"
+    with pytest.raises(ValueError, match=message):
+        diagnostic_metrics(pruner, X, LABELS, quantities=["margin", "bogus", "rows"])
     message = "y_true is not the y of these rows that dense_loss was made with. Pass the same"
     for y in (LABELS[::-1], CODES, np.where(LABELS == "no", "No", LABELS)):
         with pytest.raises(ValueError, match=message):
@@ -183,12 +185,6 @@ def test_targets_of_other_rows_are_refused(source):
         diagnostic_metrics(make().fit(X, LABELS), X, LABELS[1:])
     with pytest.raises(NotFittedError):
         diagnostic_metrics(make(), X, LABELS)
-
-
-def test_unknown_quantities_are_told_beside_the_known(pruner):
-    message = r"unknown \['bogus', 'rows'\]; known.*'second_order'.*'eigenvalue_bound'\]"
-    with pytest.raises(ValueError, match=message):
-        diagnostic_metrics(pruner, X, LABELS, quantities=["margin", "bogus", "rows"])
 
 
 def test_repeated_and_reordered_rows(pruner, source):
@@ -206,8 +202,9 @@ def test_repeated_and_reordered_rows(pruner, source):
 
 @pytest.mark.parametrize("y", [X[:, 0] - X[:, 1], X[:, :2]], ids=["one", "two"])
 def test_regression(y):
-    options = {"hidden_layer_sizes": (4,), "dtype": "float64", "random_state": 0}
-    pruner = PrunedRegressor(**options).fit(X, y)
+    pruner = PrunedRegressor(hidden_layer_sizes=(4,), dtype="float64", random_state=0).fit(
+        X, y
+    )
     source = diagnostic_metrics(pruner, X, y)
     assert list(source.metrics) == [*ROWS[:4], "prediction_change", "second_order", *TOGETHER]
     table = pd.DataFrame(
@@ -239,13 +236,10 @@ def test_a_net_without_probabilities():
     source = diagnostic_metrics(pruner, X, LABELS)
     assert list(source.metrics) == [n for n in ALL if n not in ("closeness", "margin")]
     scores = pruner.dense_estimator_.module_(torch.tensor(X).double()).detach()
-    found = values(source)
     truth = SquaredHinge()(scores, torch.tensor(CODES))
-    assert found["dense_loss"] == pytest.approx(truth.item())
-    assert_like_diagnose(
-        frame(source).by_group,
-        diagnose(pruner, X, LABELS, sensitive_features=GROUPS, n_boot=2),
-    )
+    assert values(source)["dense_loss"] == pytest.approx(truth.item())
+    report = diagnose(pruner, X, LABELS, sensitive_features=GROUPS, n_boot=2)
+    assert_like_diagnose(frame(source).by_group, report)
     for name in ("closeness", "margin", *BOUNDS):
         with pytest.raises(ValueError, match=name):
             diagnostic_metrics(pruner, X, LABELS, quantities=[name])

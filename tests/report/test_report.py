@@ -141,6 +141,11 @@ def test_settings_from_numpy_are_plain_in_json(value):
     assert about["n_boot"] == (None if value != value else value)
 
 
+def test_settings_that_are_lists_stay_lists():
+    about = json.loads(diagnosis(n_boot=(1, np.int64(2), NAN)).to_json())["about"]
+    assert about["n_boot"] == [1, 2, None]
+
+
 def test_groups_named_by_dates():
     days = [datetime.date(2020, 1, 1), datetime.date(2021, 1, 1)]
     read = json.loads(diagnosis("birth", days).to_json())
