@@ -83,7 +83,8 @@ def test_relations_that_explain():
     ]
     for pair in zip(*(k["relations"] for k in kept), strict=True):
         cells = [
-            f"{r['mean']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}], {r['verdict']}" for r in pair
+            f"{r['mean']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}], {r['verdict']}"
+            for r in pair
         ]
         line = f"({pair[0]['figure']}, paper: {pair[0]['paper']}) | {' | '.join(cells)} |"
         assert line in README

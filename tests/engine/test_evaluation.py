@@ -217,13 +217,17 @@ def test_tied_weights_are_one_parameter():
     assert found.eigenvalue.value == pytest.approx(top, rel=1e-9)
 
 
-def test_infer_of_the_net_is_used():
-    class Doubling(NeuralNetClassifier):
+def test_infer_and_loss_of_the_net_are_used():
+    class Own(NeuralNetRegressor):
         def infer(self, x, **fit_params):
             return super().infer(2 * x, **fit_params)
 
-    net = nets.fitted(linear(), Doubling, criterion=nn.CrossEntropyLoss)
-    close(losses_of(net, CLASSES)[0], cross_entropy(net.module_(2 * X).detach()))
+        def get_loss(self, y_pred, y_true, X=None, training=True):
+            return self.criterion_(y_pred, y_true) * (0 if training else X[:, :1] ** 2)
+
+    net, y = nets.fitted(linear(1), Own), nets.TARGETS[:, :1]
+    expected = (net.module_(2 * X).detach() - torch.from_numpy(y)) ** 2 * X[:, :1] ** 2
+    close(losses_of(net, y, False)[0], expected[:, 0])
 
 
 @pytest.mark.parametrize("name", ["mlp", "one logit", "regression"])

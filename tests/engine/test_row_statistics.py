@@ -29,13 +29,13 @@ def test_losses_and_outputs(name, batch_size):
     ev, data = nets.evaluation(name)
     raw = nets.raw_outputs(nets.make(name).module_, CASES[name].X).detach()
     outputs = {"regression": raw, "one logit": torch.cat([-raw, raw], 1).sigmoid()}
-    expected = outputs.get(name, raw.softmax(1))
+    expected, watch = outputs.get(name, raw.softmax(1)), nets.Watch(ev)
     for index in [*GROUPS, EVERYONE, EVERYONE.flip(0)]:
         losses, found = rs.row_outcomes(ev, data, index, batch_size=batch_size)
         close(losses, nets.loss_truth(name).values[index])
         close(found, expected[index])
         assert not losses.requires_grad
-        assert not found.requires_grad
+    assert max(watch.sizes) == min(batch_size, N_ROWS)
 
 
 def test_outcomes_of_other_parameters():
@@ -287,7 +287,8 @@ def test_rows_are_adapted_to_the_net():
 
 
 def test_rows_are_read_in_order():
-    net, index = nets.make("mlp", batch_size=4), torch.tensor([3, 0, 7, 9, 2])
+    net = nets.make("mlp", batch_size=4, iterator_train__shuffle=True)
+    index = torch.tensor([3, 0, 7, 9, 2])
     for X, sizes in ((FLAT, [2, 2, 1]), (nets.Lookup(FLAT), [4, 1])):
         data = Rows(X, CASES["mlp"].y, dtype=torch.float64)
         batches = list(rs.read(net, data, index, 2))

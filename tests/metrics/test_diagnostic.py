@@ -156,7 +156,7 @@ def test_bootstrap_intervals_of_row_means(pruner):
 
 
 def test_derived_metrics(source):
-    by_group, metric = frame(source, BOTH).by_group["closeness"], source.metrics["closeness"]
+    by_group = frame(source, BOTH).by_group["closeness"]
     truth = {
         "difference": by_group.max() - by_group.min(),
         "ratio": by_group.min() / by_group.max(),
