@@ -116,6 +116,15 @@ class GroupScorer(BaseEstimator):
         """Score an estimator, as scikit-learn calls scorers; see `score`."""
         return self.score(estimator, X, y, sensitive_features=sensitive_features)
 
+    def __repr__(self):
+        """Show the metric by its name, and what differs from the defaults."""
+        shown = [getattr(self.metric, "__name__", repr(self.metric))]
+        defaults = {"columns": None, "compare": "labels", "greater_is_better": True}
+        for name, default in defaults.items():
+            if (value := getattr(self, name)) != default:
+                shown.append(f"{name}={value!r}")
+        return f"GroupScorer({', '.join(shown)})"
+
     def _compared(self, estimator, X, y):
         """What the metric compares, row by row."""
         if self.compare == "labels":

@@ -308,7 +308,7 @@ def _check_options(sparsity, dtype, tol, confidence):
     if sparsity is not None and not (_is_real(sparsity) and 0 < sparsity < 1):
         raise ValueError(
             "sparsity is the share of weights to remove and must be in (0, 1), or None to "
-            f"diagnose the pruned network, got {sparsity!r}."
+            f"diagnose the pruned network, got {sparsity!r}. Use 0.9, not 90, for 90 %."
         )
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}.")
