@@ -11,7 +11,6 @@ from sklearn.base import (
     is_classifier,
 )
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -51,10 +50,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         routed = process_routing(self, "fit", **fit_params) if fit_params else None
         fit_params = fit_params if routed is None else routed.estimator.fit
-        frozen = isinstance(self.estimator, FrozenEstimator)
-        fitted = self.estimator if frozen else clone(self.estimator).fit(X, y, **fit_params)
-        check_is_fitted(fitted)
-        self.estimator_ = fitted
+        fitted = self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
@@ -82,7 +78,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             Of this transformer and its estimator.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        mapping = mapping.add(caller="fit_transform", callee="fit")
+        mapping.add(caller="fit_transform", callee="fit")  # scikit-learn 1.6 asks for it
         router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 

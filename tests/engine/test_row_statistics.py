@@ -210,12 +210,15 @@ def test_named_features_in_float64():
     close(outputs, expected.detach().softmax(1), rtol=1e-13)
 
 
-def test_unconverged_rows_are_told():
+def test_unconverged_rows_are_told(monkeypatch):
     ev, data = nets.evaluation("mlp")
     _, theorem, done = rs.bound_terms(ev, data, EVERYONE, max_products=1)
     assert done.dtype is torch.bool
     assert not done.any()
     assert (theorem <= rs.bound_terms(ev, data, EVERYONE, tol=1e-9)[1] * (1 + 1e-9)).all()
+    one_logit_only = torch.zeros(N_ROWS, 3), torch.eye(3).bool().repeat(4, 1)
+    monkeypatch.setattr(rs, "hessian_norms", lambda *args, **options: one_logit_only)
+    assert not rs.bound_terms(ev, data, EVERYONE)[2].any()
 
 
 class Count(Callback):
@@ -223,16 +226,6 @@ class Count(Callback):
 
     def notify(self, method_name, net, **kwargs):
         self.called += 1
-
-
-def everything(name, net, data):
-    ev = Evaluation(net, data, classifies=CASES[name].n_logits > 0)
-    rs.row_outcomes(ev, data, EVERYONE)
-    group_curvature(ev, data, GROUPS[0], nets.direction(ev.params)[1])
-    rs.gradient_norms(ev, data, GROUPS[0])
-    if ev.n_logits:
-        rs.bound_terms(ev, data, GROUPS[0][:2])
-    return ev
 
 
 def snapshot(net):
@@ -253,7 +246,13 @@ def test_net_is_left_as_it_was(name, training):
     net.module_.train(training)
     state, random = copy.deepcopy(net.module_.state_dict()), torch.get_rng_state()
     seen = snapshot(net)
-    ev = everything(name, net, nets.rows(name))
+    data = nets.rows(name)
+    ev = Evaluation(net, data, classifies=CASES[name].n_logits > 0)
+    rs.row_outcomes(ev, data, EVERYONE)
+    group_curvature(ev, data, GROUPS[0], nets.direction(ev.params)[1])
+    rs.gradient_norms(ev, data, GROUPS[0])
+    if ev.n_logits:
+        rs.bound_terms(ev, data, GROUPS[0][:2])
     assert torch.equal(torch.get_rng_state(), random)
     assert snapshot(net) == seen
     assert counter.called == 0

@@ -254,3 +254,17 @@ def test_unusable_rows_and_targets(fitted):
         SampleDiagnostics(make(), dtype="half").fit(X, LABELS)
     with pytest.raises(ValueError, match=r"'estimator' parameter.*'fit' and 'predict'"):
         SampleDiagnostics(StandardScaler()).fit(X, LABELS)
+
+
+def test_a_search_over_a_skorch_net_counts_as_dense():
+    search = GridSearchCV(make_net(max_epochs=1), {"lr": [0.1]}, cv=2, scoring="accuracy")
+    pruner, _ = fitted_pruner(search.fit(X, CODES), X, CODES)
+    assert pruner.sparsity_ == 0
+    assert pruner.predict(X).tolist() == search.predict(X).tolist()
+
+
+def test_evaluations_of_other_features_are_refused_and_change_nothing():
+    clf = make().fit(X, LABELS)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        evaluations(clf, X[:, :2], LABELS)
+    assert clf.n_features_in_ == 4

@@ -230,9 +230,7 @@ def test_targets_and_groups_are_routed_through_a_pipeline(fitted):
         near = BoundaryCloseness(strong()).fit(X, LABELS, sensitive_features=GROUPS)
         near.fit_transform(X, LABELS, sensitive_features=GROUPS)
         assert near.estimator_.groups_.tolist() == ["f", "m"]
-        with pytest.raises(
-            TypeError, match=r"BoundaryCloseness.fit got unexpected.*sensitive"
-        ):
+        with pytest.raises(TypeError, match=r"BoundaryCloseness.*fit got unexp.*sensitive"):
             BoundaryCloseness(GaussianNB()).fit(X, LABELS, sensitive_features=GROUPS)
         weighing = strong().set_fit_request(sample_weight=True)
         weights = (GROUPS == "f").astype(float)

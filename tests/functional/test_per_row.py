@@ -144,6 +144,11 @@ def test_single_row_and_options_of_lanczos():
         options = {"tol": tol, "max_products": 1}
         _, converged = hessian_norms(case.logits, case.params, case.X, 2, **options)
         assert converged.tolist() == [[enough, enough]]
+    norms = []
+    for seed in (0, 1, 1):  # one product shows where it started
+        options = {"max_products": 1, "generator": torch.Generator().manual_seed(seed)}
+        norms.append(hessian_norms(case.logits, case.params, case.X, 1, **options)[0].item())
+    assert norms[0] != norms[1] == norms[2]
 
 
 @pytest.mark.parametrize(("make", "n_calls"), [(plain, 1), (Decides, 5)])
