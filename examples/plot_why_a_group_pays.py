@@ -40,6 +40,7 @@ NAMES = {
     "closeness": "closeness to the boundary s",
     "largest_eigenvalue": "largest eigenvalue of the Hessian",
     "second_order": "second-order estimate R2",
+    "theorem1_bound": "bound of Theorem 1",
     "masked_excessive_loss": "excessive loss R(a), masked",
     "excessive_loss": "excessive loss R(a), fine-tuned",
 }

@@ -1,6 +1,7 @@
 """The numbers in the README are those kept beside the scripts that made them."""
 
 import json
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -89,6 +90,15 @@ def test_relations_that_explain():
         line = f"({pair[0]['figure']}, paper: {pair[0]['paper']}) | {' | '.join(cells)} |"
         assert line in README
     assert {len(k["groups"]) for k in kept} == {5}
+    loose = [
+        statistics.median(
+            g["theorem1_bound"] / g["masked_excessive_loss"] for t in k["groups"] for g in t
+        )
+        for k in kept
+    ]
+    words = " ".join(README.split())
+    text = "{:.0f} times the damage on the digits above, {:.0f} times on UTKFace"
+    assert text.format(*loose) in words
 
 
 def test_predictions_before_pruning():
@@ -113,6 +123,8 @@ def test_figures_of_the_diagnostics():
     passes = [value[f"group gradients, {m} groups"] for m in (2, 10, 50)]
     text = "take {:.2f}, {:.2f} and {:.2f} of one gradient pass".format(*passes)
     assert text in words
+    every = [value[f"diagnose, {m} groups"] for m in (2, 10, 50)]
+    assert f"intervals included, {min(every):.0f} to {max(every):.0f} " in words
     errors = [v for name, v in value.items() if name.endswith(": eigenvalue")]
     assert max(errors) <= 1e-3
     products = [v for name, v in value.items() if "Hessian-vector product" in name[-30:]]
