@@ -54,7 +54,7 @@ def theorem1_bound(gradient_norm, eigenvalue, distance):
     Returns
     -------
     bound : torch.Tensor
-        In units of the loss.
+        float64, in units of the loss.
 
     References
     ----------
@@ -65,10 +65,10 @@ def theorem1_bound(gradient_norm, eigenvalue, distance):
     --------
     >>> from sklearn_fairprune.functional import theorem1_bound
     >>> theorem1_bound(gradient_norm=2.0, eigenvalue=4.0, distance=0.5)
-    tensor(1.5000)
+    tensor(1.5000, dtype=torch.float64)
     """
-    gradient_norm, eigenvalue, distance = map(
-        torch.as_tensor, (gradient_norm, eigenvalue, distance)
+    gradient_norm, eigenvalue, distance = (
+        torch.as_tensor(v, dtype=torch.float64) for v in (gradient_norm, eigenvalue, distance)
     )
     return gradient_norm * distance + 0.5 * eigenvalue.clamp(min=0) * distance**2
 

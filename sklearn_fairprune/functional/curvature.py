@@ -14,9 +14,9 @@ from .params import flatten, unflatten
 
 # How much of the start vector is random: the Krylov space of the gradient alone would miss
 # every eigenvector that the gradient has no part in.
-RANDOM_PART = 0.1
+RANDOM_PART = 0.3
 # A small residual can belong to a wrong eigenvalue; fewer products than these prove little.
-FEWEST_PRODUCTS = 5
+FEWEST_PRODUCTS = 8
 
 
 class Eigenvalue(NamedTuple):
@@ -67,8 +67,11 @@ def gradient(loss, params):
     {'w': tensor([2., 4.])}
     """
     leaves = _leaves(params)
+    value = loss(leaves)
+    if not value.requires_grad:  # it depends on no parameter
+        return {name: torch.zeros_like(p) for name, p in params.items()}
     grads = torch.autograd.grad(
-        loss(leaves), list(leaves.values()), allow_unused=True, materialize_grads=True
+        value, list(leaves.values()), allow_unused=True, materialize_grads=True
     )
     return dict(zip(leaves, grads, strict=True))
 
@@ -105,21 +108,22 @@ def hessian_product(loss, params):
     {'w': tensor([6., 1.])}
     """
     leaves = _leaves(params)
-    inputs = list(leaves.values())
-    grads = torch.autograd.grad(
-        loss(leaves), inputs, create_graph=True, allow_unused=True, materialize_grads=True
-    )
-    curved = [k for k, g in enumerate(grads) if g.requires_grad]
-    outputs = [grads[k] for k in curved]
+    inputs, value = list(leaves.values()), loss(leaves)
+    grads = [torch.zeros_like(p) for p in inputs]
+    if value.requires_grad:  # it depends on a parameter
+        grads = torch.autograd.grad(
+            value, inputs, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+    curved = [name for name, g in zip(leaves, grads, strict=True) if g.requires_grad]
+    outputs = [g for g in grads if g.requires_grad]
 
     def product(vector):
         if not outputs:  # the loss is linear in the parameters
             return {name: torch.zeros_like(p) for name, p in leaves.items()}
-        directions = list(vector.values())
         products = torch.autograd.grad(
             outputs,
             inputs,
-            [directions[k] for k in curved],
+            [vector[name] for name in curved],
             retain_graph=True,
             allow_unused=True,
             materialize_grads=True,
@@ -132,10 +136,11 @@ def hessian_product(loss, params):
 def largest_eigenvalue(product, start, *, tol=1e-3, max_products=64, generator=None):
     r"""Largest algebraic eigenvalue :math:`\lambda_{\max}(H)` of a symmetric operator.
 
-    Lanczos with full reorthogonalisation, begun at `start` plus a tenth of a random
-    vector. It stops when the error estimate :math:`\min(r, r^2 / \delta)`, with the
-    residual r and the distance :math:`\delta` to the next Ritz value, is below `tol` times
-    the largest modulus of a Ritz value. For an indefinite operator this is the largest
+    Lanczos with full reorthogonalisation, begun at `start` plus a random vector of
+    three tenths of its length. It stops, after eight products at the earliest, when the
+    error estimate :math:`\min(r, r^2 / \delta)`, with the residual r and the distance
+    :math:`\delta` to the next Ritz value, is below `tol` times the largest modulus of a
+    Ritz value. For an indefinite operator this is the largest
     eigenvalue, not the one of largest modulus.
 
     Parameters
@@ -237,7 +242,7 @@ def _lanczos(multiply, start, pick, tol, max_products):
         alphas.append((w * q).sum(-1).cpu().double())
         for b in basis * 2:  # once more: rounding must not be mistaken for a direction
             w = w - (w * b).sum(-1, keepdim=True) * b
-        beta = torch.linalg.vector_norm(w, dim=-1).cpu().double()
+        beta = _length(w)[..., 0].cpu().double()
         values, vectors, finite = _tridiagonal(alphas, betas)
         scale = values.abs().amax(-1)
         # What rounding leaves of an exhausted space is no direction.
@@ -359,7 +364,14 @@ def _normal(like, generator):
     return torch.randn(like.shape, generator=generator).to(like)
 
 
+def _length(vector):
+    """Euclidean norm, also where the squares of its entries would be 0 or infinite."""
+    peak = vector.abs().amax(dim=-1, keepdim=True)
+    scaled = vector / torch.where(peak > 0, peak, 1)
+    return peak * torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+
+
 def _unit(vector):
     """Scale to length 1; the zero vector stays."""
-    length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    length = _length(vector)
     return vector / torch.where(length > 0, length, 1)

@@ -104,14 +104,13 @@ def test_classifiers_lose_the_cross_entropy(kind):
     close(found, formula(raw))
 
 
-class Quartic(nn.Module):
-    """A criterion of the user's."""
+class Quartic:
+    """A criterion of the user's, which is no module."""
 
     def __init__(self, reduction="mean"):
-        super().__init__()
         self.reduction = reduction
 
-    def forward(self, raw, y):
+    def __call__(self, raw, y):
         losses = (raw - y) ** 4
         return losses if self.reduction == "none" else losses.mean()
 

@@ -168,12 +168,37 @@ def test_largest_is_algebraic_not_the_modulus(spectrum, sign):
     assert top.n_products == len(set(spectrum))
 
 
-@pytest.mark.parametrize("factor", [1e-12, 1e12])
+@pytest.mark.parametrize("factor", [1e-25, 1e-12, 1e12])
 def test_units_of_the_loss_do_not_matter(factor):
     H = matrix([*range(1, 40), 100])[0].float()
     top = highest(factor * H)
     assert top.converged
     assert top.value / factor == pytest.approx(highest(H).value, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("top", [42.0, 45.0, 100.0])
+def test_start_at_a_wrong_eigenvector_with_a_small_gap(top, seed):
+    d = torch.tensor([*range(1, 40), top]).double()
+    start = torch.zeros(40).double().index_fill(0, torch.tensor(38), 1.0)
+    generator = torch.Generator().manual_seed(seed)
+    found = largest_eigenvalue(lambda v: {"w": d * v["w"]}, {"w": start}, generator=generator)
+    assert found.converged
+    assert found.value == pytest.approx(top, rel=2e-3)
+
+
+def test_products_go_by_name():
+    params = {"a": torch.zeros(2), "b": torch.zeros(2)}
+    _, product = hessian_product(lambda p: (p["a"] ** 2 + 3 * p["b"] ** 2).sum(), params)
+    found = product({"b": torch.ones(2), "a": torch.zeros(2)})
+    assert found["a"].tolist() == [0, 0]
+    assert found["b"].tolist() == [6, 6]
+
+
+def test_loss_that_reads_no_parameter():
+    slope, product = hessian_product(lambda p: torch.tensor(1.0), {"w": torch.ones(2)})
+    assert slope["w"].tolist() == gradient(lambda p: torch.tensor(1.0), slope)["w"].tolist()
+    assert slope["w"].tolist() == product(slope)["w"].tolist() == [0, 0]
 
 
 def test_start_without_the_right_eigenvector():
@@ -190,7 +215,7 @@ def test_start_at_the_right_eigenvector():
     H, Q = matrix([*range(1, 40), 100.0])
     top = highest(H, Q[:, -1])
     assert top.value == pytest.approx(100, rel=1e-9)
-    assert top.n_products == 5
+    assert top.n_products == 8
     assert abs(top.vector["w"] @ Q[:, -1]).item() == pytest.approx(1)
 
 
