@@ -256,11 +256,23 @@ def test_unusable_rows_and_targets(fitted):
         SampleDiagnostics(StandardScaler()).fit(X, LABELS)
 
 
-def test_a_search_over_a_skorch_net_counts_as_dense():
-    search = GridSearchCV(make_net(max_epochs=1), {"lr": [0.1]}, cv=2, scoring="accuracy")
-    pruner, _ = fitted_pruner(search.fit(X, CODES), X, CODES)
-    assert pruner.sparsity_ == 0
-    assert pruner.predict(X).tolist() == search.predict(X).tolist()
+def test_a_search_or_pipeline_of_a_skorch_net_counts_as_dense():
+    net = make_net(max_epochs=1)
+    search = GridSearchCV(net, {"lr": [0.1]}, cv=2, scoring="accuracy")
+    for model in (search, make_pipeline(StandardScaler(), net)):
+        pruner, rows = fitted_pruner(model.fit(X, CODES), X, CODES)
+        assert pruner.sparsity_ == 0
+        assert pruner.predict(rows).tolist() == model.predict(X).tolist()
+
+
+def test_shares_are_targets_and_no_probabilities():
+    y = np.abs(X[:, :2]) / np.abs(X[:, :2]).sum(axis=1, keepdims=True)
+    options = {"criterion": nn.MSELoss, "module__head": nn.Softmax(dim=1)}
+    reg = make(make_net(kind=NeuralNetRegressor, **options), PrunedRegressor).fit(X, y)
+    dense, _, _ = evaluations(reg, X, y)
+    assert not dense.has_logits
+    losses = SampleDiagnostics(reg, ("pruned_loss",)).transform(X, y_true=y)
+    np.testing.assert_allclose(losses[:, 0], ((reg.predict(X) - y) ** 2).mean(1), rtol=1e-4)
 
 
 def test_evaluations_of_other_features_are_refused_and_change_nothing():

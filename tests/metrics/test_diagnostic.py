@@ -157,13 +157,9 @@ def test_bootstrap_intervals_of_row_means(pruner):
 
 def test_derived_metrics(source):
     by_group = frame(source, BOTH).by_group["closeness"]
-    truth = {
-        "difference": by_group.max() - by_group.min(),
-        "ratio": by_group.min() / by_group.max(),
-        "group_min": by_group.min(),
-        "group_max": by_group.max(),
-    }
-    for transform, value in truth.items():
+    low, high = by_group.min(), by_group.max()
+    truth = {"difference": high - low, "ratio": low / high, "group_min": low}
+    for transform, value in (truth | {"group_max": high}).items():
         derived = make_derived_metric(
             metric=source.metrics["closeness"],
             transform=transform,
@@ -202,9 +198,8 @@ def test_repeated_and_reordered_rows(pruner, source):
 
 @pytest.mark.parametrize("y", [X[:, 0] - X[:, 1], X[:, :2]], ids=["one", "two"])
 def test_regression(y):
-    pruner = PrunedRegressor(hidden_layer_sizes=(4,), dtype="float64", random_state=0).fit(
-        X, y
-    )
+    pruner = PrunedRegressor(hidden_layer_sizes=(4,), dtype="float64", random_state=0)
+    pruner.fit(X, y)
     source = diagnostic_metrics(pruner, X, y)
     assert list(source.metrics) == [*ROWS[:4], "prediction_change", "second_order", *TOGETHER]
     table = pd.DataFrame(
