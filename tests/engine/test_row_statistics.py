@@ -53,10 +53,7 @@ def test_everything_is_float64_whatever_the_network_computes_in():
     data = nets.rows("mlp", dtype=torch.float32)
     ev = Evaluation(nets.make("mlp", dtype=torch.float32), data, classifies=True)
     found = [*rs.row_outcomes(ev, data, EVERYONE), rs.gradient_norms(ev, data, EVERYONE)]
-    found += [
-        *rs.bound_terms(ev, data, EVERYONE)[:2],
-        group_curvature(ev, data, EVERYONE).slopes,
-    ]
+    found += rs.bound_terms(ev, data, EVERYONE)[:2]
     assert {t.dtype for t in found} == {torch.float64}
     close(found[0], nets.loss_truth("mlp").values, rtol=1e-5)
 
