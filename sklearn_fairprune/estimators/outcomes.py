@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils import column_or_1d
 
 
 def estimator_outcomes(estimator, X, y):
@@ -13,7 +14,7 @@ def estimator_outcomes(estimator, X, y):
         Anything of scikit-learn's kind.
     X : array-like
         Features.
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,) or (n, 1)
         Targets; of shape (n, k) for a regressor of k targets.
 
     Returns
@@ -28,7 +29,7 @@ def estimator_outcomes(estimator, X, y):
     if not is_classifier(estimator):
         errors = predicted.reshape(len(y), -1) - y.reshape(len(y), -1)
         return (errors**2).mean(axis=1), predicted
-    classes = np.asarray(estimator.classes_)
+    y, classes = column_or_1d(y), np.asarray(estimator.classes_)
     unknown = np.setdiff1d(y, classes)
     if unknown.size:
         raise ValueError(

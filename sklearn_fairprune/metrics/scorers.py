@@ -1,8 +1,8 @@
 """Group metrics as scikit-learn scorers."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils import _safe_indexing, metadata_routing
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import _safe_indexing, column_or_1d, metadata_routing
 
 from ..estimators.fitted import dense_twin, fitted_pruner
 from ..estimators.outcomes import estimator_outcomes
@@ -98,7 +98,7 @@ class GroupScorer(BaseEstimator):
         Raises
         ------
         ValueError
-            Without groups, or if `compare` is unknown.
+            Without groups, if `compare` is unknown, or for the correctness of a regressor.
         """
         if self.columns is not None:
             sensitive_features = _safe_indexing(X, self.columns, axis=1)
@@ -134,11 +134,16 @@ class GroupScorer(BaseEstimator):
                 f"compare must be 'labels', 'losses' or 'correctness', got {self.compare!r}."
             )
         pruner, X = fitted_pruner(estimator, X, y)
+        if self.compare == "correctness" and not is_classifier(pruner):
+            raise ValueError(
+                f"compare='correctness' asks whether labels are right, which "
+                f"{type(pruner).__name__} does not predict. Use compare='losses'."
+            )
         y = np.asarray(y)
         outcomes = (estimator_outcomes(e, X, y) for e in (dense_twin(pruner), pruner))
         if self.compare == "losses":
             return [losses for losses, _ in outcomes]
-        return [(predicted == y).astype(float) for _, predicted in outcomes]
+        return [(predicted == column_or_1d(y)).astype(float) for _, predicted in outcomes]
 
 
 SCORERS = {

@@ -91,3 +91,12 @@ def test_unknown_labels_are_told_beside_the_classes():
     message = r"know: \[20, 21, .*, 29\]; its classes are \[0, 1, .*, 9\]\."
     with pytest.raises(ValueError, match=message):
         estimator_outcomes(many.fit(X, y), X, y + 20)
+
+
+def test_labels_in_a_column_are_those_of_the_rows():
+    model = LogisticRegression().fit(X, THREE)
+    losses, predicted = estimator_outcomes(model, X, THREE[:, None])
+    np.testing.assert_array_equal(losses, estimator_outcomes(model, X, THREE)[0])
+    assert losses.shape == predicted.shape == (60,)
+    with pytest.raises(ValueError, match="should be a 1d array"):
+        estimator_outcomes(model, X, np.stack([THREE, THREE], axis=1))

@@ -267,3 +267,18 @@ def test_unknown_comparisons_are_told(fitted):
     scorer = GroupScorer(worst_group_accuracy, compare="loss")
     with pytest.raises(ValueError, match=r"'labels', 'losses' or 'correctness', got 'loss'"):
         scorer(fitted, ROWS, LABELS, sensitive_features=GROUPS)
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_labels_in_a_column_are_those_of_the_rows(fitted, name):
+    scores = [
+        get_scorer(name)(fitted, ROWS, y, sensitive_features=GROUPS)
+        for y in (LABELS, LABELS[:, None], pd.DataFrame({"y": LABELS}))
+    ]
+    assert scores[0] == scores[1] == scores[2] != 0
+
+
+def test_a_regressor_has_no_correctness():
+    reg = PrunedRegressor(hidden_layer_sizes=(4,), random_state=0).fit(ROWS, ROWS[:, 0])
+    with pytest.raises(ValueError, match=r"PrunedRegressor does not predict.*'losses'"):
+        SCORERS["neg_excess_accuracy_gap"](reg, ROWS, ROWS[:, 0], sensitive_features=GROUPS)
