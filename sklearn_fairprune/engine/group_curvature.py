@@ -193,27 +193,37 @@ def group_curvature(
     Returns
     -------
     curvature : GroupCurvature
-        If the curvature along the displacement is larger, the eigenvalue is that, and
-        counts as not converged unless they agree within the tolerance.
+        If the curvature along the displacement is larger, the eigenvalue is that, its
+        vector the direction of the displacement, and it counts as not converged unless
+        they agree within the tolerance.
     """
-    mean, product = linearize(evaluation, rows, index, batch_size, memory)
-    top = largest_eigenvalue(product, mean, tol=tol, max_products=max_products)
-    del product  # and with it the graphs
-    length = norm(mean).item()
-    unit = {name: g / (length or 1.0) for name, g in mean.items()}
-
-    (slopes,) = along(evaluation, rows, index, unit, batch_size, order=1)
-    _, curvatures = along(evaluation, rows, index, top.vector, batch_size)
-    estimates = torch.zeros_like(slopes)
+    estimates = torch.zeros(len(index), dtype=torch.float64)
     if displacement is not None:
         first, second = along(evaluation, rows, index, displacement, batch_size)
         estimates = first + second / 2
-        squared = norm(displacement).item() ** 2
-        seen = second.mean().item() / squared if squared else float("nan")
-        if seen > top.value:  # a curvature is never above the largest eigenvalue
-            beyond = seen - top.value > tol * abs(seen)
-            top = top._replace(value=seen, converged=top.converged and not beyond)
+    mean, product = linearize(evaluation, rows, index, batch_size, memory)
+    top = largest_eigenvalue(product, mean, tol=tol, max_products=max_products)
+    if displacement is not None:
+        top = _at_least(second.mean().item(), displacement, top, product, tol)
+    del product  # and with it the graphs
+    length = norm(mean).item()
+    unit = {name: g / (length or 1.0) for name, g in mean.items()}
+    (slopes,) = along(evaluation, rows, index, unit, batch_size, order=1)
+    _, curvatures = along(evaluation, rows, index, top.vector, batch_size)
     return GroupCurvature(length, top, slopes, curvatures, estimates)
+
+
+def _at_least(bend, displacement, top, product, tol):
+    """Put the curvature along the displacement in the place of a smaller eigenvalue."""
+    length = norm(displacement).item()
+    value = bend / length**2 if length else float("nan")
+    if not value > top.value:  # as it should be: no curvature is above the largest
+        return top
+    unit = {name: d / length for name, d in displacement.items()}
+    image = product(unit)
+    residual = norm({name: image[name] - value * u for name, u in unit.items()}).item()
+    agree = value - top.value <= tol * abs(value)
+    return Eigenvalue(value, unit, residual, top.n_products + 1, top.converged and agree)
 
 
 def _summed(evaluation, X, y, n_rows):
