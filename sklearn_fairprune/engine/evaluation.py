@@ -1,10 +1,12 @@
 """A network in evaluation mode as functions of its parameters."""
 
+import functools
 from collections.abc import Mapping
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
+from skorch import NeuralNet
 from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -53,12 +55,17 @@ class Evaluation:
         self.net.module_ = _without_compilation(self.net.module_)
         self.net.criterion_ = _without_compilation(self.net.criterion_)
         self.net._set_training(False)
+        _read_in_order(self.net)
+        _without_sparse_gradients(self.net.module_)
         adapt(rows, self.net)
         if rows.y.is_floating_point():
             rows.y = rows.y.to(rows.dtype)
         self.params = trainable(self.net.module_)
-        self._inference = _Inference(self.net)
         self._recurrent = any(isinstance(m, nn.RNNBase) for m in self.net.module_.modules())
+        self._own_step = type(net).evaluation_step is not NeuralNet.evaluation_step
+        if self._own_step:
+            self._let_gradients_through(rows)
+        self._nonlinearity = self.net._get_predict_nonlinearity()
         self.has_logits, self._to_logits = False, None
         if classifies:
             self._to_logits = self._logit_form()
@@ -68,12 +75,22 @@ class Evaluation:
                 n_classes = self.logits(self.params, X).shape[1]
         self.n_logits = 0 if not self.has_logits else 1 if n_classes == 2 else n_classes
 
+    def require_params(self):
+        """Return the parameters; raise if there is none to differentiate by."""
+        if not self.params:
+            raise ValueError(
+                "Every parameter of the network is frozen (requires_grad=False), so that "
+                "there is no gradient and no curvature. Thaw those that count with "
+                "requires_grad_(True), or ask only for losses and predictions."
+            )
+        return self.params
+
     def outputs(self, params, X):
-        """Class probabilities, or else the net's raw outputs, of shape (n, n_outputs)."""
+        """Class probabilities, or else what the net predicts, of shape (n, n_outputs)."""
         if self.has_logits:
             return self.logits(params, X).softmax(-1)
-        raw = self._raw(params, X)
-        return raw.reshape(len(raw), -1)
+        predicted = self._nonlinearity(self._raw(params, X))
+        return predicted.reshape(len(predicted), -1)
 
     def logits(self, params, X):
         """Logits of shape (n, n_classes)."""
@@ -121,17 +138,28 @@ class Evaluation:
     def _raw(self, params, X):
         with _differentiable_twice(self._recurrent):
             named = {f"module.{name}": p for name, p in params.items()}
-            return functional_call(self._inference, named, (X,))
+            return functional_call(_Inference(self.net, self._own_step), named, (X,))
+
+    def _let_gradients_through(self, rows):
+        """Make the net's own `evaluation_step`, written for predictions, differentiable."""
+        vars(self.net)["infer"] = functools.partial(_with_gradients, self.net.infer)
+        X, _ = next(read(self.net, rows, torch.arange(1), 1))
+        params = {name: p.detach().requires_grad_() for name, p in self.params.items()}
+        if params and not self._raw(params, X).requires_grad:
+            raise ValueError(
+                f"{type(self.net).__name__}.evaluation_step turns gradients off for what it "
+                "does after `infer`, so that the network cannot be differentiated. Do it in "
+                "`infer`, or outside of torch.no_grad()."
+            )
 
     def _logit_form(self):
-        """Return the function from raw outputs to logits."""
-        criterion, nonlinearity = self.net.criterion_, self.net._get_predict_nonlinearity()
+        """Return the function from raw outputs to logits; it can be pickled."""
         if self.net.predict_nonlinearity == "auto":
-            if isinstance(criterion, nn.CrossEntropyLoss):
-                return lambda raw: raw
-            if isinstance(criterion, nn.BCEWithLogitsLoss):
-                return lambda raw: F.pad(raw.reshape(-1, 1), (1, 0))
-        return lambda raw: nonlinearity(raw).clamp(min=TINY).log()
+            if isinstance(self.net.criterion_, nn.CrossEntropyLoss):
+                return nn.Identity()
+            if isinstance(self.net.criterion_, nn.BCEWithLogitsLoss):
+                return _of_one_logit
+        return functools.partial(_of_probabilities, self._nonlinearity)
 
     def _gives_probabilities(self, raw):
         """Whether the raw outputs of some rows are logits or probabilities."""
@@ -144,16 +172,46 @@ class Evaluation:
         return is_matrix and (direct or bool(((sums - 1).abs() < 1e-3).all()))
 
 
+def _of_one_logit(raw):
+    return F.pad(raw.reshape(-1, 1), (1, 0))
+
+
+def _of_probabilities(nonlinearity, raw):
+    return nonlinearity(raw).clamp(min=TINY).log()
+
+
 class _Inference(nn.Module):
     """What a net does with a batch, as a module around the net's own."""
 
-    def __init__(self, net):
+    def __init__(self, net, own_step):
         super().__init__()
-        self.module, self._infer = net.module_, net.infer
+        self.module, self._net, self._own_step = net.module_, net, own_step
 
     def forward(self, X):
-        raw = self._infer(X)
+        net = self._net
+        raw = net.evaluation_step((X, None)) if self._own_step else net.infer(X)
         return raw[0] if isinstance(raw, tuple) else raw
+
+
+def _with_gradients(infer, X, **fit_params):
+    with torch.enable_grad():
+        return infer(X, **fit_params)
+
+
+@contextmanager
+def second_derivatives(quantity):
+    """Say what to do where torch has no second derivative; a decorator, too."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "derivative" not in str(error):
+            raise
+        raise ValueError(
+            f"{quantity} needs second derivatives, and torch has none for a layer of this "
+            f"network or for its criterion: {str(error).rstrip('.')}. Leave the quantity out, "
+            "or train with other parts: nn.Embedding and a mean for nn.EmbeddingBag, "
+            "nn.CrossEntropyLoss for nn.MultiMarginLoss."
+        ) from error
 
 
 @contextmanager
@@ -180,6 +238,19 @@ def _without_compilation(module):
     return module
 
 
+def _read_in_order(net):
+    """Drop the options that let a net's iterator reorder the rows or leave some out."""
+    for option in ("shuffle", "drop_last", "sampler", "batch_sampler"):
+        vars(net).pop(f"iterator_valid__{option}", None)
+
+
+def _without_sparse_gradients(module):
+    """Make the gradients of embeddings dense: sparse ones have no second derivative."""
+    for part in module.modules():
+        if isinstance(part, (nn.Embedding, nn.EmbeddingBag)):
+            part.sparse = False
+
+
 def _batch_of_one(x):
     if isinstance(x, Mapping):
         return {name: v[None] for name, v in x.items()}
@@ -192,13 +263,14 @@ def read(net, rows, index, batch_size):
     Parameters
     ----------
     net : skorch.NeuralNet
-        Whose iterator reads a torch Dataset; rows in memory are cut directly.
+        Of an `Evaluation`: its iterator, which keeps the order, reads a torch Dataset; rows
+        in memory are cut directly.
     rows : Rows
         What to read.
     index : torch.LongTensor
         Which rows.
     batch_size : int
-        Rows in a batch, if they are in memory.
+        Most rows in a batch.
 
     Yields
     ------
@@ -211,8 +283,17 @@ def read(net, rows, index, batch_size):
         batches = (rows.take(chunk) for chunk in index.split(batch_size))
     else:
         batches = net.get_iterator(Subset(rows, index.tolist()), training=False)
-    for X, y in batches:
-        yield _ready(X, net.device, rows.dtype), _ready(y, net.device, rows.dtype)
+    for batch in batches:
+        for X, y in zip(*(_split(part, batch_size) for part in batch), strict=True):
+            yield _ready(X, net.device, rows.dtype), _ready(y, net.device, rows.dtype)
+
+
+def _split(values, size):
+    """Cut into pieces of at most `size` rows."""
+    if isinstance(values, Mapping):
+        pieces = zip(*(v.split(size) for v in values.values()), strict=True)
+        return [dict(zip(values, piece, strict=True)) for piece in pieces]
+    return values.split(size)
 
 
 def _ready(values, device, dtype):

@@ -17,7 +17,7 @@ from ..functional.curvature import (
 )
 from ..functional.params import norm
 from ..functional.per_row import directional_derivatives
-from .evaluation import read
+from .evaluation import read, second_derivatives
 
 BATCH_SIZE = 1024
 MEMORY = 2**28
@@ -67,12 +67,13 @@ def mean_gradient(evaluation, rows, index, batch_size=BATCH_SIZE):
     gradient : dict of str to torch.Tensor
     """
     parts = (
-        gradient(_summed(evaluation, X, y, len(index)), evaluation.params)
+        gradient(_summed(evaluation, X, y, len(index)), evaluation.require_params())
         for X, y in read(evaluation.net, rows, index, batch_size)
     )
     return _sum(parts)
 
 
+@second_derivatives("The largest eigenvalue")
 def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
     r"""Gradient of the mean loss of some rows, and the function :math:`v \mapsto H v`.
 
@@ -90,7 +91,7 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
     product : callable
         From a dict of tensors v to H v.
     """
-    params = evaluation.params
+    params = evaluation.require_params()
     budget = memory // max(1, graph_bytes(evaluation, rows, index))  # in rows
     kept, n_kept, total = [], 0, None
     for X, y in read(evaluation.net, rows, index, batch_size):
@@ -112,7 +113,11 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
                 loss = _summed(evaluation, X, y, len(index))
                 yield hessian_product(loss, params)[1](vector)
 
-    return total, lambda vector: _sum(products(vector))
+    @second_derivatives("The largest eigenvalue")
+    def product(vector):
+        return _sum(products(vector))
+
+    return total, product
 
 
 def graph_bytes(evaluation, rows, index, probe=8):
@@ -133,6 +138,7 @@ def graph_bytes(evaluation, rows, index, probe=8):
     return sum(seen.values()) // len(few)
 
 
+@second_derivatives("The second-order estimate")
 def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
     """First and second derivative of every row's loss along a direction.
 
@@ -153,7 +159,7 @@ def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
     parts = [
         directional_derivatives(
             lambda params, X=X, y=y: evaluation.losses(params, X, y),
-            evaluation.params,
+            evaluation.require_params(),
             direction,
             order,
         )

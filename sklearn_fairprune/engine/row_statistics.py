@@ -8,7 +8,7 @@ import torch
 from ..functional.boundary import closeness
 from ..functional.bounds import proposition2_terms, theorem2_terms
 from ..functional.per_row import hessian_norms, jacobian_norms, row_gradients
-from .evaluation import read
+from .evaluation import read, second_derivatives
 from .group_curvature import BATCH_SIZE, MEMORY
 
 
@@ -93,6 +93,7 @@ def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=ME
     return tuple(torch.cat(part).cpu() for part in zip(*found, strict=True))
 
 
+@second_derivatives("A bound of Theorem 2")
 def _bound_terms(evaluation, X, y, **options):
     params, n_logits = evaluation.params, evaluation.n_logits
     with torch.no_grad():
@@ -113,8 +114,8 @@ def _bound_terms(evaluation, X, y, **options):
 
 def _rows_at_once(evaluation, n_vectors, memory):
     """Rows whose `n_vectors` vectors of parameters fit into the memory, at least 1."""
-    size = sum(p.nbytes for p in evaluation.params.values())
-    return max(1, min(BATCH_SIZE, memory // (n_vectors * max(size, 1))))
+    size = sum(p.nbytes for p in evaluation.require_params().values())
+    return max(1, min(BATCH_SIZE, memory // (n_vectors * size)))
 
 
 def row_diagnostics(dense, pruned, rows, index, functions):

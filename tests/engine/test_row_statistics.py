@@ -286,11 +286,14 @@ def test_rows_are_adapted_to_the_net():
 
 
 def test_rows_are_read_in_order():
-    net = nets.make("mlp", batch_size=4, iterator_train__shuffle=True)
+    net = nets.make("mlp", batch_size=4, iterator_valid__drop_last=True)
+    net.iterator_valid__shuffle = True  # set_params would warn
     index = torch.tensor([3, 0, 7, 9, 2])
-    for X, sizes in ((FLAT, [2, 2, 1]), (nets.Lookup(FLAT), [4, 1])):
+    for X in (FLAT, nets.Lookup(FLAT)):
         data = Rows(X, CASES["mlp"].y, dtype=torch.float64)
-        batches = list(rs.read(net, data, index, 2))
-        assert [len(y) for _, y in batches] == sizes
+        ev = Evaluation(net, data, classifies=True)
+        batches = list(rs.read(ev.net, data, index, 2))
+        assert [len(y) for _, y in batches] == [2, 2, 1]
+        assert net.iterator_valid__shuffle
         assert torch.equal(torch.cat([X for X, _ in batches]), torch.from_numpy(FLAT)[index])
         assert torch.cat([y for _, y in batches]).tolist() == CASES["mlp"].y[index].tolist()
