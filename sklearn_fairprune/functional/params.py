@@ -74,22 +74,20 @@ def trainable(module):
     return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
 
 
-def flatten(params, batch_dims=0):
+def flatten(params):
     """Join a dict of tensors to one vector, in the order of the dict.
 
     Parameters
     ----------
     params : dict of str to torch.Tensor
-        Of shape (..., *shape of the parameter).
-    batch_dims : int, default=0
-        Number of leading dimensions that stay.
+        Of any shapes.
 
     Returns
     -------
-    vector : torch.Tensor of shape (..., n_params)
+    vector : torch.Tensor of shape (n_params,)
         A copy.
     """
-    return torch.cat([p.flatten(batch_dims) for p in params.values()], dim=-1)
+    return torch.cat([p.flatten() for p in params.values()])
 
 
 def unflatten(vector, like):

@@ -209,6 +209,8 @@ def hessian_norms(logits, params, X, n_logits, *, tol=1e-3, max_products=64, gen
     generator = generator or torch.Generator().manual_seed(0)
     n_rows = _n_rows(X)
     first = flatten(params)
+    if not n_rows:
+        return first.new_empty(0, n_logits), torch.empty(0, n_logits, dtype=torch.bool)
     norms, converged = [], []
     for k in range(n_logits):
         start = torch.randn(n_rows, len(first), generator=generator).to(first)

@@ -137,6 +137,8 @@ def test_single_row_and_options_of_lanczos():
     case = Case(plain, n_rows=1)
     assert row_gradients(case.loss, case.params, case.X, case.y).shape == (1, 20)
     assert jacobian_norms(case.logits, case.params, case.X, 2).shape == (1,)
+    none = hessian_norms(case.logits, case.params, case.X[:0], 2)
+    assert [part.shape for part in none] == [(0, 2), (0, 2)]
     for tol, enough in ((1e-3, False), (10, True)):
         options = {"tol": tol, "max_products": 1}
         converged = hessian_norms(case.logits, case.params, case.X, 2, **options)[1]
