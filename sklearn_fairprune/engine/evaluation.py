@@ -180,6 +180,16 @@ def _of_probabilities(nonlinearity, raw):
     return nonlinearity(raw).clamp(min=TINY).log()
 
 
+def promises_probabilities(net):
+    """Whether a fitted net predicts probabilities, by its criterion and nonlinearity."""
+    if net.predict_nonlinearity != "auto":
+        return net.predict_nonlinearity is not None
+    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
+    return isinstance(
+        criterion, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+    )
+
+
 class _Inference(nn.Module):
     """What a net does with a batch, as a module around the net's own."""
 

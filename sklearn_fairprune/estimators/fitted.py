@@ -6,15 +6,73 @@ import torch
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from ..engine.evaluation import Evaluation
 from ..engine.row_statistics import row_outcomes
 from ._base import BasePruner
 from .pruned import PrunedClassifier, PrunedRegressor
+
+
+def unwrapped(estimator, X=None):
+    """Find the pruner or skorch net inside, and X as it sees it.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        As in `fitted_pruner`.
+    X : array-like, default=None
+        Features, as `estimator` takes them.
+
+    Returns
+    -------
+    inner : PrunedClassifier, PrunedRegressor or skorch.NeuralNet
+        Fitted.
+    X : array-like
+        Features, as `inner` takes them.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If there is no pruner and no net inside.
+    ValueError
+        If it is a search that kept no fitted estimator.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        return unwrapped(estimator.estimator, X)
+    if isinstance(estimator, NeuralNet):
+        if not estimator.initialized_:
+            raise NotFittedError("The skorch net is not fitted yet; call its fit first.")
+        return estimator, X
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        before = estimator[:-1]
+        moved = X is not None and len(before)
+        return unwrapped(estimator[-1], before.transform(X) if moved else X)
+    if isinstance(estimator, BasePruner):
+        check_is_fitted(estimator)
+        return estimator, X
+    if isinstance(estimator, BaseSearchCV):
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "best_estimator_"):
+            raise ValueError(
+                f"{type(estimator).__name__}(refit=False) keeps no fitted estimator. Set "
+                "refit=True (or to the name of a score) and fit it again."
+            )
+    if hasattr(estimator, "best_estimator_"):
+        return unwrapped(estimator.best_estimator_, X)
+    raise TypeError(
+        "estimator must be a fitted PrunedClassifier or PrunedRegressor, a Pipeline or "
+        "search that holds one as its last step, or a fitted skorch net, got "
+        f"{type(estimator).__name__}."
+    )
 
 
 def fitted_pruner(estimator, X, y=None):
@@ -29,7 +87,7 @@ def fitted_pruner(estimator, X, y=None):
     X : array-like
         Features, as `estimator` takes them.
     y : array-like, default=None
-        Targets; only needed for a skorch net, to know its classes.
+        Targets; only needed for a skorch net that does not know its classes.
 
     Returns
     -------
@@ -45,30 +103,22 @@ def fitted_pruner(estimator, X, y=None):
     TypeError
         If there is no pruner inside.
     """
-    if isinstance(estimator, BasePruner):
-        check_is_fitted(estimator)
-        return estimator, X
-    if isinstance(estimator, FrozenEstimator):
-        return fitted_pruner(estimator.estimator, X, y)
-    if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator)
-        before = estimator[:-1]
-        return fitted_pruner(estimator[-1], before.transform(X) if len(before) else X, y)
-    if hasattr(estimator, "best_estimator_"):
-        return fitted_pruner(estimator.best_estimator_, X, y)
-    if isinstance(estimator, NeuralNet):
-        kind = PrunedRegressor if is_regressor(estimator) else PrunedClassifier
-        if not estimator.initialized_:
-            raise NotFittedError("The skorch net is not fitted yet; call its fit first.")
-        dtype = "float32"
-        if any(p.dtype == torch.float64 for p in estimator.module_.parameters()):
-            dtype = "float64"
-        return kind(FrozenEstimator(estimator), sparsity=0.0, dtype=dtype).fit(X, y), X
-    raise TypeError(
-        "estimator must be a fitted PrunedClassifier or PrunedRegressor, a Pipeline or "
-        "search that holds one as its last step, or a fitted skorch net, got "
-        f"{type(estimator).__name__}."
-    )
+    inner, X = unwrapped(estimator, X)
+    return inner if isinstance(inner, BasePruner) else _dense_pruner(inner, X, y), X
+
+
+def _dense_pruner(net, X, y):
+    """Make a pruner of sparsity 0 of a skorch net."""
+    kind = PrunedRegressor if is_regressor(net) else PrunedClassifier
+    dtypes = {p.dtype for p in net.module_.parameters()}
+    dtype = "float64" if torch.float64 in dtypes else "float32"
+    pruner = kind(FrozenEstimator(net), sparsity=0.0, dtype=dtype)
+    classes = getattr(net, "classes_", None)
+    if classes is None:
+        return pruner.fit(X, y)
+    first = [0] * len(classes)  # one row per class, whatever the classes of these rows
+    X = Subset(X, first) if isinstance(X, Dataset) else _safe_indexing(X, first)
+    return pruner.fit(X, classes)
 
 
 def dense_twin(pruner):

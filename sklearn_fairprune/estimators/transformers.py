@@ -8,18 +8,24 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
     clone,
-    is_classifier,
+    is_regressor,
 )
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from ..engine.evaluation import promises_probabilities
 from ..engine.row_statistics import row_diagnostics
 from ..functional import boundary
-from ..functional.diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
-from .fitted import evaluations, fitted_pruner
+from ..functional.diagnostics import OF_PROBABILITIES, chosen, diagnostics_of
+from .fitted import evaluations, fitted_pruner, unwrapped
 
 
 class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -41,15 +47,16 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Targets.
         **fit_params : dict
-            For ``estimator.fit``, such as ``sensitive_features``.
+            For ``estimator.fit``, such as ``sensitive_features``: under metadata routing
+            what it requests, else all of them.
 
         Returns
         -------
         self : object
             The fitted transformer.
         """
-        routed = process_routing(self, "fit", **fit_params) if fit_params else None
-        fit_params = fit_params if routed is None else routed.estimator.fit
+        if _routing_enabled():
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         fitted = self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
@@ -166,7 +173,7 @@ class BoundaryCloseness(_Diagnostic):
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Only checked against the names seen in `fit`.
+            Only checked against those that the fitted estimator has seen.
 
         Returns
         -------
@@ -174,7 +181,7 @@ class BoundaryCloseness(_Diagnostic):
             ``["closeness"]``.
         """
         check_is_fitted(self)
-        _check_names(self, input_features)
+        _check_feature_names_in(self._fitted(), input_features, generate_names=False)
         return np.asarray(["closeness"], dtype=object)
 
 
@@ -192,7 +199,8 @@ class SampleDiagnostics(_Diagnostic):
     - ``prediction_changed``: 1 where they predict different classes.
 
     A regressor has the first four, with the net's own criterion as loss, and
-    ``prediction_change``, the norm of the difference.
+    ``prediction_change``, the norm of the difference. A net that predicts no
+    probabilities, as after a margin loss, has neither ``closeness`` nor ``margin``.
 
     Parameters
     ----------
@@ -201,7 +209,7 @@ class SampleDiagnostics(_Diagnostic):
         `transform` uses it as it is, until `fit` is called; in a Pipeline put it in a
         :class:`~sklearn.frozen.FrozenEstimator`.
     quantities : "all" or list of str, default="all"
-        Which columns; ``sample_gradient_norm`` costs most by far.
+        Which columns, each once; ``sample_gradient_norm`` costs most by far.
     dtype : {"float64", "float32"}, default="float64"
         What to compute in. In float32 a row's numbers depend, by rounding, on the other
         rows of its batch.
@@ -288,16 +296,25 @@ class SampleDiagnostics(_Diagnostic):
         Raises
         ------
         ValueError
-            If `quantities` has unknown names, or a regressor gets no `y_true`.
+            If a parameter is unusable, `quantities` has names of another kind of network,
+            or a regressor gets no `y_true`.
         """
-        pruner, X = fitted_pruner(self._fitted(), X)
-        shelf = self._columns(pruner)
-        if y_true is None and not is_classifier(pruner):
+        self._validate_params()
+        estimator = self._fitted()
+        if y_true is None and is_regressor(estimator):
             raise ValueError(
                 "SampleDiagnostics of a regressor needs y_true: without targets there is no "
                 "loss. Call transform(X, y_true=y)."
             )
+        pruner, X = fitted_pruner(estimator, X, y_true)
+        shelf = self._columns(pruner)
         dense, pruned, rows = evaluations(pruner, X, y_true, self.dtype)
+        if not dense.has_logits and (wrong := [n for n in shelf if n in OF_PROBABILITIES]):
+            raise ValueError(
+                f"quantities: {wrong} need probabilities, and the network's outputs are none. "
+                "Leave them out, or give the net a predict_nonlinearity that makes "
+                "probabilities."
+            )
         every = torch.arange(len(rows))
         columns = row_diagnostics(dense, pruned, rows, every, shelf)
         return torch.stack(list(columns.values()), dim=1).numpy()
@@ -308,7 +325,7 @@ class SampleDiagnostics(_Diagnostic):
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Only checked against the names seen in `fit`.
+            Only checked against those that the fitted estimator has seen.
 
         Returns
         -------
@@ -316,19 +333,17 @@ class SampleDiagnostics(_Diagnostic):
             Those of `quantities`.
         """
         check_is_fitted(self)
-        _check_names(self, input_features)
-        return np.asarray(list(self._columns(self._fitted())), dtype=object)
+        self._validate_params()
+        fitted = self._fitted()
+        _check_feature_names_in(fitted, input_features, generate_names=False)
+        return np.asarray(list(self._columns(unwrapped(fitted)[0])), dtype=object)
 
-    def _columns(self, estimator):
-        shelf = DIAGNOSTICS if is_classifier(estimator) else REGRESSION_DIAGNOSTICS
+    def _columns(self, inner):
+        """Diagnostics asked for of a fitted pruner or skorch net."""
+        classifies = not is_regressor(inner)
         if isinstance(self.quantities, str):
-            return shelf
-        if unknown := [name for name in self.quantities if name not in shelf]:
-            raise ValueError(f"quantities: unknown {unknown}; known are {list(shelf)}.")
-        return {name: shelf[name] for name in self.quantities}
-
-
-def _check_names(transformer, input_features):
-    """Raise if `input_features` are not those of `fit`."""
-    if hasattr(transformer, "n_features_in_"):
-        _check_feature_names_in(transformer, input_features, generate_names=False)
+            net = getattr(inner, "dense_estimator_", inner)
+            promised = promises_probabilities(net)
+            return diagnostics_of(classifies=classifies, probabilities=promised)
+        shelf = diagnostics_of(classifies=classifies, probabilities=True)
+        return {name: shelf[name] for name in chosen(self.quantities, shelf)}

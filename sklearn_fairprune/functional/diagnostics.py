@@ -66,3 +66,65 @@ _LOSSES = {
 _CLASSES = {f.__name__: f for f in (closeness, margin, accuracy_drop, prediction_changed)}
 DIAGNOSTICS = _LOSSES | _CLASSES
 REGRESSION_DIAGNOSTICS = _LOSSES | {"prediction_change": prediction_change}
+OF_PROBABILITIES = ("closeness", "margin")
+
+
+def diagnostics_of(*, classifies, probabilities):
+    """Diagnostics that there are for a network, by name.
+
+    Parameters
+    ----------
+    classifies : bool
+        Whether its targets are classes.
+    probabilities : bool
+        Whether its outputs tell class probabilities.
+
+    Returns
+    -------
+    diagnostics : dict of str to callable
+        `DIAGNOSTICS` or `REGRESSION_DIAGNOSTICS`, or fewer.
+    """
+    if not classifies:
+        return dict(REGRESSION_DIAGNOSTICS)
+    left_out = () if probabilities else OF_PROBABILITIES
+    return {name: f for name, f in DIAGNOSTICS.items() if name not in left_out}
+
+
+def chosen(quantities, known):
+    """Check the names of the quantities that are asked for.
+
+    Parameters
+    ----------
+    quantities : list of str
+        Names.
+    known : collection of str
+        Those there are for this network.
+
+    Returns
+    -------
+    names : list of str
+        As asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is none, if one is named twice or is not known.
+    """
+    if isinstance(quantities, str):
+        raise ValueError(
+            f"quantities must be a list of names, got the string {quantities!r}. Write "
+            f"[{quantities!r}]."
+        )
+    names = list(quantities)
+    if unknown := [name for name in names if name not in known]:
+        why = "; closeness and margin need probabilities" * bool(
+            set(OF_PROBABILITIES) & set(unknown)
+        )
+        raise ValueError(
+            f"quantities: unknown {unknown}; known for this network: {list(known)}{why}."
+        )
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"quantities must name at least one quantity, and each once, got {names}."
+        )
+    return names

@@ -280,3 +280,23 @@ def test_evaluations_of_other_features_are_refused_and_change_nothing():
     with pytest.raises(ValueError, match="X has 2 features"):
         evaluations(clf, X[:, :2], LABELS)
     assert clf.n_features_in_ == 4
+
+
+def test_searches_without_a_fitted_estimator_are_told():
+    search = GridSearchCV(make(), {"sparsity": [0.5]}, cv=2, refit=False)
+    for unfitted in (search, FrozenEstimator(search)):
+        with pytest.raises(NotFittedError, match="GridSearchCV instance is not fitted yet"):
+            fitted_pruner(unfitted, X)
+    with pytest.raises(ValueError, match=r"GridSearchCV\(refit=False\) keeps.*refit=True"):
+        fitted_pruner(search.fit(X, LABELS), X)
+
+
+def test_rows_of_one_class_suffice_for_a_skorch_net():
+    net = make_net(module__n_out=2).fit(X, CODES)
+    for rows, y in ((X[:1], CODES[:1]), (X[:1], None), (Pairs(X[:3], CODES[:3]), None)):
+        pruner, same = fitted_pruner(net, rows, y)
+        assert pruner.classes_.tolist() == [0, 1]
+        assert same is rows
+    whole = PrunedClassifier(FrozenEstimator(net), sparsity=0).fit(X, CODES)
+    np.testing.assert_array_equal(pruner.predict_proba(X), whole.predict_proba(X))
+    assert pruner.n_features_in_ == 4
