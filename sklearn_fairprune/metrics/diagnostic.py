@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, column_or_1d
+from torch.utils.data import Dataset
 
 from ..engine.group_curvature import along, linearize, mean_gradient
 from ..engine.row_statistics import bound_terms, row_diagnostics
@@ -14,7 +15,7 @@ from ..estimators.fitted import evaluations, fitted_pruner
 from ..functional import boundary
 from ..functional.bounds import theorem1_bound
 from ..functional.curvature import largest_eigenvalue
-from ..functional.diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
+from ..functional.diagnostics import chosen, diagnostics_of
 from ..functional.params import norm
 
 
@@ -67,13 +68,13 @@ def mean_margin(y_true, y_pred):
 
 
 def _probability(y_pred):
-    probability = torch.as_tensor(np.asarray(y_pred, dtype=np.float64))
-    if probability.dim() != 2 or probability.shape[1] < 2:
+    probability = np.asarray(y_pred)
+    if probability.ndim != 2 or probability.shape[1] < 2:
         raise ValueError(
             "y_pred must hold class probabilities, shape (n, n_classes), got shape "
-            f"{tuple(probability.shape)}: pass predict_proba(X), not predict(X)."
+            f"{probability.shape}: pass predict_proba(X), not predict(X)."
         )
-    return probability
+    return torch.as_tensor(probability.astype(np.float64))
 
 
 class DiagnosticMetric:
@@ -118,9 +119,15 @@ class DiagnosticMetric:
         Raises
         ------
         ValueError
-            If the targets are not those of these rows.
+            If `index` holds no row numbers, or the targets are not those of these rows.
         """
-        index = np.asarray(index, dtype=np.int64)
+        index, n_rows = np.asarray(index), len(self.source.rows)
+        if index.dtype.kind not in "iu" or not np.isin(index, np.arange(n_rows)).all():
+            raise ValueError(
+                f"index must hold row numbers of X, integers from 0 to {n_rows - 1}, got "
+                f"{index.dtype} values such as {index.ravel()[:3].tolist()}. Use the "
+                "sample_params of diagnostic_metrics."
+            )
         if not np.array_equal(np.asarray(y_true), self.source.y[index]):
             raise ValueError(
                 f"y_true is not the y of these rows that {self.name} was made with. Pass the "
@@ -138,15 +145,10 @@ class _Source:
 
     def __init__(self, pruner, X, y, dtype):
         self.dense, self.pruned, self.rows = evaluations(pruner, X, y, dtype)
-        self.y = np.asarray(self.rows.y if y is None else y)
+        classifies = is_classifier(pruner)
+        self.y = column_or_1d(y) if classifies else np.asarray(y)
         self.all = torch.arange(len(self.rows))
-        self.shelf = dict(REGRESSION_DIAGNOSTICS)
-        if is_classifier(pruner):
-            self.shelf = dict(DIAGNOSTICS)
-            if not self.dense.has_logits:
-                self.shelf = {
-                    k: v for k, v in self.shelf.items() if k not in ("closeness", "margin")
-                }
+        self.shelf = diagnostics_of(classifies=classifies, probabilities=self.dense.has_logits)
         masked = self.dense.masked(pruner.masks_)
         self.displacement = {k: masked[k] - p for k, p in self.dense.params.items()}
         self._columns = {}
@@ -197,9 +199,8 @@ def _largest_eigenvalue(source, index):
 
 def _theorem1_bound(source, index):
     """Right side of Theorem 1."""
-    distance = float(norm(source.displacement))
-    gradient = _gradient_norm(source, index)
-    return float(theorem1_bound(gradient, _largest_eigenvalue(source, index), distance))
+    gradient, top = _gradient_norm(source, index), _largest_eigenvalue(source, index)
+    return float(theorem1_bound(gradient, top, float(norm(source.displacement))))
 
 
 GROUP_DIAGNOSTICS = {
@@ -210,7 +211,7 @@ GROUP_DIAGNOSTICS = {
 BOUNDS = ("gradient_norm_bound", "eigenvalue_bound")
 
 
-def diagnostic_metrics(estimator, X, y, *, quantities=None, dtype=None):
+def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
     r"""Every diagnostic as a metric of :class:`fairlearn.metrics.MetricFrame`.
 
     Parameters
@@ -219,8 +220,8 @@ def diagnostic_metrics(estimator, X, y, *, quantities=None, dtype=None):
         A `PrunedClassifier` or `PrunedRegressor`, or a Pipeline or search that holds one.
     X : array-like or torch Dataset
         Features, as `estimator` takes them.
-    y : array-like of shape (n,)
-        Targets.
+    y : array-like of shape (n,), default=None
+        Targets; may be None if X is a Dataset, which then gives them.
     quantities : list of str, default=None
         Which; None is all but the costly ``gradient_norm_bound`` and
         ``eigenvalue_bound``. Means of row values: those of
@@ -236,6 +237,11 @@ def diagnostic_metrics(estimator, X, y, *, quantities=None, dtype=None):
     -------
     arguments : Bunch
         ``metrics`` and ``sample_params``, to be handed on to MetricFrame.
+
+    Raises
+    ------
+    ValueError
+        Without targets, or if `quantities` are unknown for this network.
 
     Notes
     -----
@@ -273,12 +279,18 @@ def diagnostic_metrics(estimator, X, y, *, quantities=None, dtype=None):
     True
     """
     pruner, X = fitted_pruner(estimator, X, y)
+    if y is None and isinstance(X, Dataset):
+        _, y = pruner._dataset(X, None)
+    if y is None:
+        raise ValueError(
+            "diagnostic_metrics needs y, the targets, unless X is a torch Dataset of pairs: "
+            "pass the y that MetricFrame gets as y_true."
+        )
     source = _Source(pruner, X, y, dtype)
     known = source.names()
     if quantities is None:
         quantities = [name for name in known if name not in BOUNDS]
-    if unknown := [name for name in quantities if name not in known]:
-        raise ValueError(f"quantities: unknown {unknown}; known for this network: {known}.")
+    quantities = chosen(quantities, known)
     rows = np.arange(len(source.rows))
     return Bunch(
         metrics={name: DiagnosticMetric(name, source) for name in quantities},
