@@ -218,9 +218,10 @@ def second_derivatives(quantity):
             raise
         raise ValueError(
             f"{quantity} needs second derivatives, and torch has none for a layer of this "
-            f"network or for its criterion: {str(error).rstrip('.')}. Leave the quantity out, "
-            "or train with other parts: nn.Embedding and a mean for nn.EmbeddingBag, "
-            "nn.CrossEntropyLoss for nn.MultiMarginLoss."
+            f"network or for its criterion: {str(error).rstrip('.')}. Ask for other "
+            "quantities only, with SampleDiagnostics or diagnostic_metrics, or train with "
+            "other parts: nn.Embedding and a mean for nn.EmbeddingBag, nn.CrossEntropyLoss "
+            "for nn.MultiMarginLoss."
         ) from error
 
 

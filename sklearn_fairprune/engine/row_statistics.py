@@ -33,7 +33,7 @@ def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
     losses : torch.Tensor of shape (n,)
         float64.
     outputs : torch.Tensor of shape (n, n_outputs)
-        float64: class probabilities, or raw outputs.
+        float64: class probabilities, or else what the net predicts.
     """
     params = evaluation.params if params is None else params
     losses, outputs = [], []

@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch import NeuralNet
 from torch.utils.data import Dataset, Subset
 
@@ -114,7 +114,7 @@ def _dense_pruner(net, X, y):
     dtype = "float64" if torch.float64 in dtypes else "float32"
     pruner = kind(FrozenEstimator(net), sparsity=0.0, dtype=dtype)
     classes = getattr(net, "classes_", None)
-    if classes is None:
+    if classes is None or not _num_samples(X):
         return pruner.fit(X, y)
     first = [0] * len(classes)  # one row per class, whatever the classes of these rows
     X = Subset(X, first) if isinstance(X, Dataset) else _safe_indexing(X, first)

@@ -141,7 +141,7 @@ def test_missing_second_derivatives_are_told_with_the_way_out(net, data):
         ValueError, match=r"largest eigenvalue needs second.*nn\.Embedding and"
     ):
         gc.group_curvature(ev, rows, EVERYONE)
-    with pytest.raises(ValueError, match=r"second-order estimate needs.*Leave the quantity"):
+    with pytest.raises(ValueError, match=r"second-order estimate needs.*Ask for other quant"):
         gc.along(ev, rows, EVERYONE, ev.params)
     if ev.has_logits:
         with pytest.raises(ValueError, match="Theorem 2 needs second derivatives"):

@@ -297,6 +297,8 @@ def test_rows_of_one_class_suffice_for_a_skorch_net():
         pruner, same = fitted_pruner(net, rows, y)
         assert pruner.classes_.tolist() == [0, 1]
         assert same is rows
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        fitted_pruner(net, X[:0], CODES[:0])
     whole = PrunedClassifier(FrozenEstimator(net), sparsity=0).fit(X, CODES)
     np.testing.assert_array_equal(pruner.predict_proba(X), whole.predict_proba(X))
     assert pruner.n_features_in_ == 4
