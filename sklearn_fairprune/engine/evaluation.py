@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Subset
 
 from ..functional.params import plain_name, trainable
-from .networks import adapt, cast, copy_net
+from .networks import adapt, cast, copy_net, read_in_order
 from .row_weights import per_row
 
 # Probabilities are not taken below this, so that their logarithms stay finite.
@@ -55,7 +55,7 @@ class Evaluation:
         self.net.module_ = _without_compilation(self.net.module_)
         self.net.criterion_ = _without_compilation(self.net.criterion_)
         self.net._set_training(False)
-        _read_in_order(self.net)
+        read_in_order(self.net)
         _without_sparse_gradients(self.net.module_)
         adapt(rows, self.net)
         if rows.y.is_floating_point():
@@ -247,12 +247,6 @@ def _without_compilation(module):
             if hasattr(child, "_orig_mod"):
                 setattr(part, name, child._orig_mod)
     return module
-
-
-def _read_in_order(net):
-    """Drop the options that let a net's iterator reorder the rows or leave some out."""
-    for option in ("shuffle", "drop_last", "sampler", "batch_sampler"):
-        vars(net).pop(f"iterator_valid__{option}", None)
 
 
 def _without_sparse_gradients(module):

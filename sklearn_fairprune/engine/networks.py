@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from .batches import BatchIterator
 from .randomness import seeded
 
-# Below this many rows BLAS multiplies matrices in another order, and the float32 outputs of
-# a row would depend on its neighbours. For the cheap default network we avoid that.
-ROWS_OF_ONE_KERNEL = 4
+# BLAS multiplies matrices in another order where rows do not fill its blocks, and the float32
+# outputs of a row would depend on its neighbours. For the cheap default network we fill up.
+ROWS_OF_ONE_KERNEL = 64
 
 
 class MLP(nn.Module):
@@ -78,6 +78,16 @@ def with_fast_batches(net):
     for name in ("iterator_train", "iterator_valid"):
         if getattr(net, name) is DataLoader:
             setattr(net, name, BatchIterator)
+    return read_in_order(net)
+
+
+def read_in_order(net):
+    """Drop the options that let predictions come in another order, or leave rows out."""
+    for option in ("iterator_valid__shuffle", "iterator_valid__drop_last"):
+        if option in vars(net):
+            setattr(net, option, False)
+    for option in ("iterator_valid__sampler", "iterator_valid__batch_sampler"):
+        vars(net).pop(option, None)
     return net
 
 
@@ -180,14 +190,24 @@ def _own_batches(net):
 def outputs(net, batch):
     """Raw outputs of a net in evaluation mode for one batch, on the CPU."""
     X, n_rows = batch[0], len(batch[0])
-    if type(net.module_) is MLP and n_rows < ROWS_OF_ONE_KERNEL:
-        padding = X.new_zeros(ROWS_OF_ONE_KERNEL - n_rows, *X.shape[1:])
+    if type(net.module_) is MLP and n_rows % ROWS_OF_ONE_KERNEL:
+        padding = X.new_zeros(-n_rows % ROWS_OF_ONE_KERNEL, *X.shape[1:])
         return net.infer(torch.cat([X, padding]))[:n_rows].cpu()
     if type(net).evaluation_step is not NeuralNet.evaluation_step:
         raw = net.evaluation_step(batch)
     else:
         raw = net.infer(X)
     return (raw[0] if isinstance(raw, tuple) else raw).cpu()
+
+
+def predicted_codes(net, y_pred):
+    """Class codes that a net predicts, from the raw outputs of a batch."""
+    raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+    probability = net._get_predict_nonlinearity()(raw)
+    threshold = getattr(net, "threshold", None)
+    if threshold is not None and probability.shape[1] == 2:
+        return (probability[:, 1] > threshold).long()
+    return probability.argmax(dim=1)
 
 
 def predict(net, rows):

@@ -237,6 +237,13 @@ def test_outputs_of_a_row_do_not_depend_on_its_neighbours(size):
     assert np.array_equal(np.concatenate(apart), together)
 
 
+@pytest.mark.parametrize("option", ["shuffle", "drop_last"])
+def test_predictions_come_in_order_and_whole(option):
+    plain = networks.predict(make(), Rows(X))
+    net = make(batch_size=8, **{f"iterator_valid__{option}": True})
+    np.testing.assert_allclose(networks.predict(net, Rows(X)), plain, rtol=1e-5)
+
+
 def test_first_of_several_outputs_counts():
     class Two(nn.Linear):
         def forward(self, X):
