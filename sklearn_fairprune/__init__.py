@@ -1,5 +1,6 @@
 """Prune neural networks the scikit-learn way, and see which group pays for it."""
 
+from .estimators.constrained import GroupConstrainedPruner
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
 from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
 from .metrics import GroupScorer, diagnostic_metrics
@@ -11,6 +12,7 @@ __all__ = [
     "AuditReport",
     "BoundaryCloseness",
     "DiagnosisReport",
+    "GroupConstrainedPruner",
     "GroupScorer",
     "PrunedClassifier",
     "PrunedRegressor",

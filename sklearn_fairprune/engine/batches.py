@@ -142,11 +142,12 @@ class Rows(skorch.dataset.Dataset):
             keep_integers=self.keep_integers,
         )
 
-    def shuffled(self, index):
-        """Copy the rows `index` once, so that batches become contiguous slices."""
+    def subset(self, index):
+        """Copy the rows `index`; of a torch Dataset only their numbers."""
         copy = object.__new__(Rows)
         copy.__dict__.update(self.__dict__)
-        copy.X, copy.y = pick(self.X, index), pick(self.y, index)
+        copy.X = pick(self.X, index) if self.sliceable else Subset(self.X, index.tolist())
+        copy.y = pick(self.y, index)
         copy.groups, copy.weights = self.beside(index)
         return copy
 
@@ -279,7 +280,7 @@ class BatchIterator:
         if index is not None and isinstance(data.X, torch.Tensor):
             row_bytes = data.X[:1].nbytes
             if row_bytes * len(index) <= EPOCH_COPY_BYTES:
-                data, index = data.shuffled(index), None
+                data, index = data.subset(index), None
         for k in range(len(self)):
             at = slice(k * self.batch_size, min((k + 1) * self.batch_size, len(self.dataset)))
             yield data.take(at if index is None else index[at])

@@ -122,7 +122,7 @@ def _contents(cell):
         return "unbound"
 
 
-def fingerprint(net, dtype, seed):
+def fingerprint(net, dtype, seed, extra=None):
     """Hash everything but the data that decides the weights of a dense training.
 
     Parameters
@@ -133,6 +133,8 @@ def fingerprint(net, dtype, seed):
         Of the weights.
     seed : int
         Of initialisation and training.
+    extra : object, default=None
+        Whatever else decides them.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def fingerprint(net, dtype, seed):
         k: v for k, v in net.get_params().items() if k not in ("verbose", "history_")
     }
     try:
-        content = Content().of([type(net), parameters, net.module_, str(dtype), seed])
+        content = Content().of([type(net), parameters, net.module_, str(dtype), seed, extra])
         return joblib.hash((content, RELEASES))
     except Exception:  # whatever pickle says of a user's object, it means "no key"
         return None

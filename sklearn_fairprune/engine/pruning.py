@@ -113,7 +113,9 @@ def reestimate_batch_norm(net, rows, seed):
         net.module_.eval()
 
 
-def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, events=None):
+def prune(
+    dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, events=None, dual=None
+):
     """Prune a copy of a dense net and fine-tune what is left.
 
     Parameters
@@ -132,6 +134,8 @@ def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, eve
         For whatever fine-tuning draws.
     events : EpochEvents, default=None
         Who wants to know about epochs.
+    dual : callable of net, default=None
+        Makes the `DualAscent` of the fine-tuning.
 
     Returns
     -------
@@ -160,5 +164,6 @@ def prune(dense, rows, *, sparsity, criterion, scope, finetune_epochs, seed, eve
                 masks=masks,
                 events=events,
                 stage="Fine-tuning",
+                dual=None if dual is None else dual(net),
             )
     return renew_optimizer(net), masks, history

@@ -1,6 +1,6 @@
 """The loss of a batch as a weighted mean of its rows."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch.callbacks import Callback
@@ -12,20 +12,24 @@ class RowWeightedLoss(Callback):
 
     Wraps the net's own ``get_loss`` while it trains. Without weights the net's loss is
     left as it is. Targets take the shape of the predictions, so that a regression on a
-    vector is never broadcast to a matrix.
+    vector is never broadcast to a matrix. Group constraints multiply the weights of their
+    groups, :math:`\sum u_{a_i} w_i l_i / \sum w_i`.
 
     Parameters
     ----------
     weighted : bool
         Whether the training rows have weights; a batch without them is then an error.
+    dual : DualAscent, default=None
+        Sees the row losses of every training batch, and gives :math:`u`.
     """
 
-    def __init__(self, weighted):
-        self.weighted = weighted
+    def __init__(self, weighted, dual=None):
+        self.weighted, self.dual = weighted, dual
 
     def attach(self, net):
         """Put this object in the place of ``net.get_loss``."""
         self.net_, self.own_loss_, self.batch_ = net, net.get_loss, None
+        self.training_ = False
         self.set_by_hand_ = "get_loss" in vars(net)
         net.__dict__["get_loss"] = self
 
@@ -36,39 +40,95 @@ class RowWeightedLoss(Callback):
             self.net_.__dict__["get_loss"] = self.own_loss_
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Remember the batch: its weights are not part of (X, y)."""
-        self.batch_ = batch
-        if self.weighted and training and not hasattr(batch, "weights"):
+        """Remember the batch: its weights and groups are not part of (X, y)."""
+        self.batch_, self.training_ = batch, training
+        wanted = (
+            "sample_weight" if self.weighted else "a group constraint" if self.dual else ""
+        )
+        if wanted and training and not hasattr(batch, "weights"):
             raise ValueError(
-                f"sample_weight cannot reach the loss through iterator_train="
+                f"{wanted} cannot reach the loss through iterator_train="
                 f"{net.iterator_train.__name__}, whose batches are not the package's own. "
-                "Leave iterator_train at its default, or drop sample_weight."
+                f"Leave iterator_train at its default, or do without {wanted}."
             )
 
     def __call__(self, y_pred, y_true, *args, **kwargs):
         """Compute the loss of the current batch."""
-        raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
-        floating = isinstance(y_true, torch.Tensor) and y_true.is_floating_point()
-        if floating and raw.shape != y_true.shape:
-            if raw.numel() != y_true.numel():
-                raise ValueError(
-                    f"The network gives outputs of shape {tuple(raw.shape[1:])} a row, "
-                    f"but y has shape {tuple(y_true.shape[1:])} a row."
-                )
-            y_true = y_true.reshape(raw.shape)
-        weights = getattr(self.batch_, "weights", None)
+        y_true = shaped_like(y_pred, y_true)
+        weights, losses = getattr(self.batch_, "weights", None), None
+        if self.dual is not None and self.training_:
+            with nullcontext() if self.dual.active else torch.no_grad():
+                losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
+            scales = self.dual.observe(self.batch_, y_pred, losses.detach())
+            if scales is not None:
+                return self._mean(losses, scales, y_true, weights)
         if weights is None:
             return self.own_loss_(y_pred, y_true, *args, **kwargs)
+        losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
+        return self._mean(losses, 1, y_true, weights)
+
+    def _mean(self, losses, scales, y_true, weights):
+        """Weighted mean (or sum) of row losses, whose rows count `scales` times."""
         criterion = self.net_.criterion_
-        summed = getattr(criterion, "reduction", None) == "sum"
-        with per_row(criterion):
-            losses = self.own_loss_(y_pred, y_true, *args, **kwargs)
-        losses = losses.reshape(len(weights), -1)
-        weights = weights.to(losses.device)
-        if summed:
-            return (weights * losses.sum(dim=1)).sum()
-        total = (weights * label_weights(criterion, y_true).to(losses.device)).sum()
-        return (weights * losses.mean(dim=1)).sum() / total
+        if weights is None and self.dual.plain and not is_summed(criterion):
+            return torch.dot(scales / len(losses), losses)
+        scales = scales if weights is None else weights.to(losses.device) * scales
+        total = (scales * losses).sum()
+        if is_summed(criterion):
+            return total
+        return total / row_mass(criterion, y_true, weights).to(losses.device).sum()
+
+
+def shaped_like(y_pred, y_true):
+    """Give floating-point targets the shape of the predictions."""
+    raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+    floating = isinstance(y_true, torch.Tensor) and y_true.is_floating_point()
+    if not floating or raw.shape == y_true.shape:
+        return y_true
+    if raw.numel() != y_true.numel():
+        raise ValueError(
+            f"The network gives outputs of shape {tuple(raw.shape[1:])} a row, "
+            f"but y has shape {tuple(y_true.shape[1:])} a row."
+        )
+    return y_true.reshape(raw.shape)
+
+
+def is_summed(criterion):
+    """Whether a criterion adds the rows of a batch up instead of taking their mean."""
+    return getattr(criterion, "reduction", None) == "sum"
+
+
+def row_losses(net, y_pred, y_true, *args, **kwargs):
+    """Loss of each row by the net's own criterion, of shape (n,).
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized; perhaps training with a `RowWeightedLoss`.
+    y_pred, y_true : torch.Tensor
+        Raw outputs and targets of a batch, as from `shaped_like`.
+    *args, **kwargs : object
+        What else ``get_loss`` takes.
+
+    Returns
+    -------
+    losses : torch.Tensor of shape (n,)
+        Mean over the outputs of a row, or their sum if the criterion adds up.
+    """
+    own = getattr(net.get_loss, "own_loss_", net.get_loss)
+    summed = is_summed(net.criterion_)
+    with per_row(net.criterion_):
+        losses = own(y_pred, y_true, *args, **kwargs)
+    if losses.dim() == 1 and len(losses) == len(y_true):
+        return losses
+    losses = losses.reshape(len(y_true), -1)
+    return losses.sum(dim=1) if summed else losses.mean(dim=1)
+
+
+def row_mass(criterion, y_true, weights=None):
+    """What a mean of row losses is divided by, row by row: weights times label weights."""
+    mass = label_weights(criterion, y_true)
+    return mass if weights is None else weights * mass.to(weights.device)
 
 
 def label_weights(criterion, y_true):
@@ -94,7 +154,8 @@ def per_row(criterion):
     own = getattr(criterion, "reduction", None)
     if own not in ("mean", "sum", "none"):
         raise ValueError(
-            "The loss of every row is needed (for sample_weight or diagnostics), but the "
+            "The loss of every row is needed (for sample_weight, group constraints or "
+            "diagnostics), but the "
             f"criterion {type(criterion).__name__} has no `reduction` to set to 'none'. "
             "Use a torch criterion, or give yours that attribute."
         )

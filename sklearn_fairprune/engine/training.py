@@ -144,7 +144,7 @@ def asked_by_callback(interrupt):
 
 
 @contextmanager
-def hooked(net, first, last, weighted):
+def hooked(net, first, last, weighted, dual=None):
     """Add callbacks to an initialized net for a while, and its row-weighted loss.
 
     Parameters
@@ -155,8 +155,10 @@ def hooked(net, first, last, weighted):
         Called before and after the net's own callbacks.
     weighted : bool
         Whether the training rows have weights.
+    dual : DualAscent, default=None
+        One of `last`, which the loss tells of every batch.
     """
-    loss, own = RowWeightedLoss(weighted), net.callbacks_
+    loss, own = RowWeightedLoss(weighted, dual), net.callbacks_
     lean = trains_like_skorch(net) and not any(watches_batches(c) for _, c in own)
     loss.attach(net)
     named = [
@@ -173,7 +175,7 @@ def hooked(net, first, last, weighted):
         loss.detach()
 
 
-def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training"):
+def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training", dual=None):
     """Train an initialized net for some epochs, from the weights it has.
 
     skorch's ``partial_fit`` does the same but swallows a Ctrl-C and goes on with a
@@ -196,6 +198,8 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training")
         Who wants to know about epochs.
     stage : str, default="Training"
         How messages call it.
+    dual : DualAscent, default=None
+        Multipliers of a group constraint on this training.
 
     Returns
     -------
@@ -209,11 +213,12 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training")
     """
     first = [] if masks is None else [MaskGradients(masks)]
     last = [StopOnDivergence(stage)]
+    last += [] if dual is None else [dual]
     last += [] if masks is None else [MaskWeights(masks)]
     last += [] if events is None else [events]
     y, done = rows.y.numpy(), len(net.history)
     rows.generator.manual_seed(seed)
-    with randomness(net, seed), hooked(net, first, last, rows.weights is not None):
+    with randomness(net, seed), hooked(net, first, last, rows.weights is not None, dual):
         net.notify("on_train_begin", X=rows, y=y)
         try:
             net.fit_loop(rows, y, epochs=epochs)

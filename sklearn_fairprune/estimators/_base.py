@@ -3,25 +3,26 @@
 import numbers
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..engine import networks
-from ..engine.pruning import keep_all, prunable_or_raise, prune
+from ..engine.pruning import keep_all
 from ..engine.randomness import derive_seeds
 from ..engine.training import train
 from ..functional.criteria import CRITERIA
 from ..functional.masks import masks_sparsity
-from . import _dense as dense
 from ._callbacks import CallbackSupportMixin, FitEvents
 from ._inputs import InputValidation
+from ._plan import UNCONSTRAINED
+from ._steps import FitSteps, label_phase
 from .sensitive import merge_names
 
 
-class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
+class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator):
     """Base of `PrunedClassifier` and `PrunedRegressor`."""
 
     # Requested by default, so that routing works without a line of set-up.
@@ -96,18 +97,7 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             If the input is unusable or training diverges; the estimator is then not
             fitted.
         """
-        self._forget()
-        rows, fitted = self._training_rows(X, y, sensitive_features, sample_weight)
-        self._seed, self._n_partial_fits = self._draw_seed(), 0
-        prunes = self.sparsity > 0
-        frozen = isinstance(self.estimator, FrozenEstimator)
-        events = FitEvents(self, prunes + (not frozen), X, y, self._as_fitted(fitted))
-        net, history = self._fit_dense(rows, fitted, events)
-        fitted["dense_estimator_"] = net
-        fitted |= self._prune_dense(net, rows, self.sparsity, history, events)
-        events.close(fitted["estimator_"])
-        self.__dict__.update(fitted)
-        return self
+        return self._fit(X, y, sensitive_features, sample_weight, UNCONSTRAINED)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def prune(
@@ -136,26 +126,8 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             estimator stays as it was.
         """
         check_is_fitted(self)
-        sparsity = self.sparsity if sparsity is None else _check_sparsity(sparsity)
-        rows = None
-        if X is not None:
-            rows, _ = self._training_rows(
-                X, y, sensitive_features, sample_weight, reset=False, known=vars(self)
-            )
-            networks.adapt(rows, self.dense_estimator_)
-        elif any(v is not None for v in (y, sensitive_features, sample_weight)):
-            raise ValueError(
-                "prune got y, sensitive_features or sample_weight but no X. Pass X to "
-                "fine-tune on the data, or nothing but sparsity to mask only."
-            )
-        events = FitEvents(self, int(sparsity > 0), X, y, self._as_fitted({}))
-        dense_history = [h for h in self.history_ if h["phase"] == "dense"]
-        fitted = self._prune_dense(
-            self.dense_estimator_, rows, sparsity, dense_history, events
-        )
-        events.close(fitted["estimator_"])
-        self.__dict__.update(fitted, _n_partial_fits=0)
-        return self
+        data = (X, y, sensitive_features, sample_weight)
+        return self._prune_again(*data, sparsity, UNCONSTRAINED)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def pruning_path(
@@ -190,41 +162,9 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         >>> [round(float(s), 3) for s in path.achieved]
         [0.0, 0.9]
         """
-        if (
-            isinstance(sparsities, str)
-            or not hasattr(sparsities, "__len__")
-            or not len(sparsities)
-        ):
-            raise ValueError(
-                "sparsities must be a sequence of numbers in [0, 1), such as [0, 0.5, 0.9], "
-                f"got {sparsities!r}."
-            )
-        sparsities = [_check_sparsity(s) for s in sparsities]
-        first = clone(self).set_params(sparsity=0.0)
-        first._forget()
-        rows, fitted = first._training_rows(X, y, sensitive_features, sample_weight)
-        first._seed, first._n_partial_fits = self._draw_seed(), 0
-        frozen = isinstance(self.estimator, FrozenEstimator)
-        n_phases = (not frozen) + sum(s > 0 for s in sparsities)
-        events = FitEvents(self, n_phases, X, y, first._as_fitted(first.__dict__ | fitted))
-        net, history = first._fit_dense(rows, fitted, events)
-        first.__dict__.update(fitted | {"dense_estimator_": net})
-        estimators = []
-        for sparsity in sparsities:
-            estimator = clone(self).set_params(sparsity=sparsity)
-            estimator.__dict__.update(
-                {k: v for k, v in first.__dict__.items() if k not in self.get_params(False)}
-            )
-            estimator.__dict__.update(
-                estimator._prune_dense(net, rows, sparsity, history, events)
-            )
-            estimators.append(estimator)
-        events.close(estimators[-1].estimator_)
-        return Bunch(
-            sparsities=np.array(sparsities),
-            achieved=np.array([e.sparsity_ for e in estimators]),
-            estimators=estimators,
-        )
+        data = (X, y, sensitive_features, sample_weight)
+        estimators = [e for e, _ in self._path(*data, sparsities, UNCONSTRAINED)]
+        return as_path(sparsities, estimators)
 
     def _partial_fit(self, X, y, sensitive_features, sample_weight, known=None):
         """Train one more epoch on a copy, then put the copy in place."""
@@ -259,98 +199,92 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
             estimator_=net,
             masks_=masks,
             sparsity_=sparsity,
-            history_=getattr(self, "history_", []) + _phase(phase, history),
+            history_=getattr(self, "history_", []) + label_phase(phase, history),
             _n_partial_fits=self._n_partial_fits + 1,
         )
         return self
 
-    # ---- the steps of a fit -------------------------------------------------------
+    # ---- the verbs, with a plan of group constraints ----------------------------------
+
+    def _fit(self, X, y, sensitive_features, sample_weight, plan):
+        """Train dense, prune, fine-tune."""
+        self._forget()
+        rows, fitted = self._training_rows(X, y, sensitive_features, sample_weight)
+        self._seed, self._n_partial_fits = self._draw_seed(), 0
+        rows = plan.begin(rows, fitted["groups_"], self._seed)
+        prunes = self.sparsity > 0
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        events = FitEvents(self, prunes + (not frozen), X, y, fitted, plan)
+        net, history = self._fit_dense(rows, fitted, events, plan)
+        fitted["dense_estimator_"] = net
+        fitted |= self._prune_dense(net, rows, self.sparsity, history, events, plan)
+        events.close(fitted["estimator_"])
+        self.__dict__.update(fitted)
+        return self
+
+    def _prune_again(self, X, y, sensitive_features, sample_weight, sparsity, plan):
+        """Prune from the kept dense weights."""
+        sparsity = self.sparsity if sparsity is None else check_sparsity(sparsity)
+        rows = None
+        if X is not None:
+            rows, fitted = self._training_rows(
+                X, y, sensitive_features, sample_weight, reset=False, known=vars(self)
+            )
+            networks.adapt(rows, self.dense_estimator_)
+            rows = plan.begin(rows, fitted["groups_"], self._seed)
+        elif any(v is not None for v in (y, sensitive_features, sample_weight)):
+            raise ValueError(
+                "prune got y, sensitive_features or sample_weight but no X. Pass X to "
+                "fine-tune on the data, or nothing but sparsity to mask only."
+            )
+        events = FitEvents(self, int(sparsity > 0), X, y, {}, plan)
+        dense_history = [h for h in self.history_ if h["phase"] == "dense"]
+        fitted = self._prune_dense(
+            self.dense_estimator_, rows, sparsity, dense_history, events, plan
+        )
+        events.close(fitted["estimator_"])
+        self.__dict__.update(fitted, _n_partial_fits=0)
+        return self
+
+    def _path(self, X, y, sensitive_features, sample_weight, sparsities, plan):
+        """Fitted clones, one per sparsity, each with the plan of its own fine-tuning."""
+        if (
+            isinstance(sparsities, str)
+            or not hasattr(sparsities, "__len__")
+            or not len(sparsities)
+        ):
+            raise ValueError(
+                "sparsities must be a sequence of numbers in [0, 1), such as [0, 0.5, 0.9], "
+                f"got {sparsities!r}."
+            )
+        sparsities = [check_sparsity(s) for s in sparsities]
+        first = clone(self).set_params(sparsity=0.0)
+        first._forget()
+        rows, fitted = first._training_rows(X, y, sensitive_features, sample_weight)
+        first._seed, first._n_partial_fits = self._draw_seed(), 0
+        rows = plan.begin(rows, fitted["groups_"], first._seed)
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        n_phases = (not frozen) + sum(s > 0 for s in sparsities)
+        events = FitEvents(self, n_phases, X, y, first.__dict__ | fitted, plan)
+        net, history = first._fit_dense(rows, fitted, events, plan)
+        first.__dict__.update(fitted | {"dense_estimator_": net})
+        path = []
+        for sparsity in sparsities:
+            estimator, own_plan = clone(self).set_params(sparsity=sparsity), plan.twin()
+            estimator.__dict__.update(
+                {k: v for k, v in first.__dict__.items() if k not in self.get_params(False)}
+            )
+            estimator.__dict__.update(
+                estimator._prune_dense(net, rows, sparsity, history, events, own_plan)
+            )
+            path.append((estimator, own_plan))
+        events.close(path[-1][0].estimator_)
+        return path
 
     def _forget(self):
         """Drop the results of an earlier fit: a failed fit must not look fitted."""
         for name in [k for k in vars(self) if k.endswith("_") and not k.startswith("__")]:
             delattr(self, name)
-
-    def _as_fitted(self, fitted):
-        """Return what makes a copy of this estimator predict with a net in training."""
-        return lambda net: fitted | {"dense_estimator_": net, "estimator_": net}
-
-    def _draw_seed(self):
-        if self.random_state is None:
-            return int(np.random.SeedSequence().generate_state(1)[0]) % 2**31
-        if isinstance(self.random_state, numbers.Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _initial_net(self, rows, fitted):
-        """Return a private, initialized copy of the estimator parameter."""
-        net = dense.private_net(
-            self.estimator,
-            default=lambda: networks.default_net(
-                is_classifier(self),
-                len(rows),
-                max(1, int(np.prod(self._sample_shape))),
-                self._n_outputs(rows, fitted),
-                self.hidden_layer_sizes,
-            ),
-            owner=self,
-        )
-        seed = derive_seeds(self._seed, 2)[0]
-        try:
-            net = dense.initialized(net, self._torch_dtype(), seed)
-        except ValueError:  # torch has no optimizer for a module without parameters
-            if hasattr(net, "module_"):
-                prunable_or_raise(net.module_)
-            raise
-        prunable_or_raise(net.module_)
-        networks.adapt(rows, net)
-        self._check_outputs(net, rows, fitted)
-        return net
-
-    def _first_prediction(self, net, rows):
-        """Predict a row or two before training, so that a misfit is told early."""
-        try:
-            return networks.predict(net, rows.head())
-        except (RuntimeError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"The network cannot read X, whose samples have shape {self._sample_shape}: "
-                f"{error}"
-            ) from error
-
-    def _fit_dense(self, rows, fitted, events):
-        """Train the dense network, or fetch it from `memory`; a frozen one is taken as is."""
-        net = self._initial_net(rows, fitted)
-        if isinstance(self.estimator, FrozenEstimator):
-            return net, []
-        seed = derive_seeds(self._seed, 2)[0]
-        memory, key = dense.cache_of(
-            self.memory, net, rows, seed, repeatable=self.random_state is not None
-        )
-        with events.phase("dense training", net.max_epochs) as epochs:
-            history = dense.train_cached(net, rows, seed, memory, key, epochs)
-        return net, _phase("dense", history)
-
-    def _prune_dense(self, dense_net, rows, sparsity, history, events):
-        """Prune a copy of `dense_net`; returns the fitted attributes that follow."""
-        options = {
-            "sparsity": sparsity,
-            "criterion": self.criterion,
-            "scope": self.scope,
-            "finetune_epochs": self.finetune_epochs,
-            "seed": derive_seeds(self._seed, 2)[1],
-        }
-        if sparsity > 0:
-            n_epochs = self.finetune_epochs if rows is not None else 0
-            with events.phase(f"pruning to {sparsity:g}", n_epochs) as epochs:
-                net, masks, tuned = prune(dense_net, rows, events=epochs, **options)
-        else:
-            net, masks, tuned = prune(dense_net, rows, **options)
-        return {
-            "estimator_": net,
-            "masks_": masks,
-            "sparsity_": masks_sparsity(masks),
-            "history_": history + _phase("finetune", tuned),
-        }
 
     # ---- for scikit-learn ------------------------------------------------------------
 
@@ -365,15 +299,16 @@ class BasePruner(CallbackSupportMixin, InputValidation, BaseEstimator):
         return hasattr(self, "estimator_")
 
 
-def _phase(name, history):
-    """Label the epochs of a history."""
-    return [
-        {"phase": name} | {k: v for k, v in h.items() if isinstance(v, (int, float))}
-        for h in history
-    ]
+def as_path(sparsities, estimators):
+    """Bunch that `pruning_path` returns."""
+    return Bunch(
+        sparsities=np.array([float(s) for s in sparsities]),
+        achieved=np.array([e.sparsity_ for e in estimators]),
+        estimators=estimators,
+    )
 
 
-def _check_sparsity(sparsity):
+def check_sparsity(sparsity):
     """Return a sparsity as float, or raise."""
     if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity < 1:
         raise ValueError(

@@ -37,14 +37,22 @@ class FitEvents:
         Number of phases (dense training, one per pruning step).
     X, y : array-like
         Handed on to the callbacks.
-    fitted : callable of net
-        Attributes that make a copy of `estimator` predict with the net as it is now.
+    fitted : dict
+        What makes a copy of `estimator` predict, but for its networks.
+    plan : Unconstrained
+        Knows whose callbacks they are, if `estimator` is fitted by another.
     """
 
-    def __init__(self, estimator, n_phases, X, y, fitted):
-        self.estimator, self.data, self.fitted = estimator, {"X": X, "y": y}, fitted
-        self.root = estimator._init_callback_context(max_subtasks=n_phases)
-        self.root.call_on_fit_task_begin(estimator=estimator, **self.data)
+    def __init__(self, estimator, n_phases, X, y, fitted, plan):
+        self.pruner, self.fitted, self.plan = estimator, fitted, plan
+        self.estimator, self.data = plan.owner(estimator), {"X": X, "y": y}
+        self.root = self.estimator._init_callback_context(max_subtasks=n_phases)
+        self.root.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def _as_fitted(self, net):
+        """Attributes that make a copy of the estimator predict with a net in training."""
+        attributes = self.fitted | {"dense_estimator_": net, "estimator_": net}
+        return lambda: self.plan.attributes(self.pruner, attributes)
 
     @contextmanager
     def phase(self, name, n_epochs):
@@ -60,7 +68,7 @@ class FitEvents:
         def end(net):
             return running.pop().call_on_fit_task_end(
                 estimator=self.estimator,
-                reconstruction_attributes=lambda: self.fitted(net),
+                reconstruction_attributes=self._as_fitted(net),
                 **self.data,
             )
 
@@ -71,6 +79,6 @@ class FitEvents:
         """Report the end of the fit."""
         self.root.call_on_fit_task_end(
             estimator=self.estimator,
-            reconstruction_attributes=lambda: self.fitted(net),
+            reconstruction_attributes=self._as_fitted(net),
             **self.data,
         )

@@ -78,7 +78,7 @@ def initialized(net, dtype, seed):
     return networks.with_fast_batches(networks.initialize(net, dtype, seed))
 
 
-def cache_of(memory, net, rows, seed, *, repeatable):
+def cache_of(memory, net, rows, seed, dual=None, *, repeatable):
     """Where a dense training is remembered, and under which key.
 
     Parameters
@@ -91,6 +91,8 @@ def cache_of(memory, net, rows, seed, *, repeatable):
         Training data.
     seed : int
         Of weights and training.
+    dual : DualAscent, default=None
+        Constraint on the training.
     repeatable : bool
         Whether the seed will be the same in another fit.
 
@@ -111,7 +113,7 @@ def cache_of(memory, net, rows, seed, *, repeatable):
     elif not repeatable:
         why = "random_state=None trains a different network every time; set it to an int"
     else:
-        key = fingerprint(net, rows.dtype, seed)
+        key = fingerprint(net, rows.dtype, seed, None if dual is None else dual.content)
         why = "a parameter of the estimator has no content to hash (a lock? an open file?)"
     if key is None:
         warnings.warn(f"memory is not used: {why}.", UserWarning, stacklevel=5)
@@ -119,13 +121,14 @@ def cache_of(memory, net, rows, seed, *, repeatable):
     return memory, key
 
 
-def _train(X, y, weights, key, net, rows, seed, events):
+def _train(X, y, weights, key, net, rows, seed, events, dual):
     """Train; joblib remembers the result by (X, y, weights, key)."""
-    train(net, rows, net.max_epochs, seed=seed, events=events)
-    return weights_to_numpy(net), epoch_records(net)
+    train(net, rows, net.max_epochs, seed=seed, events=events, dual=dual)
+    outcome = None if dual is None else (dual.state, dual.records)
+    return weights_to_numpy(net), epoch_records(net), outcome
 
 
-def train_cached(net, rows, seed, memory, key, events):
+def train_cached(net, rows, seed, memory, key, events, dual=None):
     """Train a net, or load the weights that the same training gave before.
 
     Parameters
@@ -142,6 +145,8 @@ def train_cached(net, rows, seed, memory, key, events):
         From `cache_of`.
     events : EpochEvents
         Who wants to know about epochs; a remembered training has none.
+    dual : DualAscent, default=None
+        Constraint on the training; a remembered one gets its multipliers back.
 
     Returns
     -------
@@ -152,10 +157,13 @@ def train_cached(net, rows, seed, memory, key, events):
     if key is not None:
         X = rows.X.numpy() if isinstance(rows.X, torch.Tensor) else rows.X
         weights = None if rows.weights is None else rows.weights.numpy()
-    work = memory.cache(_train, ignore=["net", "rows", "seed", "events"])
-    state, history = work(X, rows.y.numpy(), weights, key, net, rows, seed, events)
+    work = memory.cache(_train, ignore=["net", "rows", "seed", "events", "dual"])
+    data = (X, rows.y.numpy(), weights, key)
+    state, history, outcome = work(*data, net, rows, seed, events, dual)
     if not len(net.history):
         weights_from_numpy(net, state)
         net.history.extend(history)
+        if dual is not None:
+            dual.state, dual.records = outcome
     networks.renew_optimizer(net)
     return history

@@ -59,6 +59,8 @@ def unwrapped(estimator, X=None):
     if isinstance(estimator, BasePruner):
         check_is_fitted(estimator)
         return estimator, X
+    if isinstance(getattr(estimator, "estimator_", None), BasePruner):
+        return unwrapped(estimator.estimator_, X)
     if isinstance(estimator, BaseSearchCV):
         check_is_fitted(estimator)
         if not hasattr(estimator, "best_estimator_"):
@@ -81,9 +83,10 @@ def fitted_pruner(estimator, X, y=None):
     Parameters
     ----------
     estimator : fitted estimator
-        A pruner, a Pipeline that ends in one (X goes through its other steps), a search
-        whose best estimator is one, a FrozenEstimator around any of these, or a fitted
-        skorch net, which counts as a dense network.
+        A pruner, a meta-estimator whose ``estimator_`` is one, a Pipeline that ends in one
+        (X goes through its other steps), a search whose best estimator is one, a
+        FrozenEstimator around any of these, or a fitted skorch net, which counts as a
+        dense network.
     X : array-like
         Features, as `estimator` takes them.
     y : array-like, default=None

@@ -7,6 +7,15 @@ from .bounds import (
     theorem1_bound,
     theorem2_terms,
 )
+from .constraints import (
+    CONSTRAINTS,
+    accuracy_gap,
+    bounded_group_loss,
+    equal_excessive_loss,
+    equal_loss,
+    group_weights,
+    minimax,
+)
 from .criteria import CRITERIA, magnitude
 from .curvature import (
     Eigenvalue,
@@ -26,6 +35,7 @@ from .groups import (
     largest_gap,
 )
 from .masks import apply_masks, masks_sparsity, score_masks
+from .multipliers import dual_step, project
 from .params import dot, flatten, norm, prunable, trainable, unflatten
 from .per_row import (
     directional_derivatives,
@@ -37,14 +47,20 @@ from .per_row import (
 )
 
 __all__ = [
+    "CONSTRAINTS",
     "CRITERIA",
     "DIAGNOSTICS",
     "REGRESSION_DIAGNOSTICS",
     "Eigenvalue",
+    "accuracy_gap",
     "apply_masks",
+    "bounded_group_loss",
     "closeness",
     "directional_derivatives",
     "dot",
+    "dual_step",
+    "equal_excessive_loss",
+    "equal_loss",
     "excess_accuracy_gap",
     "excessive_loss",
     "fisher_diagonal",
@@ -52,6 +68,7 @@ __all__ = [
     "gradient",
     "group_means",
     "group_sizes",
+    "group_weights",
     "hessian_diagonal",
     "hessian_norms",
     "hessian_product",
@@ -62,7 +79,9 @@ __all__ = [
     "magnitude",
     "margin",
     "masks_sparsity",
+    "minimax",
     "norm",
+    "project",
     "proposition2_terms",
     "prunable",
     "row_gradients",

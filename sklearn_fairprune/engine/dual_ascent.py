@@ -1,0 +1,298 @@
+"""Lagrange multipliers of group constraints, stepped while a net trains.
+
+The weights take steps on a row-weighted loss (`row_weights`), whose group weights follow
+from the multipliers; the multipliers take steps on group statistics, which are summed
+outside the graph. The cost of a batch does not depend on the number of groups.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from skorch.callbacks import Callback
+
+from ..functional.constraints import group_weights, needs, violations
+from ..functional.multipliers import dual_step, project
+from .group_statistics import (
+    GroupWindow,
+    RowValues,
+    evaluate,
+    means_of,
+    named,
+    violations_of,
+)
+from .row_weights import row_mass
+
+
+@dataclass(frozen=True)
+class DualRule:
+    r"""How multipliers step.
+
+    Parameters
+    ----------
+    constraint : callable
+        From group statistics to violations, as in `functional.constraints`.
+    tolerance : float
+        Violation that is allowed.
+    update : {"projected", "signed", "absolute"}
+        Whether :math:`g_a \le \epsilon` with multipliers of at least 0, or :math:`|g_a| \le
+        \epsilon` with multipliers of any sign, or the paper's :math:`\lambda_a |g_a|` on
+        every batch, with multipliers that only rise.
+    lr, gain, smoothing : float
+        See `functional.multipliers.dual_step`.
+    steps : int
+        Steps of the multipliers in an epoch.
+    window : float
+        Epochs that a group's running means go back, in (0, 1].
+    total : float
+        Bound on the sum of the multipliers.
+    simplex : bool, default=False
+        Whether the multipliers always sum to 1, and begin as the shares.
+    """
+
+    constraint: Callable
+    tolerance: float
+    update: str
+    lr: float
+    gain: float
+    smoothing: float
+    steps: int
+    window: float
+    total: float
+    simplex: bool = False
+
+
+class DualAscent(Callback):
+    """Multipliers of one training.
+
+    Parameters
+    ----------
+    rule : DualRule
+        How they step.
+    net : skorch.NeuralNet
+        Initialized; the one that will train.
+    rows : Rows
+        Training rows with groups.
+    n_groups : int
+        Number of groups m.
+    held : Rows, default=None
+        Rows to step on in the place of the training rows.
+    dense : skorch.NeuralNet, default=None
+        The dense network, for constraints that compare with it.
+
+    Attributes
+    ----------
+    multipliers : float64 torch.Tensor of shape (m,)
+        As they are now.
+    records : list of dict
+        One an epoch: tensors of shape (m,) ``loss``, ``violation`` and ``multiplier``, and
+        ``holdout_loss`` and ``holdout_violation`` with held rows.
+    """
+
+    def __init__(self, rule, net, rows, n_groups, *, held=None, dense=None):
+        self.rule, self.m, self.held, self.groups = rule, n_groups, held, rows.groups
+        asked = needs(rule.constraint)
+        self.plain = bool((row_mass(net.criterion_, rows.y) == 1).all())
+        self.errors = "errors" in asked or "dense_errors" in asked
+        self.train_window = self._window(net, rows, dense)
+        self.held_window = None if held is None else self._window(net, held, dense)
+        self.order = None if held is None else torch.arange(len(held))
+        shape = (2 if rule.update == "signed" else 1, n_groups)
+        self.state = torch.zeros(shape, dtype=torch.float64)
+        if rule.simplex:
+            self.state[0] = self.train_window.masses / self.train_window.masses.sum()
+        self.smoothed = torch.full_like(self.state, torch.nan)
+        self.records, self.weights = [], None
+
+    def _window(self, net, rows, dense):
+        mass = row_mass(net.criterion_, rows.y, rows.weights).double()
+        masses = mass.new_zeros(self.m).index_add_(0, rows.groups, mass)
+        means = None
+        if dense is not None:
+            means = means_of(evaluate(dense, rows, self.m, errors=self.errors))
+        return GroupWindow(masses, self.rule.window, means)
+
+    @property
+    def multipliers(self):
+        """Net multiplier of each group."""
+        return self.state[0] if len(self.state) == 1 else self.state[0] - self.state[1]
+
+    @property
+    def active(self):
+        """Whether any row has a weight other than 1."""
+        if self.rule.update == "absolute":
+            return bool(self.state.any())
+        return self.weights is not None
+
+    @property
+    def content(self):
+        """What decides the multipliers, for `fingerprint`."""
+        held = self.held
+        data = None if held is None else [held.X, held.y, held.groups, held.weights]
+        return [self.rule, self.groups, data]
+
+    # ---- inside a batch ------------------------------------------------------------
+
+    def observe(self, batch, y_pred, losses):
+        """Note a batch down; returns the weights of its rows, None for all 1.
+
+        Parameters
+        ----------
+        batch : Batch
+            With groups.
+        y_pred : torch.Tensor
+            Raw outputs.
+        losses : torch.Tensor of shape (n,)
+            Of each row, detached.
+
+        Returns
+        -------
+        weights : torch.Tensor of shape (n,) or None
+        """
+        self.batch_ = self.seen_.of(batch, y_pred, losses)
+        weights = self.weights
+        if self.rule.update == "absolute":
+            self.seen_.add(self.batch_)
+            self.sums_ = self.seen_.sums()
+            weights = self._absolute(self.sums_)
+        if weights is None:
+            return None
+        return weights.to(losses.dtype).index_select(0, batch.groups).to(losses.device)
+
+    def _absolute(self, sums):
+        """Weights for the sum of absolute violations of this batch alone."""
+        masses, dense = sums[:, 0], self.train_window.dense
+        violation = violations_of(self.rule.constraint, sums, dense)
+        over = (violation.abs() - self.rule.tolerance).clamp(min=0)
+        self.over_ = over
+        if not self.active:
+            return None
+        sign = torch.where(over > 0, violation.sign(), 0.0)
+        statistics = named(means_of(sums), masses, dense)
+        return group_weights(self.rule.constraint, self.state[0] * sign, statistics)
+
+    # ---- skorch's events -------------------------------------------------------------
+
+    def on_train_begin(self, net, **kwargs):
+        """Begin to count."""
+        self.batch_, self.seen_ = None, RowValues(net, self.m, self.errors)
+        self.net_ = net
+        self._begin_epoch()
+
+    def _begin_epoch(self):
+        self.epoch_ = torch.zeros(self.m, 3, dtype=torch.float64)
+        self.held_, self.since_ = self.epoch_.clone(), self.epoch_.clone()
+        self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
+        self.n_rows_ = 0
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Count the batch, and step where a step is due."""
+        if not training or self.batch_ is None:
+            return
+        size = len(self.batch_[0])
+        self.n_rows_ += size
+        if self.rule.update == "absolute":
+            self.since_ += self.sums_
+            self.excess_ += self.over_.nan_to_num(0.0)
+            self.n_excess_ += self.over_.isfinite()
+        else:
+            self.seen_.add(self.batch_)
+        self.batch_ = None
+        if self.rule.steps > 1 and (self.n_rows_ + size / 2) * self.rule.steps >= len(
+            self.groups
+        ):
+            self._step()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Step on what is left of the epoch, and record it."""
+        if self.n_rows_:
+            self._step()
+        if self.epoch_.any():
+            self._record()
+            self._begin_epoch()
+
+    def on_train_end(self, net, **kwargs):
+        """Record an epoch whose end another callback cut short."""
+        self.on_epoch_end(net)
+
+    # ---- a step of the multipliers -----------------------------------------------------
+
+    def _step(self):
+        rule = self.rule
+        share = 1.0 if rule.steps == 1 else self.n_rows_ / len(self.groups)
+        self.since_ += self.seen_.sums()
+        self.epoch_ += self.since_
+        self.state, self.smoothed = dual_step(
+            self.state,
+            self._violation(share),
+            self.smoothed,
+            lr=rule.lr,
+            share=share,
+            gain=rule.gain,
+            smoothing=rule.smoothing,
+        )
+        if not torch.isfinite(self.state).all():
+            raise ValueError(
+                f"The multipliers overflowed at dual_lr={rule.lr:g}: "
+                f"{self.multipliers.tolist()}. Lower dual_lr, or set max_multiplier."
+            )
+        self.state = project(self.state, 1.0 if rule.simplex else rule.total, rule.simplex)
+        self.since_, self.n_rows_ = torch.zeros_like(self.since_), 0
+        self._reweigh()
+
+    def _violation(self, share):
+        """Violation beyond the tolerance, in the shape of the state; NaN for absent groups."""
+        rule, tolerance = self.rule, 0.0 if self.rule.simplex else self.rule.tolerance
+        g = self._move(self.train_window, self.since_)
+        if rule.update == "absolute":
+            g = self.excess_ / self.n_excess_ + tolerance  # 0 / 0 is NaN: no step
+            self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
+        if self.held is not None:
+            sums = self._next_held(share)
+            self.held_ += sums
+            held = self._move(self.held_window, sums)
+            g = torch.where(self.held_window.masses > 0, held, g)
+        if rule.update == "signed":
+            return torch.stack([g - tolerance, -g - tolerance])
+        if rule.update == "absolute":
+            return (g.abs() - tolerance).clamp(min=0)[None]
+        return (g - tolerance)[None]
+
+    def _move(self, window, sums):
+        """Take rows into a window; returns the violations of the groups they are of."""
+        present = window.move(sums)
+        violation = violations(self.rule.constraint, window.statistics()).detach()
+        return torch.where(present, violation, torch.nan)
+
+    def _reweigh(self):
+        """Group weights for the batches to come."""
+        if self.rule.update == "absolute":
+            return
+        window = self.train_window
+        statistics = named(window.means, window.masses, window.dense)
+        weights = group_weights(self.rule.constraint, self.multipliers, statistics)
+        self.weights = None if bool((weights == 1).all()) else weights
+
+    def _next_held(self, share):
+        """Group sums of the next part of the held rows, in turn."""
+        n = min(len(self.held), max(1, round(share * len(self.held))))
+        chunk, self.order = self.order[:n], self.order.roll(-n)
+        return evaluate(self.net_, self.held, self.m, chunk, self.errors)
+
+    def _record(self):
+        rule, window = self.rule, self.train_window
+        record = {
+            "loss": _loss(self.epoch_),
+            "violation": violations_of(rule.constraint, self.epoch_, window.dense),
+            "multiplier": self.multipliers.clone(),
+        }
+        if self.held is not None:
+            dense = self.held_window.dense
+            record["holdout_loss"] = _loss(self.held_)
+            record["holdout_violation"] = violations_of(rule.constraint, self.held_, dense)
+        self.records.append(record)
+
+
+def _loss(sums):
+    """Mean loss of each group, NaN where absent."""
+    return sums[:, 1] / sums[:, 0]

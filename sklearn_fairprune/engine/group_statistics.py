@@ -1,0 +1,191 @@
+"""Losses and errors of groups: summed by batch, over a data set, or as running means."""
+
+from contextlib import nullcontext
+
+import torch
+from torch.utils.data import Subset
+
+from ..functional.constraints import violations
+from .batches import BatchIterator
+from .networks import predicted_codes
+from .randomness import seeded
+from .row_weights import row_losses, row_mass, shaped_like
+
+
+def group_sums(losses, errors, groups, mass, n_groups):
+    """Sums over the rows of each group.
+
+    Parameters
+    ----------
+    losses, errors : torch.Tensor of shape (n,)
+        Of each row, times its weight and its mass.
+    groups : torch.LongTensor of shape (n,)
+        Group codes.
+    mass : torch.Tensor of shape (n,)
+        What a mean is divided by, row by row.
+    n_groups : int
+        Number of groups m.
+
+    Returns
+    -------
+    sums : float64 torch.Tensor of shape (m, 3)
+        Of mass, loss and error, on the CPU.
+    """
+    columns = torch.stack([mass, losses, errors], dim=1).double()
+    return columns.new_zeros(n_groups, 3).index_add_(0, groups, columns)
+
+
+class RowValues:
+    """Losses, errors and groups of rows that were seen batch by batch, not yet summed.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Whose criterion and predictions count.
+    n_groups : int
+        Number of groups m.
+    errors : bool
+        Whether to count wrong predictions, which only classifiers have.
+    """
+
+    def __init__(self, net, n_groups, errors):
+        self.net, self.m, self.errors, self.batches = net, n_groups, errors, []
+
+    def of(self, batch, y_pred, losses):
+        """Columns of one batch: what `add` takes in."""
+        wrong = None
+        if self.errors:
+            y = batch[1].reshape(len(losses), -1)[:, 0].to(losses.device)
+            wrong = predicted_codes(self.net, y_pred) != y
+        return batch[1], batch.groups, batch.weights, losses, wrong
+
+    def add(self, columns):
+        """Keep the columns of one batch."""
+        self.batches.append(columns)
+
+    def sums(self):
+        """Group sums of all that was kept, which is then forgotten."""
+        if not self.batches:
+            return torch.zeros(self.m, 3, dtype=torch.float64)
+        columns = zip(*self.batches, strict=True)
+        self.batches = []
+        y, groups, weights, losses, wrong = (
+            None if column[0] is None else torch.cat(column).cpu() for column in columns
+        )
+        mass = row_mass(self.net.criterion_, y, weights)
+        losses = losses if weights is None else losses * weights
+        wrong = torch.zeros_like(losses) if wrong is None else wrong * mass
+        return group_sums(losses, wrong, groups, mass, self.m)
+
+
+def evaluate(net, rows, n_groups, index=None, errors=False):
+    """Group sums of some rows in evaluation mode.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized; left in the mode it is in.
+    rows : Rows
+        With groups.
+    n_groups : int
+        Number of groups m.
+    index : torch.LongTensor, default=None
+        Which rows; None for all.
+    errors : bool, default=False
+        Whether to count wrong predictions, which only classifiers have.
+
+    Returns
+    -------
+    sums : float64 torch.Tensor of shape (m, 3)
+        As from `group_sums`.
+    """
+    options = {} if rows.sliceable else net.get_params_for("iterator_valid")
+    for name in ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler"):
+        options.pop(name, None)
+    part = rows if index is None else Subset(rows, index.tolist())
+    seen, mode = RowValues(net, n_groups, errors), net.module_.training
+    net._set_training(False)
+    with torch.no_grad(), nullcontext() if rows.sliceable else seeded(0):
+        for batch in BatchIterator(part, 1024, **options):
+            y_pred = net.infer(batch[0])
+            y = shaped_like(y_pred, batch[1].to(net.device))
+            losses = row_losses(net, y_pred, y, X=batch[0], training=False)
+            seen.add(seen.of(batch, y_pred, losses))
+    net._set_training(mode)
+    return seen.sums()
+
+
+def means_of(sums):
+    """Mean loss and error of each group, of shape (m, 2); 0 where a group is absent."""
+    return torch.where(sums[:, :1] > 0, sums[:, 1:] / sums[:, :1].clamp(min=1e-300), 0.0)
+
+
+def named(means, masses, dense=None):
+    """Group statistics under the names that constraints ask for.
+
+    Parameters
+    ----------
+    means : torch.Tensor of shape (m, 2)
+        Mean loss and error.
+    masses : torch.Tensor of shape (m,)
+        Of each group; the shares follow.
+    dense : torch.Tensor of shape (m, 2), default=None
+        Mean loss and error under the dense network.
+
+    Returns
+    -------
+    statistics : dict of str to torch.Tensor of shape (m,)
+    """
+    statistics = {
+        "losses": means[:, 0],
+        "errors": means[:, 1],
+        "shares": masses / masses.sum(),
+    }
+    if dense is not None:
+        statistics |= {"dense_losses": dense[:, 0], "dense_errors": dense[:, 1]}
+    return statistics
+
+
+def violations_of(constraint, sums, dense=None):
+    """Violation of each group by sums over rows; NaN for groups that have none."""
+    masses = sums[:, 0]
+    if dense is not None:
+        dense = torch.where(masses[:, None] > 0, dense, 0.0)
+    violation = violations(constraint, named(means_of(sums), masses, dense)).detach()
+    return torch.where(masses > 0, violation, torch.nan)
+
+
+class GroupWindow:
+    """Running mean loss and error of each group over the rows it had last.
+
+    A group's mean goes back a part of its own rows, so small groups are averaged over as
+    large a part of an epoch as large ones, and absent groups keep what they had.
+
+    Parameters
+    ----------
+    masses : torch.Tensor of shape (m,)
+        Mass of each group in a whole epoch.
+    window : float
+        Part of an epoch in (0, 1].
+    dense : torch.Tensor of shape (m, 2), default=None
+        Mean loss and error under the dense network.
+    """
+
+    def __init__(self, masses, window, dense=None):
+        self.masses, self.window, self.dense = masses, window, dense
+        self.means = masses.new_zeros(len(masses), 2)
+        self.seen = torch.zeros(len(masses), dtype=torch.bool)
+
+    def move(self, sums):
+        """Take in the sums of some rows; returns which groups have any."""
+        present = sums[:, 0] > 0
+        rate = (sums[:, 0] / (self.window * self.masses).clamp(min=1e-300)).clamp(max=1)
+        rate = torch.where(self.seen, rate, 1.0)[:, None]
+        moved = self.means + rate * (means_of(sums) - self.means)
+        self.means = torch.where(present[:, None], moved, self.means)
+        self.seen |= present
+        return present
+
+    def statistics(self):
+        """Statistics of the groups seen so far; the others have the share 0."""
+        return named(self.means, self.masses * self.seen, self.dense)

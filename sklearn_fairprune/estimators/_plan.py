@@ -1,0 +1,195 @@
+"""What a group constraint changes about a fit: rows held out, multipliers that step."""
+
+import copy
+
+import numpy as np
+import torch
+
+from ..engine.dual_ascent import DualAscent
+from ..engine.group_statistics import evaluate, means_of, violations_of
+from ..engine.networks import adapt
+from ..functional.constraints import needs
+
+
+class Unconstrained:
+    """Plan of a fit without group constraint.
+
+    A plan hears of the rows of a fit and of the networks that begin to train, and may
+    take rows away and give multipliers. It lives as long as the fit.
+    """
+
+    def begin(self, rows, groups, seed):
+        """Return the rows that the weights may see."""
+        return rows
+
+    def dense(self, net, rows):
+        """`DualAscent` of the dense training, or None."""
+        return None
+
+    def finetune(self, dense_net, rows):
+        """Function from the pruned net to the `DualAscent` of its fine-tuning, or None."""
+        return None
+
+    def twin(self):
+        """Plan of another fine-tuning of the same dense network."""
+        return self
+
+    def owner(self, pruner):
+        """Estimator whose callbacks hear of the fit."""
+        return pruner
+
+    def attributes(self, pruner, attributes):
+        """Fitted attributes of the owner, from those of the pruner."""
+        return attributes
+
+
+UNCONSTRAINED = Unconstrained()
+
+
+class Constrained(Unconstrained):
+    """Plan of a fit with a group constraint.
+
+    Parameters
+    ----------
+    meta : GroupConstrainedPruner
+        Whose fit it is.
+    rule : DualRule
+        How multipliers step.
+    stage : {"before", "after", "both"}
+        Which trainings are constrained.
+    holdout : float
+        Share of the rows of each group that the weights never see.
+
+    Attributes
+    ----------
+    rows, held : Rows
+        What the weights see, and what they do not (None if there is nothing).
+    groups : ndarray
+        Names of the groups.
+    duals : dict of str to DualAscent
+        By stage, "dense" or "finetune".
+    """
+
+    def __init__(self, meta, rule, stage, holdout):
+        self.meta, self.rule, self.stage, self.holdout = meta, rule, stage, holdout
+        self.rows, self.held, self.groups, self.duals = None, None, None, {}
+
+    def begin(self, rows, groups, seed):
+        """Take the held-out rows away."""
+        self.groups, self.rows = groups, rows
+        if self.holdout:
+            seen, unseen = split_rows(rows, self.holdout, seed)
+            if len(unseen) == 0:
+                raise ValueError(
+                    f"holdout={self.holdout:g} leaves no row of any group out of training: "
+                    "each has a single one. Use holdout=0."
+                )
+            self.rows, self.held = rows.subset(seen), rows.subset(unseen)
+        return self.rows
+
+    def dense(self, net, rows):
+        """Constrain the dense training if the stage says so."""
+        if self.stage == "after":
+            return None
+        if self.held is not None:
+            adapt(self.held, net)
+        self.duals["dense"] = DualAscent(
+            self.rule, net, rows, len(self.groups), held=self.held
+        )
+        return self.duals["dense"]
+
+    def finetune(self, dense_net, rows):
+        """Constrain the fine-tuning if the stage says so."""
+        if self.held is not None:
+            adapt(self.held, dense_net)
+        self.reference = dense_net
+        if self.stage == "before" or rows is None:
+            return None
+
+        def begin(net):
+            self.duals["finetune"] = DualAscent(
+                self.rule,
+                net,
+                rows,
+                len(self.groups),
+                held=self.held,
+                dense=dense_net if needs(self.rule.constraint).dense else None,
+            )
+            return self.duals["finetune"]
+
+        return begin
+
+    def twin(self):
+        """Another fine-tuning has multipliers of its own."""
+        twin = copy.copy(self)
+        twin.duals = dict(self.duals)
+        return twin
+
+    def owner(self, pruner):
+        """The meta-estimator."""
+        return self.meta
+
+    def attributes(self, pruner, attributes):
+        """A fitted pruner inside the meta-estimator."""
+        twin = copy.copy(pruner)
+        twin.__dict__.update(attributes)
+        return {"estimator_": twin} | {k: v for k, v in attributes.items() if k == "classes_"}
+
+    def violations(self, net):
+        """Violation of every group by a network in evaluation mode, over whole data sets.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The pruned network.
+
+        Returns
+        -------
+        violations : dict of str to ndarray of shape (m,)
+            Of the rows "train", and "holdout" if there are any; NaN for absent groups.
+        """
+        asked, found = needs(self.rule.constraint), {}
+        for name, rows in {"train": self.rows, "holdout": self.held}.items():
+            if rows is None:
+                continue
+            options = (rows, len(self.groups), None, "errors" in asked.others + asked[:1])
+            dense = means_of(evaluate(self.reference, *options)) if asked.dense else None
+            sums = evaluate(net, *options)
+            found[name] = violations_of(self.rule.constraint, sums, dense).numpy()
+        return found
+
+
+def split_rows(rows, holdout, seed):
+    """Split into rows to train on and rows to hold out, group by group.
+
+    Within a group the held-out rows are spread evenly over the targets. A group of one row
+    stays in training; of two or more at least one row goes to either side.
+
+    Parameters
+    ----------
+    rows : Rows
+        With groups.
+    holdout : float in (0, 1)
+        Share to hold out.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    seen, unseen : torch.LongTensor
+        Row numbers; `unseen` in random order.
+    """
+    rng, groups = np.random.default_rng([seed, 1]), rows.groups.numpy()
+    target = rows.y.reshape(len(rows), -1)[:, 0].numpy()
+    unseen = []
+    for group in np.unique(groups):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        members = members[np.argsort(target[members], kind="stable")]
+        n = len(members)
+        count = min(max(round(n * holdout), 1), n - 1)
+        if count > 0:
+            places = (np.arange(count) + rng.random()) * n / count
+            unseen.append(members[places.astype(int)])
+    unseen = rng.permutation(np.concatenate(unseen)) if unseen else np.empty(0, dtype=int)
+    seen = np.setdiff1d(np.arange(len(rows)), unseen)
+    return torch.as_tensor(seen), torch.as_tensor(unseen)

@@ -1,0 +1,564 @@
+"""Pruning under a constraint on group losses: the mitigation, as a meta-estimator."""
+
+import copy
+import numbers
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ..engine.dual_ascent import DualRule
+from ..engine.networks import predict
+from ..functional.constraints import CONSTRAINTS, needs
+from ._base import BasePruner, as_path
+from ._callbacks import CallbackSupportMixin
+from ._plan import Constrained
+
+SHARED = (
+    "classes_",
+    "groups_",
+    "sparsity_",
+    "masks_",
+    "dense_estimator_",
+    "n_features_in_",
+    "feature_names_in_",
+)
+
+
+def _inner_has(name):
+    """Whether the pruner, fitted if there is a fitted one, has a method."""
+
+    def check(self):
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
+
+
+class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+    r"""Prune under a constraint on the losses of the groups.
+
+    The pruned network minimises its loss subject to :math:`g_a \le \epsilon` for every group
+    a, by the Lagrangian dual method [1]_ [2]_: the weights descend, multipliers
+    :math:`\lambda_a` ascend on
+
+    .. math:: J(\theta; D) + \sum_a \lambda_a (g_a(\theta) - \epsilon).
+
+    ================================  =============================================
+    `constraint`                      :math:`g_a`
+    ================================  =============================================
+    ``"equal_loss"``                  :math:`J(\bar\theta; D_a) - J(\bar\theta; D)`, the
+                                      paper's [1]_
+    ``"equal_excessive_loss"``        :math:`R(a) - R`, excessive losses
+    ``"accuracy_gap"``                :math:`\psi_a`, accuracy lost beyond the mean [3]_;
+                                      the weights step on losses in its place
+    ``"bounded_group_loss"``          :math:`J(\bar\theta; D_a)`, `tolerance` its bound [4]_
+    ``"minimax"``                     none: minimises the loss of the worst group [5]_
+    ================================  =============================================
+
+    A constraint met on the training rows is not met on others by that: see `holdout`, and
+    measure with `audit` on rows that the fit has not seen.
+
+    Parameters
+    ----------
+    estimator : PrunedClassifier or PrunedRegressor
+        What to train and prune; cloned.
+    constraint : str or callable, default="equal_loss"
+        A name of the table, or a function in their form: the first argument is ``losses``
+        or ``errors``, a tensor with the mean of each group; keyword-only arguments without
+        default ask for more of ``losses``, ``errors``, ``dense_losses``, ``dense_errors``,
+        ``shares``; it returns a tensor of violations, one a group.
+    stage : {"before", "after", "both"}, default="after"
+        Whether the training of the dense network, the fine-tuning after pruning, or both
+        are constrained. Constraints that compare with the dense network exist "after" only.
+    tolerance : float, default=0.05
+        :math:`\epsilon`, in units of the violation. ``inf`` trains without constraint, to
+        the last bit.
+    dual_lr : float, default=0.3
+        Step size of the multipliers: what a violation of 1 adds to them in an epoch,
+        whatever the number of batches and rows.
+    dual_optimizer : {"ascent", "nupi"}, default="nupi"
+        Gradient ascent, or its proportional-integral form, which overshoots less [6]_.
+    dual_update : {"projected", "signed", "absolute"}, default="projected"
+        ``"projected"`` keeps :math:`\lambda_a \ge 0`: groups that are worse off than
+        allowed gain weight. ``"signed"`` constrains :math:`|g_a| \le \epsilon` with
+        multipliers of either sign; ``"absolute"`` is the paper's own Lagrangian, with
+        :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. Both of these
+        may also make groups worse.
+    dual_steps : int, default=10
+        Steps of the multipliers in an epoch; 1 is the paper's.
+    window : float in (0, 1], default=0.1
+        Part of an epoch that the running mean of each group goes back when the
+        multipliers step. It counts the group's own rows, so that small groups are
+        averaged over as many batches as it takes.
+    max_multiplier : float, default=1.0
+        Bound on the sum of the multipliers. Up to 1, constraints on differences to the
+        mean never give any row a negative weight: no group is trained to do worse.
+    nupi_gain, nupi_smoothing : float, default=1.0, 0.0
+        :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
+    holdout : float in [0, 1), default=0.0
+        Share of each group that the weights never see and the multipliers step on. A group
+        of one row stays in training and steps on that.
+
+    Attributes
+    ----------
+    estimator_ : PrunedClassifier or PrunedRegressor
+        Fitted.
+    multipliers_ : Series of shape (m,)
+        Last multiplier of each group: of the fine-tuning, or of the dense training if
+        ``stage="before"``.
+    violations_ : DataFrame of shape (m, 1) or (m, 2)
+        :math:`g_a` of each group under the final network, over all rows of ``train`` and of
+        ``holdout``; never of a batch. NaN for a group without held-out rows.
+    constraint_satisfied_ : bool or None
+        Whether no violation (on held-out rows, if there are any) is above the tolerance, in
+        absolute value unless ``dual_update="projected"``. None for "minimax", which has
+        nothing to satisfy.
+    history_ : DataFrame
+        One row per epoch and group: ``epoch``, ``stage`` ("dense" or "finetune"),
+        ``group``, ``loss`` and ``violation`` over the rows of the epoch as they were
+        trained on, ``multiplier`` at its end; with `holdout` also ``holdout_loss`` and
+        ``holdout_violation``.
+    classes_, groups_, sparsity_, masks_, dense_estimator_ : object
+        Those of ``estimator_``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Only if X has string column names.
+
+    See Also
+    --------
+    PrunedClassifier : Pruning without a constraint.
+    sklearn_fairprune.audit : What pruning costs each group, on held-out rows.
+    sklearn_fairprune.functional.CONSTRAINTS : The constraints as functions.
+
+    Notes
+    -----
+    The gradient of the Lagrangian is that of a mean over rows whose weight depends on the
+    group alone, :math:`1 + \frac{1}{\pi_a} \sum_b \lambda_b \frac{\partial g_b}{\partial
+    J_a}` with the group's share :math:`\pi_a`; so an epoch costs about the same for any
+    number of groups. Doubling every row changes nothing.
+
+    The paper's setting is ``dual_update="absolute", dual_optimizer="ascent", dual_steps=1,
+    tolerance=0, max_multiplier=inf``; its `dual_lr` is not known. The defaults are those
+    that measured best on validation rows of six data sets, in
+    ``benchmarks/dual_defaults.py``.
+
+    Without `sensitive_features` the classes are the groups.
+
+    References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022, problem (8).
+    .. [2] Fioretto, Van Hentenryck, Mak, Tran, Baldo, Lombardi, "Lagrangian duality for
+           constrained deep learning", ECML-PKDD 2020.
+    .. [3] Hashemizadeh et al., "Balancing Act: Constraining Disparate Impact in Sparse
+           Models", ICLR 2024.
+    .. [4] Agarwal, Dudik, Wu, "Fair regression: quantitative definitions and
+           reduction-based algorithms", ICML 2019.
+    .. [5] Sagawa, Koh, Hashimoto, Liang, "Distributionally robust neural networks", ICLR
+           2020.
+    .. [6] Sohrabi et al., "On PI controllers for updating Lagrange multipliers in
+           constrained optimization", ICML 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
+    >>> X, y = make_classification(600, random_state=0)
+    >>> flipped = np.random.default_rng(0).random(600) < 0.2
+    >>> y = np.where(flipped & (X[:, 0] > 0), 1 - y, y)  # labels of one group are noisy
+    >>> clf = PrunedClassifier(sparsity=0.9, random_state=0)
+    >>> pruner = GroupConstrainedPruner(clf, constraint="bounded_group_loss", tolerance=0.7)
+    >>> pruner.fit(X, y, sensitive_features=np.where(X[:, 0] > 0, "noisy", "clean"))
+    GroupConstrainedPruner(...)
+    >>> pruner.constraint_satisfied_, pruner.multipliers_.index.tolist()
+    (True, ['clean', 'noisy'])
+    >>> pruner.history_.columns.tolist()
+    ['epoch', 'stage', 'group', 'loss', 'violation', 'multiplier']
+    """
+
+    __metadata_request__fit = {"sensitive_features": True}
+    __metadata_request__predict = {"sensitive_features": True}
+
+    _parameter_constraints = {
+        "estimator": "no_validation",  # _pruner gives a better message
+        "constraint": [StrOptions(set(CONSTRAINTS)), callable],
+        "stage": [StrOptions({"before", "after", "both"})],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="both")],
+        "dual_lr": [Interval(numbers.Real, 0, None, closed="left")],
+        "dual_optimizer": [StrOptions({"ascent", "nupi"})],
+        "dual_update": [StrOptions({"projected", "signed", "absolute"})],
+        "dual_steps": [Interval(numbers.Integral, 1, None, closed="left")],
+        "window": [Interval(numbers.Real, 0, 1, closed="right")],
+        "max_multiplier": [Interval(numbers.Real, 0, None, closed="right")],
+        "nupi_gain": [Interval(numbers.Real, 0, None, closed="left")],
+        "nupi_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
+        "holdout": [Interval(numbers.Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        constraint="equal_loss",
+        stage="after",
+        tolerance=0.05,
+        dual_lr=1.0,
+        dual_optimizer="ascent",
+        dual_update="projected",
+        dual_steps=10,
+        window=0.5,
+        max_multiplier=1.0,
+        nupi_gain=1.0,
+        nupi_smoothing=0.0,
+        holdout=0.0,
+    ):
+        self.estimator = estimator
+        self.constraint = constraint
+        self.stage = stage
+        self.tolerance = tolerance
+        self.dual_lr = dual_lr
+        self.dual_optimizer = dual_optimizer
+        self.dual_update = dual_update
+        self.dual_steps = dual_steps
+        self.window = window
+        self.max_multiplier = max_multiplier
+        self.nupi_gain = nupi_gain
+        self.nupi_smoothing = nupi_smoothing
+        self.holdout = holdout
+
+    # ---- public verbs -------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+        """Train, prune and fine-tune under the constraint.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Features.
+        y : array-like of shape (n_samples,), default=None
+            Targets; may be None if X is a Dataset.
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
+            Group of every row; several columns mean their intersections. Without it the
+            classes are the groups (a regressor has one group: nothing to do).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights of the loss, and of every group's mean.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is no pruner.
+        ValueError
+            If parameters contradict each other, the input is unusable, or training
+            diverges; the estimator is then not fitted.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the constraint is not met, naming the groups; or if the network predicts
+            one class only.
+        """
+        BasePruner._forget(self)
+        pruner, plan = self._pruner(), self._plan()
+        pruner._fit(X, y, sensitive_features, sample_weight, plan)
+        return self._take(pruner, plan)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def prune(
+        self, X=None, y=None, *, sensitive_features=None, sample_weight=None, sparsity=None
+    ):
+        """Prune again, from the kept dense weights.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight : array-like
+            As in `fit`, to fine-tune on. Without X the weights are only masked, and nothing
+            is known of violations: ``violations_``, ``multipliers_`` and
+            ``constraint_satisfied_`` go.
+        sparsity : float in [0, 1), default=None
+            Share of weights to remove; None means that of the estimator.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        pruner, plan = copy.copy(self.estimator_), self._plan()
+        pruner._prune_again(X, y, sensitive_features, sample_weight, sparsity, plan)
+        return self._take(pruner, plan)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def pruning_path(
+        self, X, y=None, *, sensitive_features=None, sample_weight=None, sparsities
+    ):
+        """Train one dense network and prune it to many sparsities under the constraint.
+
+        Parameters
+        ----------
+        X, y, sensitive_features, sample_weight : array-like
+            As in `fit`.
+        sparsities : sequence of float in [0, 1)
+            Shares of weights to remove.
+
+        Returns
+        -------
+        path : Bunch
+            ``sparsities``, ``achieved`` and ``estimators``, as from
+            `PrunedClassifier.pruning_path`; this estimator stays as it is.
+        """
+        data = (X, y, sensitive_features, sample_weight)
+        path = self._pruner()._path(*data, sparsities, self._plan())
+        estimators = [
+            clone(self).set_params(estimator__sparsity=pruner.sparsity)._take(pruner, plan)
+            for pruner, plan in path
+        ]
+        return as_path(sparsities, estimators)
+
+    def predict(self, X, *, sensitive_features=None):
+        """Predict labels or targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+        sensitive_features : array-like, default=None
+            Checked, and never used.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            What ``estimator_`` predicts.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X, sensitive_features=sensitive_features)
+
+    @available_if(_inner_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        probability : float64 ndarray of shape (n_samples, n_classes)
+            Of ``estimator_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_inner_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        log_probability : float64 ndarray of shape (n_samples, n_classes)
+            Of ``estimator_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    @available_if(_inner_has("decision_function"))
+    def decision_function(self, X):
+        """Predict the confidence in each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
+            Samples shaped as in `fit`.
+
+        Returns
+        -------
+        decision : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Of ``estimator_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy, or coefficient of determination.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+
+        Returns
+        -------
+        score : float
+            Of ``estimator_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    # ---- the steps of a fit -----------------------------------------------------------
+
+    def _pruner(self):
+        """Return an unfitted copy of the parameter `estimator`; an error if it is none."""
+        if not isinstance(self.estimator, BasePruner):
+            got = type(self.estimator).__name__
+            if isinstance(self.estimator, type):
+                got = f"the class {self.estimator.__name__}; pass an instance"
+            raise TypeError(
+                "estimator must be a PrunedClassifier or PrunedRegressor, got "
+                f"{got}. Wrap a skorch net in one of them; in a Pipeline make "
+                "GroupConstrainedPruner the last step."
+            )
+        pruner = clone(self.estimator)
+        pruner._validate_params()
+        return pruner
+
+    def _plan(self):
+        """Return the plan of one fit; an error if parameters contradict each other."""
+        constraint = CONSTRAINTS.get(self.constraint, self.constraint)
+        asked = needs(constraint)
+        if asked.dense and self.stage != "after":
+            raise ValueError(
+                f"constraint={self.constraint!r} compares with the dense network, which "
+                f"stage={self.stage!r} only begins to train. Use stage='after', or "
+                "constraint='equal_loss'."
+            )
+        if "errors" in (asked.first, *asked.others) and not is_classifier(self.estimator):
+            raise ValueError(
+                f"constraint={self.constraint!r} is about accuracy, which a regressor does "
+                "not have. Use a constraint on losses, such as 'equal_excessive_loss'."
+            )
+        if self.constraint == "minimax" and self.dual_update != "projected":
+            raise ValueError(
+                f"constraint='minimax' has multipliers that sum to 1; dual_update="
+                f"{self.dual_update!r} has no meaning for it. Use 'projected'."
+            )
+        if isinstance(self.estimator.estimator, FrozenEstimator) and self.stage != "after":
+            raise ValueError(
+                f"stage={self.stage!r} trains the dense network, which a FrozenEstimator "
+                "forbids. Use stage='after'."
+            )
+        damped = self.dual_optimizer == "nupi"
+        rule = DualRule(
+            constraint,
+            tolerance=float(self.tolerance),
+            update=self.dual_update,
+            lr=float(self.dual_lr),
+            gain=float(self.nupi_gain) if damped else 0.0,
+            smoothing=float(self.nupi_smoothing) if damped else 0.0,
+            steps=int(self.dual_steps),
+            window=float(self.window),
+            total=float(self.max_multiplier),
+            simplex=self.constraint == "minimax",
+        )
+        return Constrained(self, rule, self.stage, float(self.holdout))
+
+    def _take(self, pruner, plan):
+        """Take over what a fit has brought, and say what it has not."""
+        fitted = {name: getattr(pruner, name) for name in SHARED if hasattr(pruner, name)}
+        fitted["estimator_"] = pruner
+        before = getattr(self, "history_", None)
+        if plan.rows is None:
+            for name in ("violations_", "multipliers_", "constraint_satisfied_"):
+                self.__dict__.pop(name, None)
+            self.__dict__.update(fitted)
+            return self
+        index = pd.Index(plan.groups, name="group", tupleize_cols=False)
+        fitted["violations_"] = pd.DataFrame(plan.violations(pruner.estimator_), index=index)
+        fitted["history_"] = _history(plan.duals, index, before)
+        last = plan.duals.get("dense" if self.stage == "before" else "finetune")
+        if last is not None or not hasattr(self, "multipliers_") or self.stage != "before":
+            values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
+            fitted["multipliers_"] = pd.Series(values, index=index, name="multiplier")
+        self.__dict__.update(fitted)
+        self.constraint_satisfied_ = self._satisfied()
+        self._warn(plan, last)
+        return self
+
+    def _over(self):
+        """Violations beyond the tolerance, by group; on held-out rows if there are any."""
+        worst = self.violations_.iloc[:, -1].fillna(self.violations_["train"])
+        size = worst.abs() if self.dual_update != "projected" else worst
+        return worst[size > self.tolerance]
+
+    def _satisfied(self):
+        return None if self.constraint == "minimax" else len(self._over()) == 0
+
+    def _warn(self, plan, last):
+        """Warn of a constraint that is not met, and of a network that is broken."""
+        if self.constraint_satisfied_ is False:
+            shown = ", ".join(f"{g} {v:+.3g}" for g, v in self._over().head(10).items())
+            why = "Raise finetune_epochs, dual_lr or max_multiplier, or allow more tolerance."
+            if last is None:
+                why = f"No training was under the constraint (sparsity={self.sparsity_:g})."
+            warnings.warn(
+                f"constraint={self.constraint!r} is not met within tolerance="
+                f"{self.tolerance:g} on the {self.violations_.columns[-1]} rows by "
+                f"{len(self._over())} of {len(self.violations_)} groups: {shown}. {why}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if is_classifier(self):
+            predicted = predict(self.estimator_.estimator_, plan.rows).argmax(axis=1)
+            if (predicted == predicted[0]).all():
+                warnings.warn(
+                    f"The network predicts {self.classes_[predicted[0]]!r} for every "
+                    "training row: its groups are equal because it is broken, not fair.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+
+    # ---- for scikit-learn ------------------------------------------------------------
+
+    def __sklearn_tags__(self):
+        """Tags of the pruner."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = copy.deepcopy(inner.classifier_tags)
+        tags.regressor_tags = copy.deepcopy(inner.regressor_tags)
+        tags.target_tags = copy.deepcopy(inner.target_tags)
+        tags.input_tags = copy.deepcopy(inner.input_tags)
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        """Whether `fit` has finished."""
+        return hasattr(self, "estimator_")
+
+
+def _history(duals, index, before=None):
+    """Frame with one row per epoch and group; a dense training of before is kept."""
+    columns = ["epoch", "stage", "group", "loss", "violation", "multiplier"]
+    frames = [
+        pd.DataFrame(
+            {"epoch": epoch, "stage": stage, "group": index}
+            | {name: values.numpy() for name, values in record.items()}
+        )
+        for stage, dual in duals.items()
+        for epoch, record in enumerate(dual.records, start=1)
+    ]
+    if before is not None and "dense" not in duals:
+        kept = before[before["stage"] == "dense"]
+        frames = ([kept] if len(kept) else []) + frames
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -1,0 +1,96 @@
+r"""Steps of the Lagrange multipliers :math:`\lambda` of group constraints."""
+
+import torch
+
+
+def project(multipliers, total=float("inf"), exactly=False):
+    r"""Nearest point of :math:`\{\lambda \ge 0, \sum_a \lambda_a \le \text{total}\}`.
+
+    Parameters
+    ----------
+    multipliers : torch.Tensor
+        Any shape.
+    total : float, default=inf
+        Bound on their sum.
+    exactly : bool, default=False
+        Whether they must sum to `total`, as on the probability simplex.
+
+    Returns
+    -------
+    multipliers : torch.Tensor
+        Of the same shape.
+
+    References
+    ----------
+    Duchi, Shalev-Shwartz, Singer, Chandra, "Efficient projections onto the l1-ball for
+    learning in high dimensions", ICML 2008, Figure 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional.multipliers import project
+    >>> project(torch.tensor([-1.0, 0.5, 1.0]), total=1.0)
+    tensor([0.0000, 0.2500, 0.7500])
+    """
+    positive = multipliers.clamp(min=0)
+    if not exactly and float(positive.sum()) <= total:
+        return positive
+    flat = multipliers.flatten().sort(descending=True).values
+    count = torch.arange(1, len(flat) + 1, dtype=flat.dtype)
+    excess = (flat.cumsum(0) - total) / count
+    kept = int((flat > excess).nonzero().max())
+    return (multipliers - excess[kept]).clamp(min=0)
+
+
+def dual_step(multipliers, violation, smoothed, *, lr, share=1.0, gain=0.0, smoothing=0.0):
+    r"""One step of the multipliers: gradient ascent, or nuPI, which damps overshoot.
+
+    With violations :math:`e_t` and their running mean :math:`\xi_t = \nu \xi_{t-1} +
+    (1 - \nu) e_t` (:math:`\xi_{-1} = 0`, :math:`\xi_0 = e_0`),
+
+    .. math:: \lambda_{t+1} = \lambda_t + s (h e_t + \kappa (\xi_t - \xi_{t-1})).
+
+    Plain ascent has :math:`\kappa = 0`. Nothing moves where the violation is NaN.
+
+    Parameters
+    ----------
+    multipliers, violation : torch.Tensor of the same shape
+        :math:`\lambda_t` and :math:`e_t`.
+    smoothed : torch.Tensor of the same shape
+        :math:`\xi_{t-1}`; NaN before the first step.
+    lr : float
+        Step size s, for a whole epoch.
+    share : float, default=1.0
+        :math:`h`, the part of an epoch since the last step.
+    gain : float, default=0.0
+        :math:`\kappa`.
+    smoothing : float, default=0.0
+        :math:`\nu`, in [0, 1).
+
+    Returns
+    -------
+    multipliers, smoothed : torch.Tensor
+        :math:`\lambda_{t+1}`, not yet projected, and :math:`\xi_t`.
+
+    References
+    ----------
+    Sohrabi, Ramirez, Zhang, Lacoste-Julien, Gallego-Posada, "On PI controllers for updating
+    Lagrange multipliers in constrained optimization", ICML 2024, Algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional.multipliers import dual_step
+    >>> start, nothing = torch.zeros(2), torch.full((2,), torch.nan)
+    >>> dual_step(start, torch.tensor([0.5, torch.nan]), nothing, lr=0.1)[0]
+    tensor([0.0500, 0.0000])
+    """
+    before = smoothed.nan_to_num(0.0)
+    mixed = smoothing * before + (1 - smoothing) * violation
+    now = torch.where(smoothed.isnan(), violation, mixed)
+    move = lr * (share * violation + gain * (now - before))
+    known = violation.isfinite()
+    return (
+        torch.where(known, multipliers + move, multipliers),
+        torch.where(known, now, smoothed),
+    )
