@@ -1,0 +1,110 @@
+"""Which settings of the multipliers measure best? The choice of the defaults.
+
+Run: python -W ignore benchmarks/dual_defaults.py [--seeds 5] [--data digits,mortgage]
+Every data set is split as in mitigation.py; its test rows are never looked at. The training
+rows are split again, and settings compared on the validation part. One dense network a
+seed is pruned to .9 and .95 and fine-tuned for 5 epochs under `equal_loss`.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import torch
+from measure import measure
+from record import figure, save
+from sklearn.frozen import FrozenEstimator
+from tables import available, load, split
+
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
+
+SPARSITIES = (0.9, 0.95)
+SHOWN = ("accuracy", "spread", "violation", "worst_accuracy", "worst_loss", "xi")
+WINDOWS, GAINS = (0.05, 0.1, 0.5, 1.0), (0.3, 1.0, 3.0)
+PAPER = {
+    "dual_update": "absolute",
+    "dual_steps": 1,
+    "tolerance": 0.0,
+    "dual_optimizer": "ascent",
+    "max_multiplier": np.inf,
+}
+FREE = {"dual_update": "signed", "max_multiplier": np.inf}
+
+
+def settings():
+    """Name and parameters of every way that is compared."""
+    ways = {}
+    for lr in (0.1, 0.3, 1.0):
+        for optimizer in ("ascent", "nupi"):
+            own = {"dual_lr": lr, "dual_optimizer": optimizer}
+            ways[f"projected, {optimizer}, dual_lr={lr}"] = own
+            ways[f"signed, {optimizer}, dual_lr={lr}"] = FREE | own
+    for lr in (0.1, 0.3, 1.0):
+        ways[f"absolute (the paper's), dual_lr={lr}"] = PAPER | {"dual_lr": lr}
+    base = {"dual_lr": 0.3, "dual_optimizer": "nupi"}
+    for options in (
+        *({"dual_steps": steps} for steps in (1, 3, 30)),
+        *({"window": window, "nupi_gain": gain} for window in WINDOWS for gain in GAINS),
+        *({"nupi_smoothing": smoothing} for smoothing in (0.5, 0.9)),
+        *({"max_multiplier": total} for total in (0.5, np.inf)),
+        *({"tolerance": tolerance} for tolerance in (0.0, 0.1)),
+    ):
+        text = ", ".join(f"{name}={value}" for name, value in options.items())
+        ways[f"projected, nupi, dual_lr=0.3, {text}"] = base | options
+    return ways
+
+
+def cell(name, seed):
+    """Outcomes of all settings at all sparsities on one data set with one seed."""
+    (X, y, groups), _ = split(*load(name), seed)
+    frame = pd.DataFrame(X).add_prefix("x")
+    (X, y, groups), held = split(frame, y, groups, seed)
+    data = {"sensitive_features": groups}
+    dense = PrunedClassifier(sparsity=0.0, random_state=seed).fit(X, y, **data)
+    found = {}
+    for sparsity in SPARSITIES:
+        frozen = FrozenEstimator(dense.estimator_)
+        base = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed)
+        models = {"none": base.fit(X, y, **data)}
+        for way, options in settings().items():
+            models[way] = GroupConstrainedPruner(base, **options).fit(X, y, **data)
+        found[sparsity] = {way: measure(m, dense, *held) for way, m in models.items()}
+    return found
+
+
+def main():
+    """Measure and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data", default=None, help="comma-separated names")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    names = arguments.data.split(",") if arguments.data else available()
+    seeds = list(range(100, 100 + arguments.seeds))
+    cells = {}
+    for name in names:
+        for seed in seeds:
+            for sparsity, outcomes in cell(name, seed).items():
+                cells.setdefault(f"{name}, {sparsity}", []).append(outcomes)
+        print(f"{name}: done", flush=True)
+    table = {}
+    for way in settings():
+        change = {
+            key: np.mean(
+                [[o[way][key] - o["none"][key] for o in runs] for runs in cells.values()]
+            )
+            for key in SHOWN
+        }
+        table[way] = {key: round(float(value), 5) for key, value in change.items()}
+    print(pd.DataFrame(table).T.round(4).to_string())
+    summary = [
+        figure(f"{way}: change of {key}", value, "mean over data sets, sparsities, seeds")
+        for way, row in table.items()
+        for key, value in row.items()
+        if key in ("accuracy", "spread", "violation")
+    ]
+    save("dual_defaults", summary, seeds=seeds, data={"data_sets": names, "change": table})
+
+
+if __name__ == "__main__":
+    main()
