@@ -4,6 +4,8 @@ Run: python -W ignore benchmarks/dual_defaults.py [--seeds 5] [--data digits,mor
 Every data set is split as in mitigation.py; its test rows are never looked at. The training
 rows are split again, and settings compared on the validation part. One dense network a
 seed is pruned to .9 and .95 and fine-tuned for 5 epochs under `equal_loss`.
+The rule of choice: of the settings whose mean accuracy does not fall, the one that raises
+the accuracy of the worst group most.
 """
 
 import argparse
@@ -28,6 +30,7 @@ PAPER = {
     "dual_optimizer": "ascent",
     "max_multiplier": np.inf,
 }
+COMMON = {"dual_steps": 10, "window": 0.5, "nupi_gain": 1.0, "tolerance": 0.05}
 FREE = {"dual_update": "signed", "max_multiplier": np.inf}
 
 
@@ -36,12 +39,12 @@ def settings():
     ways = {}
     for lr in (0.1, 0.3, 1.0):
         for optimizer in ("ascent", "nupi"):
-            own = {"dual_lr": lr, "dual_optimizer": optimizer}
+            own = COMMON | {"dual_lr": lr, "dual_optimizer": optimizer}
             ways[f"projected, {optimizer}, dual_lr={lr}"] = own
             ways[f"signed, {optimizer}, dual_lr={lr}"] = FREE | own
     for lr in (0.1, 0.3, 1.0):
         ways[f"absolute (the paper's), dual_lr={lr}"] = PAPER | {"dual_lr": lr}
-    base = {"dual_lr": 0.3, "dual_optimizer": "nupi"}
+    base = COMMON | {"dual_lr": 0.3, "dual_optimizer": "nupi"}
     for options in (
         *({"dual_steps": steps} for steps in (1, 3, 30)),
         *({"window": window, "nupi_gain": gain} for window in WINDOWS for gain in GAINS),
@@ -97,13 +100,21 @@ def main():
         }
         table[way] = {key: round(float(value), 5) for key, value in change.items()}
     print(pd.DataFrame(table).T.round(4).to_string())
+    unharmed = {way: row for way, row in table.items() if row["accuracy"] >= 0}
+    best = max(unharmed, key=lambda way: unharmed[way]["worst_accuracy"])
+    print(f"by the rule: {best}")
     summary = [
         figure(f"{way}: change of {key}", value, "mean over data sets, sparsities, seeds")
         for way, row in table.items()
         for key, value in row.items()
         if key in ("accuracy", "spread", "violation")
     ]
-    save("dual_defaults", summary, seeds=seeds, data={"data_sets": names, "change": table})
+    save(
+        "dual_defaults",
+        summary,
+        seeds=seeds,
+        data={"data_sets": names, "change": table, "best": best},
+    )
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.base import is_classifier
+from sklearn.frozen import FrozenEstimator
 
-from ..engine.dual_ascent import DualAscent
+from ..engine.dual_ascent import DualAscent, DualRule
 from ..engine.group_statistics import evaluate, means_of, violations_of
 from ..engine.networks import adapt
-from ..functional.constraints import needs
+from ..functional.constraints import CONSTRAINTS, needs
 
 
 class Unconstrained:
@@ -157,6 +160,94 @@ class Constrained(Unconstrained):
             sums = evaluate(net, *options)
             found[name] = violations_of(self.rule.constraint, sums, dense).numpy()
         return found
+
+    def index(self):
+        """Names of the groups as an index."""
+        return pd.Index(self.groups, name="group", tupleize_cols=False)
+
+    def history(self, before=None):
+        """Frame with one row per epoch and group.
+
+        Parameters
+        ----------
+        before : DataFrame, default=None
+            An earlier history, whose dense training counts if this fit has none.
+
+        Returns
+        -------
+        history : DataFrame
+        """
+        frames = [
+            pd.DataFrame(
+                {"epoch": epoch, "stage": stage, "group": self.index()}
+                | {name: values.numpy() for name, values in record.items()}
+            )
+            for stage, dual in self.duals.items()
+            for epoch, record in enumerate(dual.records, start=1)
+        ]
+        if before is not None and "dense" not in self.duals:
+            kept = before[before["stage"] == "dense"]
+            frames = ([kept] if len(kept) else []) + frames
+        if frames:
+            return pd.concat(frames, ignore_index=True)
+        names = ["epoch", "stage", "group", "loss", "violation", "multiplier"]
+        return pd.DataFrame(columns=names)
+
+
+def make_plan(meta):
+    """Plan of one fit of a `GroupConstrainedPruner`.
+
+    Parameters
+    ----------
+    meta : GroupConstrainedPruner
+        Whose parameters count.
+
+    Returns
+    -------
+    plan : Constrained
+
+    Raises
+    ------
+    ValueError
+        If parameters contradict each other.
+    """
+    constraint = CONSTRAINTS.get(meta.constraint, meta.constraint)
+    asked = needs(constraint)
+    if asked.dense and meta.stage != "after":
+        raise ValueError(
+            f"constraint={meta.constraint!r} compares with the dense network, which "
+            f"stage={meta.stage!r} only begins to train. Use stage='after', or "
+            "constraint='equal_loss'."
+        )
+    if "errors" in (asked.first, *asked.others) and not is_classifier(meta.estimator):
+        raise ValueError(
+            f"constraint={meta.constraint!r} is about accuracy, which a regressor does "
+            "not have. Use a constraint on losses, such as 'equal_excessive_loss'."
+        )
+    if meta.constraint == "minimax" and meta.dual_update != "projected":
+        raise ValueError(
+            f"constraint='minimax' has multipliers that sum to 1; dual_update="
+            f"{meta.dual_update!r} has no meaning for it. Use 'projected'."
+        )
+    if isinstance(meta.estimator.estimator, FrozenEstimator) and meta.stage != "after":
+        raise ValueError(
+            f"stage={meta.stage!r} trains the dense network, which a FrozenEstimator "
+            "forbids. Use stage='after'."
+        )
+    damped = meta.dual_optimizer == "nupi"
+    rule = DualRule(
+        constraint,
+        tolerance=float(meta.tolerance),
+        update=meta.dual_update,
+        lr=float(meta.dual_lr),
+        gain=float(meta.nupi_gain) if damped else 0.0,
+        smoothing=float(meta.nupi_smoothing) if damped else 0.0,
+        steps=int(meta.dual_steps),
+        window=float(meta.window),
+        total=float(meta.max_multiplier),
+        simplex=meta.constraint == "minimax",
+    )
+    return Constrained(meta, rule, meta.stage, float(meta.holdout))
 
 
 def split_rows(rows, holdout, seed):

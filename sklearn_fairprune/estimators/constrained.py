@@ -8,18 +8,15 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..engine.dual_ascent import DualRule
 from ..engine.networks import predict
-from ..functional.constraints import CONSTRAINTS, needs
+from ..functional.constraints import CONSTRAINTS
 from ._base import BasePruner, as_path
 from ._callbacks import CallbackSupportMixin
-from ._plan import Constrained
+from ._delegate import PredictsAsInner
+from ._plan import make_plan
 
 SHARED = (
     "classes_",
@@ -32,17 +29,9 @@ SHARED = (
 )
 
 
-def _inner_has(name):
-    """Whether the pruner, fitted if there is a fitted one, has a method."""
-
-    def check(self):
-        getattr(getattr(self, "estimator_", self.estimator), name)
-        return True
-
-    return check
-
-
-class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class GroupConstrainedPruner(
+    PredictsAsInner, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+):
     r"""Prune under a constraint on the losses of the groups.
 
     The pruned network minimises its loss subject to :math:`g_a \le \epsilon` for every group
@@ -94,14 +83,14 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         may also make groups worse.
     dual_steps : int, default=10
         Steps of the multipliers in an epoch; 1 is the paper's.
-    window : float in (0, 1], default=0.1
+    window : float in (0, 1], default=0.5
         Part of an epoch that the running mean of each group goes back when the
         multipliers step. It counts the group's own rows, so that small groups are
         averaged over as many batches as it takes.
     max_multiplier : float, default=1.0
         Bound on the sum of the multipliers. Up to 1, constraints on differences to the
         mean never give any row a negative weight: no group is trained to do worse.
-    nupi_gain, nupi_smoothing : float, default=1.0, 0.0
+    nupi_gain, nupi_smoothing : float, default=3.0, 0.0
         :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
     holdout : float in [0, 1), default=0.0
         Share of each group that the weights never see and the multipliers step on. A group
@@ -212,13 +201,13 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         constraint="equal_loss",
         stage="after",
         tolerance=0.05,
-        dual_lr=1.0,
-        dual_optimizer="ascent",
+        dual_lr=0.3,
+        dual_optimizer="nupi",
         dual_update="projected",
         dual_steps=10,
         window=0.5,
         max_multiplier=1.0,
-        nupi_gain=1.0,
+        nupi_gain=3.0,
         nupi_smoothing=0.0,
         holdout=0.0,
     ):
@@ -274,7 +263,7 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
             one class only.
         """
         BasePruner._forget(self)
-        pruner, plan = self._pruner(), self._plan()
+        pruner, plan = self._pruner(), make_plan(self)
         pruner._fit(X, y, sensitive_features, sample_weight, plan)
         return self._take(pruner, plan)
 
@@ -299,7 +288,7 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
             The fitted estimator.
         """
         check_is_fitted(self)
-        pruner, plan = copy.copy(self.estimator_), self._plan()
+        pruner, plan = copy.copy(self.estimator_), make_plan(self)
         pruner._prune_again(X, y, sensitive_features, sample_weight, sparsity, plan)
         return self._take(pruner, plan)
 
@@ -323,99 +312,12 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
             `PrunedClassifier.pruning_path`; this estimator stays as it is.
         """
         data = (X, y, sensitive_features, sample_weight)
-        path = self._pruner()._path(*data, sparsities, self._plan())
+        path = self._pruner()._path(*data, sparsities, make_plan(self))
         estimators = [
             clone(self).set_params(estimator__sparsity=pruner.sparsity)._take(pruner, plan)
             for pruner, plan in path
         ]
         return as_path(sparsities, estimators)
-
-    def predict(self, X, *, sensitive_features=None):
-        """Predict labels or targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
-            Samples shaped as in `fit`.
-        sensitive_features : array-like, default=None
-            Checked, and never used.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            What ``estimator_`` predicts.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict(X, sensitive_features=sensitive_features)
-
-    @available_if(_inner_has("predict_proba"))
-    def predict_proba(self, X):
-        """Predict class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
-            Samples shaped as in `fit`.
-
-        Returns
-        -------
-        probability : float64 ndarray of shape (n_samples, n_classes)
-            Of ``estimator_``.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
-
-    @available_if(_inner_has("predict_log_proba"))
-    def predict_log_proba(self, X):
-        """Predict logarithms of class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
-            Samples shaped as in `fit`.
-
-        Returns
-        -------
-        log_probability : float64 ndarray of shape (n_samples, n_classes)
-            Of ``estimator_``.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict_log_proba(X)
-
-    @available_if(_inner_has("decision_function"))
-    def decision_function(self, X):
-        """Predict the confidence in each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
-            Samples shaped as in `fit`.
-
-        Returns
-        -------
-        decision : float64 ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Of ``estimator_``.
-        """
-        check_is_fitted(self)
-        return self.estimator_.decision_function(X)
-
-    def score(self, X, y, sample_weight=None):
-        """Accuracy, or coefficient of determination.
-
-        Parameters
-        ----------
-        X, y : array-like
-            Rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Row weights.
-
-        Returns
-        -------
-        score : float
-            Of ``estimator_``.
-        """
-        check_is_fitted(self)
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
 
     # ---- the steps of a fit -----------------------------------------------------------
 
@@ -434,46 +336,6 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         pruner._validate_params()
         return pruner
 
-    def _plan(self):
-        """Return the plan of one fit; an error if parameters contradict each other."""
-        constraint = CONSTRAINTS.get(self.constraint, self.constraint)
-        asked = needs(constraint)
-        if asked.dense and self.stage != "after":
-            raise ValueError(
-                f"constraint={self.constraint!r} compares with the dense network, which "
-                f"stage={self.stage!r} only begins to train. Use stage='after', or "
-                "constraint='equal_loss'."
-            )
-        if "errors" in (asked.first, *asked.others) and not is_classifier(self.estimator):
-            raise ValueError(
-                f"constraint={self.constraint!r} is about accuracy, which a regressor does "
-                "not have. Use a constraint on losses, such as 'equal_excessive_loss'."
-            )
-        if self.constraint == "minimax" and self.dual_update != "projected":
-            raise ValueError(
-                f"constraint='minimax' has multipliers that sum to 1; dual_update="
-                f"{self.dual_update!r} has no meaning for it. Use 'projected'."
-            )
-        if isinstance(self.estimator.estimator, FrozenEstimator) and self.stage != "after":
-            raise ValueError(
-                f"stage={self.stage!r} trains the dense network, which a FrozenEstimator "
-                "forbids. Use stage='after'."
-            )
-        damped = self.dual_optimizer == "nupi"
-        rule = DualRule(
-            constraint,
-            tolerance=float(self.tolerance),
-            update=self.dual_update,
-            lr=float(self.dual_lr),
-            gain=float(self.nupi_gain) if damped else 0.0,
-            smoothing=float(self.nupi_smoothing) if damped else 0.0,
-            steps=int(self.dual_steps),
-            window=float(self.window),
-            total=float(self.max_multiplier),
-            simplex=self.constraint == "minimax",
-        )
-        return Constrained(self, rule, self.stage, float(self.holdout))
-
     def _take(self, pruner, plan):
         """Take over what a fit has brought, and say what it has not."""
         fitted = {name: getattr(pruner, name) for name in SHARED if hasattr(pruner, name)}
@@ -484,9 +346,9 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
                 self.__dict__.pop(name, None)
             self.__dict__.update(fitted)
             return self
-        index = pd.Index(plan.groups, name="group", tupleize_cols=False)
+        index = plan.index()
         fitted["violations_"] = pd.DataFrame(plan.violations(pruner.estimator_), index=index)
-        fitted["history_"] = _history(plan.duals, index, before)
+        fitted["history_"] = plan.history(before)
         last = plan.duals.get("dense" if self.stage == "before" else "finetune")
         if last is not None or not hasattr(self, "multipliers_") or self.stage != "before":
             values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
@@ -528,37 +390,3 @@ class GroupConstrainedPruner(CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
                     ConvergenceWarning,
                     stacklevel=4,
                 )
-
-    # ---- for scikit-learn ------------------------------------------------------------
-
-    def __sklearn_tags__(self):
-        """Tags of the pruner."""
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = copy.deepcopy(inner.classifier_tags)
-        tags.regressor_tags = copy.deepcopy(inner.regressor_tags)
-        tags.target_tags = copy.deepcopy(inner.target_tags)
-        tags.input_tags = copy.deepcopy(inner.input_tags)
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        """Whether `fit` has finished."""
-        return hasattr(self, "estimator_")
-
-
-def _history(duals, index, before=None):
-    """Frame with one row per epoch and group; a dense training of before is kept."""
-    columns = ["epoch", "stage", "group", "loss", "violation", "multiplier"]
-    frames = [
-        pd.DataFrame(
-            {"epoch": epoch, "stage": stage, "group": index}
-            | {name: values.numpy() for name, values in record.items()}
-        )
-        for stage, dual in duals.items()
-        for epoch, record in enumerate(dual.records, start=1)
-    ]
-    if before is not None and "dense" not in duals:
-        kept = before[before["stage"] == "dense"]
-        frames = ([kept] if len(kept) else []) + frames
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

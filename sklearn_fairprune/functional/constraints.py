@@ -66,6 +66,7 @@ def equal_excessive_loss(losses, *, dense_losses, shares):
     Returns
     -------
     violation : torch.Tensor of shape (m,)
+        Its mean, weighted by `shares`, is 0.
 
     References
     ----------
@@ -97,6 +98,7 @@ def accuracy_gap(errors, *, dense_errors, shares):
     Returns
     -------
     violation : torch.Tensor of shape (m,)
+        Positive for groups that lose more accuracy than the whole.
 
     References
     ----------
@@ -158,6 +160,7 @@ def minimax(losses, *, shares):
     Returns
     -------
     violation : torch.Tensor of shape (m,)
+        Its mean, weighted by `shares`, is 0.
 
     References
     ----------
