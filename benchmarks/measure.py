@@ -28,6 +28,8 @@ def measure(model, dense, X, y, groups):
     p, q = model.predict_proba(X), dense.predict_proba(X)
     loss, dense_loss = (-np.log(np.maximum(v[rows, y], tiny)) for v in (p, q))
     right, dense_right = ((v.argmax(axis=1) == y).astype(float) for v in (p, q))
+    if hasattr(model, "correctness"):  # a randomised classifier: in expectation
+        right = model.correctness(X, y)
     accuracy, excess = by_group(right), by_group(loss - dense_loss)
     drop = by_group(dense_right - right) - (dense_right - right).mean()
     return {

@@ -379,7 +379,7 @@ class GroupConstrainedPruner(
                 f"{self.tolerance:g} on the {self.violations_.columns[-1]} rows by "
                 f"{len(self._over())} of {len(self.violations_)} groups: {shown}. {why}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         if is_classifier(self):
             predicted = predict(self.estimator_.estimator_, plan.rows).argmax(axis=1)
@@ -388,5 +388,5 @@ class GroupConstrainedPruner(
                     f"The network predicts {self.classes_[predicted[0]]!r} for every "
                     "training row: its groups are equal because it is broken, not fair.",
                     ConvergenceWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
