@@ -94,7 +94,8 @@ class GroupConstrainedPruner(
         :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
     holdout : float in [0, 1), default=0.0
         Share of each group that the weights never see and the multipliers step on. A group
-        of one row stays in training and steps on that.
+        of one row stays in training and steps on that. What a FrozenEstimator has seen
+        before cannot be undone: give rows that are new to it.
 
     Attributes
     ----------
