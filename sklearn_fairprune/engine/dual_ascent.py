@@ -41,7 +41,7 @@ class DualRule:
     lr, gain, smoothing : float
         See `functional.multipliers.dual_step`.
     steps : int
-        Steps of the multipliers in an epoch.
+        Steps of the multipliers in an epoch, as nearly as whole batches allow.
     window : float
         Epochs that a group's running means go back, in (0, 1].
     total : float
@@ -93,7 +93,7 @@ class DualAscent(Callback):
         self.rule, self.m, self.held, self.groups = rule, n_groups, held, rows.groups
         asked = needs(rule.constraint)
         self.plain = bool((row_mass(net.criterion_, rows.y) == 1).all())
-        self.errors = "errors" in asked or "dense_errors" in asked
+        self.errors = asked.errors
         self.train_window = self._window(net, rows, dense)
         self.held_window = None if held is None else self._window(net, held, dense)
         self.order = None if held is None else torch.arange(len(held))
@@ -176,7 +176,7 @@ class DualAscent(Callback):
     def on_train_begin(self, net, **kwargs):
         """Begin to count."""
         self.batch_, self.seen_ = None, RowValues(net, self.m, self.errors)
-        self.net_ = net
+        self.net_, self.size_ = net, len(self.groups)
         self._begin_epoch()
 
     def _begin_epoch(self):
@@ -184,6 +184,10 @@ class DualAscent(Callback):
         self.held_, self.since_ = self.epoch_.clone(), self.epoch_.clone()
         self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
         self.n_rows_ = 0
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        """Count the rows of an epoch: the net may keep some for its own validation."""
+        self.size_ = len(self.groups) if dataset_train is None else len(dataset_train)
 
     def on_batch_end(self, net, training=False, **kwargs):
         """Count the batch, and step where a step is due."""
@@ -198,9 +202,7 @@ class DualAscent(Callback):
         else:
             self.seen_.add(self.batch_)
         self.batch_ = None
-        if self.rule.steps > 1 and (self.n_rows_ + size / 2) * self.rule.steps >= len(
-            self.groups
-        ):
+        if self.rule.steps > 1 and (self.n_rows_ + size / 2) * self.rule.steps >= self.size_:
             self._step()
 
     def on_epoch_end(self, net, **kwargs):
@@ -219,7 +221,7 @@ class DualAscent(Callback):
 
     def _step(self):
         rule = self.rule
-        share = 1.0 if rule.steps == 1 else self.n_rows_ / len(self.groups)
+        share = 1.0 if rule.steps == 1 else self.n_rows_ / self.size_
         self.since_ += self.seen_.sums()
         self.epoch_ += self.since_
         self.state, self.smoothed = dual_step(
@@ -269,7 +271,7 @@ class DualAscent(Callback):
         if self.rule.update == "absolute":
             return
         window = self.train_window
-        statistics = named(window.means, window.masses, window.dense)
+        statistics = window.statistics() | {"shares": window.masses / window.masses.sum()}
         weights = group_weights(self.rule.constraint, self.multipliers, statistics)
         self.weights = None if bool((weights == 1).all()) else weights
 

@@ -123,6 +123,8 @@ def means_of(sums):
 def named(means, masses, dense=None):
     """Group statistics under the names that constraints ask for.
 
+    A group without mass gets the mean of all others, so that it moves no constraint.
+
     Parameters
     ----------
     means : torch.Tensor of shape (m, 2)
@@ -136,21 +138,21 @@ def named(means, masses, dense=None):
     -------
     statistics : dict of str to torch.Tensor of shape (m,)
     """
-    statistics = {
-        "losses": means[:, 0],
-        "errors": means[:, 1],
-        "shares": masses / masses.sum(),
-    }
+    shares = masses / masses.sum()
+
+    def filled(means):
+        mean = shares @ torch.where(masses[:, None] > 0, means, 0.0)
+        return torch.where(masses[:, None] > 0, means, mean).T
+
+    statistics = dict(zip(("losses", "errors"), filled(means), strict=True))
     if dense is not None:
-        statistics |= {"dense_losses": dense[:, 0], "dense_errors": dense[:, 1]}
-    return statistics
+        statistics |= dict(zip(("dense_losses", "dense_errors"), filled(dense), strict=True))
+    return statistics | {"shares": shares}
 
 
 def violations_of(constraint, sums, dense=None):
     """Violation of each group by sums over rows; NaN for groups that have none."""
     masses = sums[:, 0]
-    if dense is not None:
-        dense = torch.where(masses[:, None] > 0, dense, 0.0)
     violation = violations(constraint, named(means_of(sums), masses, dense)).detach()
     return torch.where(masses > 0, violation, torch.nan)
 

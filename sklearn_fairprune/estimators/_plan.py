@@ -84,8 +84,8 @@ class Constrained(Unconstrained):
             seen, unseen = split_rows(rows, self.holdout, seed)
             if len(unseen) == 0:
                 raise ValueError(
-                    f"holdout={self.holdout:g} leaves no row of any group out of training: "
-                    "each has a single one. Use holdout=0."
+                    f"holdout={self.holdout:g} needs a group of at least two rows to take one "
+                    "from, and every group has one sample only. Use holdout=0."
                 )
             self.rows, self.held = rows.subset(seen), rows.subset(unseen)
         return self.rows
@@ -155,7 +155,7 @@ class Constrained(Unconstrained):
         for name, rows in {"train": self.rows, "holdout": self.held}.items():
             if rows is None:
                 continue
-            options = (rows, len(self.groups), None, "errors" in asked.others + asked[:1])
+            options = (rows, len(self.groups), None, asked.errors)
             dense = means_of(evaluate(self.reference, *options)) if asked.dense else None
             sums = evaluate(net, *options)
             found[name] = violations_of(self.rule.constraint, sums, dense).numpy()
@@ -219,7 +219,7 @@ def make_plan(meta):
             f"stage={meta.stage!r} only begins to train. Use stage='after', or "
             "constraint='equal_loss'."
         )
-    if "errors" in (asked.first, *asked.others) and not is_classifier(meta.estimator):
+    if asked.errors and not is_classifier(meta.estimator):
         raise ValueError(
             f"constraint={meta.constraint!r} is about accuracy, which a regressor does "
             "not have. Use a constraint on losses, such as 'equal_excessive_loss'."

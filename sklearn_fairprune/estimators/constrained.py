@@ -82,7 +82,8 @@ class GroupConstrainedPruner(
         :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. Both of these
         may also make groups worse.
     dual_steps : int, default=10
-        Steps of the multipliers in an epoch; 1 is the paper's.
+        Steps of the multipliers in an epoch, as nearly as whole batches allow; 1 is the
+        paper's.
     window : float in (0, 1], default=0.5
         Part of an epoch that the running mean of each group goes back when the
         multipliers step. It counts the group's own rows, so that small groups are

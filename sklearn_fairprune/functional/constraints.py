@@ -199,9 +199,10 @@ class Needs(NamedTuple):
     first: str
     others: tuple
 
-    def __contains__(self, name):
-        """Whether the constraint reads a statistic."""
-        return name == self.first or name in self.others
+    @property
+    def errors(self):
+        """Whether it is about wrong predictions, which only classifiers have."""
+        return any(name.endswith("errors") for name in (self.first, *self.others))
 
     @property
     def dense(self):
@@ -236,14 +237,14 @@ def needs(constraint):
     arguments = list(inspect.signature(constraint).parameters.values())
     asked = [a.name for a in arguments if a.default is a.empty and a.kind is not a.VAR_KEYWORD]
     first, others = asked[:1], asked[1:]
-    if first not in (["losses"], ["errors"]) or set(others) - set(STATISTICS):
+    positional = arguments and arguments[0].kind is not inspect.Parameter.KEYWORD_ONLY
+    named = positional and [arguments[0].name] == first and first[0] in ("losses", "errors")
+    if not named or set(others) - set(STATISTICS):
         raise ValueError(
             f"constraint: the first argument of {constraint!r} must be called 'losses' or "
-            f"'errors', and the others without default be among {list(STATISTICS)}, got "
-            f"{asked}."
+            f"'errors', and the keyword-only ones without default be among "
+            f"{list(STATISTICS)}; it has {[a.name for a in arguments]}."
         )
-    if arguments[0].kind is arguments[0].KEYWORD_ONLY:
-        raise ValueError(f"constraint: the first argument of {constraint!r} is keyword-only.")
     return Needs(first[0], tuple(others))
 
 
@@ -320,9 +321,12 @@ def group_weights(constraint, multipliers, statistics):
     first = needs(constraint).first
     with torch.enable_grad():
         violation = violations(constraint, statistics | {first: values})
-        (slope,) = torch.autograd.grad(
-            violation, values, multipliers.to(violation.dtype), allow_unused=True
-        )
+        if not violation.requires_grad:
+            raise ValueError(
+                f"constraint={constraint!r} must be differentiable in {first!r}, with torch "
+                "operations that have a derivative: its violation has none, so that no "
+                "weight could lower it."
+            )
+        (slope,) = torch.autograd.grad(violation, values, multipliers.to(violation.dtype))
     shares = statistics["shares"]
-    slope = torch.zeros_like(shares) if slope is None else slope
     return torch.where(shares > 0, 1 + slope / shares.clamp(min=torch.finfo().tiny), 1.0)

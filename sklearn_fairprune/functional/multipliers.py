@@ -35,6 +35,7 @@ def project(multipliers, total=float("inf"), exactly=False):
     positive = multipliers.clamp(min=0)
     if not exactly and float(positive.sum()) <= total:
         return positive
+    multipliers = multipliers - multipliers.max()  # the nearest point is the same
     flat = multipliers.flatten().sort(descending=True).values
     count = torch.arange(1, len(flat) + 1, dtype=flat.dtype)
     excess = (flat.cumsum(0) - total) / count
