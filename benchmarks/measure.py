@@ -49,9 +49,14 @@ def measure(model, dense, X, y, groups):
 def paired(values, base, confidence=0.95):
     """Mean of the differences over seeds, with its Student interval and p-value."""
     difference = np.asarray(values, dtype=float) - np.asarray(base, dtype=float)
-    mean, n = difference.mean(), len(difference)
-    if np.ptp(difference) == 0:
+    mean, n = float(difference.mean()), len(difference)
+    if n < 2 or np.ptp(difference) == 0:
         return {"mean": mean, "low": mean, "high": mean, "p": float(mean == 0)}
     width = stats.t.isf((1 - confidence) / 2, n - 1) * stats.sem(difference)
     p = stats.ttest_1samp(difference, 0).pvalue
-    return {"mean": mean, "low": mean - width, "high": mean + width, "p": float(p)}
+    return {
+        "mean": mean,
+        "low": float(mean - width),
+        "high": float(mean + width),
+        "p": float(p),
+    }

@@ -129,7 +129,7 @@ class DualAscent(Callback):
         """What decides the multipliers, for `fingerprint`."""
         held = self.held
         data = None if held is None else [held.X, held.y, held.groups, held.weights]
-        return [self.rule, self.groups, data]
+        return [vars(self.rule), self.groups, data]
 
     # ---- inside a batch ------------------------------------------------------------
 
@@ -238,7 +238,8 @@ class DualAscent(Callback):
                 f"The multipliers overflowed at dual_lr={rule.lr:g}: "
                 f"{self.multipliers.tolist()}. Lower dual_lr, or set max_multiplier."
             )
-        self.state = project(self.state, 1.0 if rule.simplex else rule.total, rule.simplex)
+        state = torch.where(self.train_window.masses > 0, self.state, -torch.inf)
+        self.state = project(state, 1.0 if rule.simplex else rule.total, rule.simplex)
         self.since_, self.n_rows_ = torch.zeros_like(self.since_), 0
         self._reweigh()
 

@@ -28,6 +28,7 @@ CLASS_BOOKKEEPING = {
     "__annotations_cache__",
     "__firstlineno__",
     "__static_attributes__",
+    "__slotnames__",
     "__abstractmethods__",
     "_abc_impl",
 }

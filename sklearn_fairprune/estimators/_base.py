@@ -212,7 +212,7 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
         rows, fitted = self._training_rows(X, y, sensitive_features, sample_weight)
         self._seed, self._n_partial_fits = self._draw_seed(), 0
         rows = plan.begin(rows, fitted["groups_"], self._seed)
-        prunes = self.sparsity > 0
+        prunes = bool(self.sparsity > 0)  # a NumPy number gives a NumPy truth
         frozen = isinstance(self.estimator, FrozenEstimator)
         events = FitEvents(self, prunes + (not frozen), X, y, fitted, plan)
         net, history = self._fit_dense(rows, fitted, events, plan)

@@ -279,8 +279,8 @@ class GroupConstrainedPruner(
         ----------
         X, y, sensitive_features, sample_weight : array-like
             As in `fit`, to fine-tune on. Without X the weights are only masked, and nothing
-            is known of violations: ``violations_``, ``multipliers_`` and
-            ``constraint_satisfied_`` go.
+            is known of violations: ``violations_`` and ``constraint_satisfied_`` go, and so
+            do ``multipliers_``, unless they are of the dense training.
         sparsity : float in [0, 1), default=None
             Share of weights to remove; None means that of the estimator.
 
@@ -315,10 +315,10 @@ class GroupConstrainedPruner(
         """
         data = (X, y, sensitive_features, sample_weight)
         path = self._pruner()._path(*data, sparsities, make_plan(self))
-        estimators = [
-            clone(self).set_params(estimator__sparsity=pruner.sparsity)._take(pruner, plan)
-            for pruner, plan in path
-        ]
+        estimators = []
+        for pruner, plan in path:  # no comprehension: warnings point at the user's line
+            estimator = clone(self).set_params(estimator__sparsity=pruner.sparsity)
+            estimators.append(estimator._take(pruner, plan))
         return as_path(sparsities, estimators)
 
     # ---- the steps of a fit -----------------------------------------------------------
@@ -342,17 +342,19 @@ class GroupConstrainedPruner(
         """Take over what a fit has brought, and say what it has not."""
         fitted = {name: getattr(pruner, name) for name in SHARED if hasattr(pruner, name)}
         fitted["estimator_"] = pruner
-        before = getattr(self, "history_", None)
+        fitted["history_"] = plan.history(getattr(self, "history_", None))
+        last = plan.duals.get("dense" if self.stage == "before" else "finetune")
         if plan.rows is None:
-            for name in ("violations_", "multipliers_", "constraint_satisfied_"):
-                self.__dict__.pop(name, None)
+            gone = {"violations_", "constraint_satisfied_"}
+            gone |= set() if self.stage == "before" else {"multipliers_"}
+            for name in gone & set(vars(self)):
+                delattr(self, name)
             self.__dict__.update(fitted)
             return self
         index = plan.index()
+        fitted["groups_"] = plan.groups
         fitted["violations_"] = pd.DataFrame(plan.violations(pruner.estimator_), index=index)
-        fitted["history_"] = plan.history(before)
-        last = plan.duals.get("dense" if self.stage == "before" else "finetune")
-        if last is not None or not hasattr(self, "multipliers_") or self.stage != "before":
+        if self.stage != "before" or last is not None:
             values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
             fitted["multipliers_"] = pd.Series(values, index=index, name="multiplier")
         self.__dict__.update(fitted)
@@ -375,19 +377,21 @@ class GroupConstrainedPruner(
             shown = ", ".join(f"{g} {v:+.3g}" for g, v in self._over().head(10).items())
             why = "Raise finetune_epochs, dual_lr or max_multiplier, or allow more tolerance."
             if last is None:
-                why = f"No training was under the constraint (sparsity={self.sparsity_:g})."
+                why = "No training was under the constraint."
             warnings.warn(
                 f"constraint={self.constraint!r} is not met within tolerance="
-                f"{self.tolerance:g} on the {self.violations_.columns[-1]} rows by "
-                f"{len(self._over())} of {len(self.violations_)} groups: {shown}. {why}",
+                f"{self.tolerance:g} at sparsity {self.sparsity_:g} on the "
+                f"{self.violations_.columns[-1]} rows by {len(self._over())} of "
+                f"{len(self.violations_)} groups: {shown}. {why}",
                 ConvergenceWarning,
                 stacklevel=5,
             )
         if is_classifier(self):
             predicted = predict(self.estimator_.estimator_, plan.rows).argmax(axis=1)
             if (predicted == predicted[0]).all():
+                label = self.classes_[predicted[:1]].tolist()[0]
                 warnings.warn(
-                    f"The network predicts {self.classes_[predicted[0]]!r} for every "
+                    f"The network of sparsity {self.sparsity_:g} predicts {label!r} for every "
                     "training row: its groups are equal because it is broken, not fair.",
                     ConvergenceWarning,
                     stacklevel=5,

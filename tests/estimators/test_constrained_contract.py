@@ -1,0 +1,72 @@
+"""scikit-learn's own estimator checks on the meta-estimator."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_inplace_ensure_writeable,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, PrunedRegressor
+from sklearn_fairprune.engine import networks
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
+    "ignore:The network predicts:sklearn.exceptions.ConvergenceWarning",
+)
+# scikit-learn sets random_state only where it is a parameter of the estimator itself.
+FIXED = {"dtype": "float64", "random_state": 0, "hidden_layer_sizes": (20,)}
+WHY = "a row repeated is split between training and holdout, a row of weight 2 is not"
+WEIGHT_CHECKS = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Train the default network for 40 epochs instead of 200, with larger steps."""
+    own = networks.default_net
+
+    def default_net(*args):
+        return own(*args).set_params(max_epochs=40, lr=0.02, optimizer__weight_decay=0.1)
+
+    monkeypatch.setattr(networks, "default_net", default_net)
+
+
+def classifier(**params):
+    return GroupConstrainedPruner(PrunedClassifier(**FIXED), tolerance=0.0, **params)
+
+
+def regressor():
+    bounded = {"constraint": "bounded_group_loss", "tolerance": 0.0}  # of the only group
+    return GroupConstrainedPruner(PrunedRegressor(**FIXED), **bounded)
+
+
+@parametrize_with_checks(
+    [classifier(), regressor(), classifier(stage="both"), classifier(stage="before")]
+)
+def test_without_a_single_expected_failure(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [classifier(holdout=0.25)],
+    expected_failed_checks=lambda estimator: dict.fromkeys(WEIGHT_CHECKS, WHY),
+)
+def test_holdout(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_param_validation,
+        check_dataframe_column_names_consistency,
+        check_inplace_ensure_writeable,
+    ],
+)
+@pytest.mark.parametrize("estimator", [classifier(), regressor()])
+def test_checks_outside_the_generator(estimator, check):
+    check(type(estimator).__name__, estimator)
