@@ -157,19 +157,20 @@ class DualAscent(Callback):
             weights = self._absolute(self.sums_)
         if weights is None:
             return None
-        return weights.to(losses.dtype).index_select(0, batch.groups).to(losses.device)
+        if weights.dtype != losses.dtype:
+            weights = weights.to(losses.dtype)
+        return weights.index_select(0, batch.groups).to(losses.device)
 
     def _absolute(self, sums):
         """Weights for the sum of absolute violations of this batch alone."""
-        masses, dense = sums[:, 0], self.train_window.dense
-        violation = violations_of(self.rule.constraint, sums, dense)
+        statistics = named(means_of(sums), sums[:, 0], self.train_window.dense)
+        violation = violations(self.rule.constraint, statistics).detach()
         over = (violation.abs() - self.rule.tolerance).clamp(min=0)
-        self.over_ = over
+        self.over_ = torch.where(sums[:, 0] > 0, over, torch.nan)
         if not self.active:
             return None
-        sign = torch.where(over > 0, violation.sign(), 0.0)
-        statistics = named(means_of(sums), masses, dense)
-        return group_weights(self.rule.constraint, self.state[0] * sign, statistics)
+        multipliers = self.state[0] * violation.sign() * (self.over_ > 0)
+        return group_weights(self.rule.constraint, multipliers, statistics)
 
     # ---- skorch's events -------------------------------------------------------------
 
@@ -274,7 +275,8 @@ class DualAscent(Callback):
         window = self.train_window
         statistics = window.statistics() | {"shares": window.masses / window.masses.sum()}
         weights = group_weights(self.rule.constraint, self.multipliers, statistics)
-        self.weights = None if bool((weights == 1).all()) else weights
+        own = next(self.net_.module_.parameters()).dtype
+        self.weights = None if bool((weights == 1).all()) else weights.to(own)
 
     def _next_held(self, share):
         """Group sums of the next part of the held rows, in turn."""

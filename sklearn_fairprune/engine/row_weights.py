@@ -159,8 +159,17 @@ def per_row(criterion):
             f"criterion {type(criterion).__name__} has no `reduction` to set to 'none'. "
             "Use a torch criterion, or give yours that attribute."
         )
-    criterion.reduction = "none"
+    place = vars(criterion) if "reduction" in vars(criterion) else None
+    _set_reduction(criterion, place, "none")
     try:
         yield
     finally:
-        criterion.reduction = own
+        _set_reduction(criterion, place, own)
+
+
+def _set_reduction(criterion, place, value):
+    """Set it where it lies: a module's own way to set attributes takes longer than a loss."""
+    if place is None:
+        criterion.reduction = value
+    else:
+        place["reduction"] = value

@@ -9,7 +9,7 @@ from sklearn_fairprune import GroupConstrainedPruner
 
 QUIET = pytest.mark.filterwarnings(
     "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
-    "ignore:The network predicts:sklearn.exceptions.ConvergenceWarning",
+    "ignore:The network of sparsity:sklearn.exceptions.ConvergenceWarning",
 )
 STRONG = {"tolerance": 0.0, "dual_lr": 2.0}
 # One group is hard: a third of its labels are wrong.

@@ -13,7 +13,7 @@ from sklearn_fairprune.engine import networks
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
-    "ignore:The network predicts:sklearn.exceptions.ConvergenceWarning",
+    "ignore:The network of sparsity:sklearn.exceptions.ConvergenceWarning",
 )
 # scikit-learn sets random_state only where it is a parameter of the estimator itself.
 FIXED = {"dtype": "float64", "random_state": 0, "hidden_layer_sizes": (20,)}
