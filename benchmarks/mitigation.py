@@ -258,7 +258,7 @@ def plot(table, seeds, path, sparsity=0.9):
     import matplotlib.pyplot as plt
 
     ways = [way for way in table if way not in ("none", "equal_excessive_loss, after")]
-    rows = {"spread": "accuracy spread", "violation": "worst group's excess loss"}
+    rows = {"spread": "accuracy spread", "violation": "worst group's loss above the mean"}
     rows |= {"accuracy": "overall accuracy"}
     figure_, axes = plt.subplots(
         len(rows), len(seeds), figsize=(16, 10.5), sharey=True, constrained_layout=True

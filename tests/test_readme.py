@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sklearn_fairprune import GroupConstrainedPruner
 from sklearn_fairprune.report.text import GROUP_COLUMNS, with_interval
 
 ROOT = Path(__file__).parents[1]
@@ -130,3 +131,76 @@ def test_figures_of_the_diagnostics():
     products = [v for name, v in value.items() if "Hessian-vector product" in name[-30:]]
     assert len(errors) == 4
     assert max(v for v in products if v < 1) <= 1e-14
+
+
+def test_figures_of_the_mitigation():
+    data = json.loads((ROOT / "benchmarks/results/mitigation.json").read_text())["data"]
+    words = " ".join(README.split())
+    assert {len(seeds) for seeds in data["seeds"].values()} == {10}
+    assert len(data["seeds"]) == 6
+    assert "In four of the 24 cells (0.98 on four of the tables)" in words
+    assert {cell.split(", ")[1] for cell in data["broken"]} == {"0.98"}
+    assert len(data["broken"]) == 4
+    for way, row in data["ways"].items():
+        counts = [
+            f"{row[f'test {key}']['lower']} / {row[f'test {key}']['higher']}"
+            for key in ("spread", "violation", "xi", "accuracy")
+        ]
+        spread, accuracy = (100 * row[f"test {k}"]["change"] for k in ("spread", "accuracy"))
+        cells = [way, row["cells"], *counts[:3], f"{spread:+.1f}"]
+        line = " | ".join(map(str, [*cells, f"{accuracy:+.1f} ({counts[3]})"]))
+        assert f"| {line} |" in README
+    plain, minimax = data["ways"]["equal_loss, after"], data["ways"]["minimax, after"]
+    assert f"under `equal_loss` in {plain['test violation']['lower']} of 20 cells" in words
+    assert f"under `minimax` in {minimax['test violation']['lower']}." in words
+    cell = plain["cells with lower spread"]["digits, 0.9"]
+    mean, low, high = (-100 * v for v in cell["spread"])
+    text = f"(at 0.9 by {mean:.0f} points [{high:.0f}, {low:.0f}], with accuracy "
+    assert text + f"{100 * cell['accuracy'][0]:.1f} points *higher*)" in words
+    paper = data["ways"]["the paper's equal_loss, after"]
+    assert f"({paper['test violation']['lower']} cells)" in words
+    assert f"xi rises in {paper['test xi']['higher']} cells" in words
+    assert f"accuracy falls in {paper['test accuracy']['lower']}." in words
+    before = data["ways"]["equal_loss, before"]["test spread"]
+    assert (before["lower"], before["higher"]) == (0, 2)
+    reduction = data["ways"]["ExponentiatedGradient, after"]
+    assert f"by {-100 * reduction['test spread']['change']:.1f} points on average" in words
+    assert f"costs {-100 * reduction['test accuracy']['change']:.1f} points" in words
+    others = ("adult", "german_credit", "bank_marketing", "credit_default")
+    narrowed = [
+        change["spread"][0]
+        for way, row in data["ways"].items()
+        if "Gradient" not in way and "reweighting" not in way
+        for name, change in row["cells with lower spread"].items()
+        if name.split(",")[0] in others
+    ]
+    assert f"{-100 * min(narrowed):.1f} points at most" in words
+
+
+def test_cost_of_the_constrained_epoch():
+    result = json.loads((ROOT / "benchmarks/results/constrained_epoch.json").read_text())
+    value = {line["name"]: line["value"] for line in result["summary"]}
+    words = " ".join(README.split())
+
+    def text(way, size, groups):
+        return f"{value[f'{way}: epoch of {size}, {groups} groups']:.2f}"
+
+    large, small = "100-256-256-2", "100-32-2"
+    of_large, of_small = (
+        f"{text('equal_loss', size, 2)} to {text('equal_loss', size, 50)}"
+        for size in (large, small)
+    )
+    assert f"takes {of_large} of the plain one on a {large} network" in words
+    assert f"and {of_small} on {small}" in words
+    paper = "the paper's, violations of every batch"
+    assert f"every batch, {text(paper, large, 50)} and {text(paper, small, 50)}" in words
+
+
+def test_defaults_of_the_multipliers_are_those_that_measured_best():
+    result = json.loads((ROOT / "benchmarks/results/dual_defaults.json").read_text())
+    best = result["data"]["best"]
+    assert best == "projected, nupi, dual_lr=0.3, window=0.5, nupi_gain=3.0"
+    own = GroupConstrainedPruner(None).get_params()
+    assert own["dual_update"] == "projected"
+    assert own["dual_optimizer"] == "nupi"
+    assert (own["dual_lr"], own["window"], own["nupi_gain"]) == (0.3, 0.5, 3.0)
