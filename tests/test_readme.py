@@ -187,7 +187,7 @@ def test_cost_of_the_constrained_epoch():
 
     large, small = "100-256-256-2", "100-32-2"
     of_large, of_small = (
-        f"{text('equal_loss', size, 2)} to {text('equal_loss', size, 50)}"
+        "{}, {} and {}".format(*(text("equal_loss", size, m) for m in (2, 5, 50)))
         for size in (large, small)
     )
     assert f"takes {of_large} of the plain one on a {large} network" in words
