@@ -161,6 +161,13 @@ def test_figures_of_the_mitigation():
     assert f"({paper['test violation']['lower']} cells)" in words
     assert f"xi rises in {paper['test xi']['higher']} cells" in words
     assert f"accuracy falls in {paper['test accuracy']['lower']}." in words
+    held = data["ways"]["equal_loss, after, held-out multipliers"]["test violation"]["lower"]
+    seen, unseen = (plain[f"{part} violation"]["lower"] for part in ("train", "test"))
+    text = f"on training rows in {seen} cells it lowers on held-out rows in {unseen} without"
+    assert f"{text} them (with them in {held};" in words
+    weights = data["ways"]["group reweighting, after"]["test spread"]
+    text = f"narrows it in {weights['lower']} cells and widens it in {weights['higher']}."
+    assert text in words
     before = data["ways"]["equal_loss, before"]["test spread"]
     assert (before["lower"], before["higher"]) == (0, 2)
     reduction = data["ways"]["ExponentiatedGradient, after"]
@@ -200,6 +207,12 @@ def test_defaults_of_the_multipliers_are_those_that_measured_best():
     result = json.loads((ROOT / "benchmarks/results/dual_defaults.json").read_text())
     best = result["data"]["best"]
     assert best == "projected, nupi, dual_lr=0.3, window=0.5, nupi_gain=3.0"
+    ways = (best, "absolute (the paper's), dual_lr=0.3")
+    change = [result["data"]["change"][way] for way in ways]
+    ours, paper = ([-row[k] for k in ("violation", "worst_loss")] for row in change)
+    words = " ".join(README.split())
+    assert f"gap falls by {paper[0]:.3f} and the worst group's loss by {paper[1]:.3f}" in words
+    assert "under the default by {:.3f} and {:.3f}.".format(*ours) in words
     own = GroupConstrainedPruner(None).get_params()
     assert own["dual_update"] == "projected"
     assert own["dual_optimizer"] == "nupi"

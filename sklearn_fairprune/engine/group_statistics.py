@@ -18,7 +18,7 @@ def group_sums(losses, errors, groups, mass, n_groups):
     Parameters
     ----------
     losses, errors : torch.Tensor of shape (n,)
-        Of each row, times its weight and its mass.
+        Loss of each row times its weight, error (0 or 1) times its mass.
     groups : torch.LongTensor of shape (n,)
         Group codes.
     mass : torch.Tensor of shape (n,)

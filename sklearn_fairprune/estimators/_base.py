@@ -208,7 +208,7 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
 
     def _fit(self, X, y, sensitive_features, sample_weight, plan):
         """Train dense, prune, fine-tune."""
-        self._forget()
+        forget_fit(self)
         rows, fitted = self._training_rows(X, y, sensitive_features, sample_weight)
         self._seed, self._n_partial_fits = self._draw_seed(), 0
         rows = plan.begin(rows, fitted["groups_"], self._seed)
@@ -259,7 +259,7 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
             )
         sparsities = [check_sparsity(s) for s in sparsities]
         first = clone(self).set_params(sparsity=0.0)
-        first._forget()
+        forget_fit(first)
         rows, fitted = first._training_rows(X, y, sensitive_features, sample_weight)
         first._seed, first._n_partial_fits = self._draw_seed(), 0
         rows = plan.begin(rows, fitted["groups_"], first._seed)
@@ -281,11 +281,6 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
         events.close(path[-1][0].estimator_)
         return path
 
-    def _forget(self):
-        """Drop the results of an earlier fit: a failed fit must not look fitted."""
-        for name in [k for k in vars(self) if k.endswith("_") and not k.startswith("__")]:
-            delattr(self, name)
-
     # ---- for scikit-learn ------------------------------------------------------------
 
     def __sklearn_tags__(self):
@@ -297,6 +292,12 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
     def __sklearn_is_fitted__(self):
         """Whether `fit` has finished."""
         return hasattr(self, "estimator_")
+
+
+def forget_fit(estimator):
+    """Drop the results of an earlier fit: a failed fit must not look fitted."""
+    for name in [k for k in vars(estimator) if k.endswith("_") and not k.startswith("__")]:
+        delattr(estimator, name)
 
 
 def as_path(sparsities, estimators):

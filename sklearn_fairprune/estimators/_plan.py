@@ -2,12 +2,11 @@
 
 import copy
 
-import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 
+from ..engine.batches import split_rows
 from ..engine.dual_ascent import DualAscent, DualRule
 from ..engine.group_statistics import evaluate, means_of, violations_of
 from ..engine.networks import adapt
@@ -248,39 +247,3 @@ def make_plan(meta):
         simplex=meta.constraint == "minimax",
     )
     return Constrained(meta, rule, meta.stage, float(meta.holdout))
-
-
-def split_rows(rows, holdout, seed):
-    """Split into rows to train on and rows to hold out, group by group.
-
-    Within a group the held-out rows are spread evenly over the targets. A group of one row
-    stays in training; of two or more at least one row goes to either side.
-
-    Parameters
-    ----------
-    rows : Rows
-        With groups.
-    holdout : float in (0, 1)
-        Share to hold out.
-    seed : int
-        Of the choice.
-
-    Returns
-    -------
-    seen, unseen : torch.LongTensor
-        Row numbers; `unseen` in random order.
-    """
-    rng, groups = np.random.default_rng([seed, 1]), rows.groups.numpy()
-    target = rows.y.reshape(len(rows), -1)[:, 0].numpy()
-    unseen = []
-    for group in np.unique(groups):
-        members = rng.permutation(np.flatnonzero(groups == group))
-        members = members[np.argsort(target[members], kind="stable")]
-        n = len(members)
-        count = min(max(round(n * holdout), 1), n - 1)
-        if count > 0:
-            places = (np.arange(count) + rng.random()) * n / count
-            unseen.append(members[places.astype(int)])
-    unseen = rng.permutation(np.concatenate(unseen)) if unseen else np.empty(0, dtype=int)
-    seen = np.setdiff1d(np.arange(len(rows)), unseen)
-    return torch.as_tensor(seen), torch.as_tensor(unseen)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..engine.networks import predict
 from ..functional.constraints import CONSTRAINTS
-from ._base import BasePruner, as_path
+from ._base import BasePruner, as_path, forget_fit
 from ._callbacks import CallbackSupportMixin
 from ._delegate import PredictsAsInner
 from ._plan import make_plan
@@ -264,7 +264,7 @@ class GroupConstrainedPruner(
             If the constraint is not met, naming the groups; or if the network predicts
             one class only.
         """
-        BasePruner._forget(self)
+        forget_fit(self)
         pruner, plan = self._pruner(), make_plan(self)
         pruner._fit(X, y, sensitive_features, sample_weight, plan)
         return self._take(pruner, plan)
