@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
-from sklearn.utils import Bunch, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from ..estimators.outcomes import estimator_outcomes
 from .groups import as_tuple, group_rows, small_groups
 from .measures import HeldOut
+from .models import named_models
 from .report import Report
 from .text import as_text, payer_sentence
 
@@ -128,7 +129,7 @@ def audit(
     >>> report.by_group["rows"].tolist()
     [25, 25, 25, 25, 25, 25]
     """
-    models, sparsities = _named(models)
+    models, sparsities = named_models(models)
     classifies = all(is_classifier(m) for m in models.values())
     y = column_or_1d(y) if classifies else np.asarray(y)
     check_consistent_length(X, y)
@@ -188,21 +189,3 @@ def _who_pays(name, labels, rows, k):
         labels[a], rows.sizes[a], rows.excess[a, k], top, "excessive loss"
     )
     return f"{name}: {sentence}"
-
-
-def _named(models):
-    """Models by name, and the achieved sparsity of each where it has one."""
-    if isinstance(models, Bunch):
-        if models.sparsities[0] != 0:
-            raise ValueError(
-                "The path must begin with sparsity 0, the dense network to compare with; it "
-                f"begins with {models.sparsities[0]:g}."
-            )
-        models = {
-            f"sparsity {s:g}": e
-            for s, e in zip(models.sparsities, models.estimators, strict=True)
-        }
-    models = dict(models)
-    if not models:
-        raise ValueError("models is empty; give the dense model first, then pruned ones.")
-    return models, [getattr(model, "sparsity_", np.nan) for model in models.values()]

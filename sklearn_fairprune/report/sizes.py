@@ -1,0 +1,115 @@
+"""How sparse a network is, layer by layer, and how large."""
+
+import zlib
+
+import numpy as np
+import pandas as pd
+
+from ..estimators.fitted import unwrapped
+from ..functional.params import prunable
+
+
+def network_of(model):
+    """Return the torch module inside a fitted estimator and the masks of its weights.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Anything; a pruner or skorch net may stand in a Pipeline, a search or a
+        meta-estimator.
+
+    Returns
+    -------
+    module : torch.nn.Module or None
+        None if there is no network inside.
+    masks : dict of str to BoolTensor
+        True = kept; of the weights that pruning may remove.
+    """
+    try:
+        inner, _ = unwrapped(model)
+    except (TypeError, ValueError):
+        return None, {}
+    if hasattr(inner, "masks_"):
+        return inner.estimator_.module_, inner.masks_
+    masks = {name: weight.detach() != 0 for name, weight in prunable(inner.module_).items()}
+    return inner.module_, masks
+
+
+def sparsity_of(model):
+    """Share of the weights that pruning removed; NaN for a model without a network.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        As in `network_of`.
+
+    Returns
+    -------
+    sparsity : float
+    """
+    _, masks = network_of(model)
+    n_weights = sum(mask.numel() for mask in masks.values())
+    return 1 - sum(int(m.sum()) for m in masks.values()) / n_weights if n_weights else np.nan
+
+
+def layer_table(model):
+    """Sparsity of every layer that can be pruned, in the network's order.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        As in `network_of`.
+
+    Returns
+    -------
+    layers : DataFrame
+        Indexed by ``layer`` (the name of the weight); ``shape``, ``weights``, ``kept``,
+        ``sparsity``. Empty for a model without a network.
+    """
+    _, masks = network_of(model)
+    table = [
+        {
+            "layer": name,
+            "shape": "x".join(map(str, mask.shape)),
+            "weights": mask.numel(),
+            "kept": int(mask.sum()),
+            "sparsity": 1 - int(mask.sum()) / mask.numel(),
+        }
+        for name, mask in masks.items()
+    ]
+    columns = ["layer", "shape", "weights", "kept", "sparsity"]
+    return pd.DataFrame(table, columns=columns).set_index("layer")
+
+
+def size_of(model):
+    """Numbers of weights and bytes of the network inside a model.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        As in `network_of`.
+
+    Returns
+    -------
+    size : dict
+        ``weights`` that can be pruned and those ``kept``; all ``parameters`` and those
+        that are ``nonzero``; ``bytes`` of parameters and buffers as stored, zeros
+        included, and ``zipped_bytes`` of the same through zlib. Empty for a model without
+        a network.
+    """
+    module, masks = network_of(model)
+    if module is None:
+        return {}
+    parameters = list(module.parameters())
+    stored = b"".join(
+        np.ascontiguousarray(t.detach().cpu().numpy()).tobytes()
+        for t in [*parameters, *module.buffers()]
+    )
+    return {
+        "weights": sum(mask.numel() for mask in masks.values()),
+        "kept": sum(int(mask.sum()) for mask in masks.values()),
+        "parameters": sum(p.numel() for p in parameters),
+        "nonzero": sum(int(p.count_nonzero()) for p in parameters),
+        "bytes": len(stored),
+        "zipped_bytes": len(zlib.compress(stored, level=1)),
+    }
