@@ -1,56 +1,12 @@
 """What pruning costs each group, on held-out rows."""
 
+import warnings
+
 import numpy as np
-import pandas as pd
-from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length, column_or_1d
 
-from ..estimators.outcomes import estimator_outcomes
-from .groups import as_tuple, group_rows, small_groups
-from .measures import HeldOut
-from .models import named_models
-from .report import Report
-from .text import as_text, payer_sentence
-
-
-class AuditReport(Report):
-    """Result of `audit`.
-
-    Parameters
-    ----------
-    by_group : DataFrame
-        One row per model and group: rows, accuracy, loss, excessive_loss, accuracy_drop,
-        each with its ``_low`` and ``_high`` limit.
-    overall : DataFrame
-        One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
-        accuracy_spread with limits, accuracy_ratio and classes_predicted.
-    findings : list of str
-        Who pays most in each model, and whether the data can tell.
-    notes : list of str
-        What a reader must know: small groups, models that predict one class.
-    about : dict
-        Confidence level, bootstrap samples, seed and whatever the caller added.
-
-    Attributes
-    ----------
-    by_group, overall, findings, notes, about
-        As above.
-    """
-
-    _frames = ("by_group", "overall")
-
-    def __init__(self, by_group, overall, findings, notes, about):
-        self.by_group, self.overall = by_group, overall
-        self.findings, self.notes, self.about = findings, notes, about
-
-    def __str__(self):
-        """Tables, findings and notes as plain text."""
-        return as_text(self)
-
-    def __repr__(self):
-        """Say how many models and groups there are."""
-        groups = self.by_group.index.droplevel("model").nunique()
-        return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
+from .audit_report import AuditReport
+from .tables import Settings, audit_tables, feature_columns
+from .why import why_tables
 
 
 def audit(
@@ -59,6 +15,7 @@ def audit(
     y,
     *,
     sensitive_features=None,
+    explain=False,
     confidence=0.95,
     n_boot=2000,
     min_group_size=30,
@@ -80,8 +37,13 @@ def audit(
     y : array-like of shape (n,)
         Targets.
     sensitive_features : array-like of shape (n,) or (n, k), default=None
-        Group of every row; several columns mean their intersections. Without it the
-        classes are the groups.
+        Group of every row; several columns mean their intersections, and each feature
+        alone is measured too (``by_feature``). Without it the classes are the groups.
+    explain : bool or dict, default=False
+        Whether to `diagnose` every pruned model too, which takes second derivatives of its
+        loss; a dict gives options of `diagnose`, such as ``{"max_samples": 200}``. The
+        right sides of Proposition 2 and Theorem 2 are left out unless it has
+        ``bound_samples``.
     confidence : float, default=0.95
         Level of every interval.
     n_boot : int, default=2000
@@ -94,7 +56,13 @@ def audit(
     Returns
     -------
     report : AuditReport
-        Print it, or take its frames, `to_json` and `to_csv`.
+        Print it, take its frames, `to_html` for a page, `to_markdown` for a model card,
+        `plot`, `to_json` and `to_csv`, or gate a build with `assert_disparity`.
+
+    Raises
+    ------
+    ValueError
+        If there is no model, a path does not begin dense, or the input is unusable.
 
     Warns
     -----
@@ -128,64 +96,41 @@ def audit(
     <AuditReport of 2 models and 3 groups>
     >>> report.by_group["rows"].tolist()
     [25, 25, 25, 25, 25, 25]
+    >>> report.assert_disparity(max_degradation=0.2)  # a gate for a build
+    Traceback (most recent call last):
+        ...
+    sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
     """
-    models, sparsities = named_models(models)
-    classifies = all(is_classifier(m) for m in models.values())
-    y = column_or_1d(y) if classifies else np.asarray(y)
-    check_consistent_length(X, y)
-    names, groups, labels = group_rows(sensitive_features, y, classifies)
-    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
-    losses = np.column_stack([loss for loss, _ in outcomes])
-    predicted = correct = None
-    if classifies:
-        predicted = np.column_stack([labels for _, labels in outcomes])
-        correct = (predicted == y[:, None]).astype(float)
     rng = np.random.default_rng(random_state)
-    rows = HeldOut(losses, correct, y, groups, len(labels), confidence, n_boot, rng)
-    notes = small_groups(labels, rows.sizes, min_group_size)
-    tables, totals = [], []
-    for k, sparsity in enumerate(sparsities):
-        table, total = rows.loss_measures(k)
-        if classifies:
-            columns, more = rows.accuracy_measures(k)
-            table, total = columns | table, more | total
-            total["classes_predicted"] = len(np.unique(predicted[:, k]))
-        tables.append(pd.DataFrame({"rows": rows.sizes} | table))
-        totals.append({"rows": len(y), "sparsity": sparsity} | total)
-    overall = pd.DataFrame(totals, index=pd.Index(list(models), name="model"))
-    index = [(model, *as_tuple(label)) for model in models for label in labels]
-    index = pd.MultiIndex.from_tuples(index, names=["model", *names])
-    findings = [_who_pays(name, labels, rows, k) for k, name in enumerate(models) if k > 0]
+    settings = Settings(confidence, n_boot, min_group_size, rng)
+    parts, networks, outcomes = audit_tables(models, X, y, sensitive_features, settings)
+    names = list(outcomes.models)
     about = {
         "confidence": confidence,
         "n_boot": n_boot,
         "random_state": random_state,
-        "rows": len(y),
-        "dense_model": overall.index[0],
-        "loss": "cross-entropy" if classifies else "squared error",
+        "rows": len(outcomes.y),
+        "dense_model": names[0],
+        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
     }
-    if classifies and len(np.unique(y)) > 1:
-        notes += _broken(overall, predicted)
-    return AuditReport(pd.concat(tables).set_index(index), overall, findings, notes, about)
-
-
-def _broken(overall, predicted):
-    """Name the classifiers that predict one class only."""
-    return [
-        f"{name} predicts only {column[0]}: it is broken, and its equal treatment of the "
-        "groups means nothing."
-        for name, column in zip(overall.index, predicted.T, strict=True)
-        if overall.loc[name, "classes_predicted"] == 1
-    ]
-
-
-def _who_pays(name, labels, rows, k):
-    """Say which group pays most, if the interval of its distance to the others can tell."""
-    if rows.m == 1:
-        return f"{name}: one group only, nothing to compare."
-    top = rows.payer(k)
-    a = top[0]
-    sentence = payer_sentence(
-        labels[a], rows.sizes[a], rows.excess[a, k], top, "excessive loss"
-    )
-    return f"{name}: {sentence}"
+    if explain is not False:
+        given = {"bound_samples": 0, "n_boot": n_boot, "confidence": confidence}
+        given |= {"random_state": random_state} | ({} if explain is True else explain)
+        for way, columns in feature_columns(sensitive_features).items():
+            told, notes = why_tables(outcomes.models, X, outcomes.y, columns, **given)
+            parts[way] |= told
+            parts[way]["notes"] += notes
+    first, *others = parts
+    about["sensitive_features"] = list(parts[first]["by_group"].index.names[1:])
+    single = {
+        way: AuditReport(
+            **parts[way],
+            about=about | {"sensitive_features": list(parts[way]["by_group"].index.names[1:])},
+        )
+        for way in others
+    }
+    report = AuditReport(**parts[first], **networks, about=about, other_features=single)
+    for note in report.notes:
+        if note.startswith("Groups with fewer than min_group_size"):
+            warnings.warn(note, UserWarning, stacklevel=2)
+    return report

@@ -1,6 +1,4 @@
-"""Groups of the rows in a report: codes, names, index, warnings."""
-
-import warnings
+"""Groups of the rows in a report: codes, names, index, small ones."""
 
 import numpy as np
 
@@ -45,7 +43,21 @@ def group_label(label):
 
 
 def small_groups(labels, sizes, min_group_size):
-    """Warn of small groups; returns the same as notes."""
+    """Name the groups that are small, as a list of no or one note.
+
+    Parameters
+    ----------
+    labels : sequence
+        Names of the m groups.
+    sizes : int ndarray of shape (m,)
+        Rows of each group.
+    min_group_size : int
+        Smaller ones are small.
+
+    Returns
+    -------
+    notes : list of str
+    """
     small = [
         f"{group_label(label)} ({n})"
         for label, n in zip(labels, sizes, strict=True)
@@ -53,9 +65,7 @@ def small_groups(labels, sizes, min_group_size):
     ]
     if not small:
         return []
-    text = (
+    return [
         f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
         "Read their numbers with their intervals."
-    )
-    warnings.warn(text, UserWarning, stacklevel=3)
-    return [text]
+    ]

@@ -28,6 +28,8 @@ class HeldOut:
         Bootstrap samples.
     rng : numpy.random.Generator
         Where they are drawn from.
+    totals : HeldOut, default=None
+        The same rows in other groups, whose samples over all rows are shared.
 
     Attributes
     ----------
@@ -39,7 +41,9 @@ class HeldOut:
         Their bootstrap samples, drawn within the groups.
     """
 
-    def __init__(self, losses, correct, y, groups, n_groups, confidence, n_boot, rng):
+    def __init__(
+        self, losses, correct, y, groups, n_groups, confidence, n_boot, rng, totals=None
+    ):
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.m, self.confidence, self.n_boot = n_groups, confidence, n_boot
         self.sizes = np.bincount(groups, minlength=n_groups)
@@ -55,7 +59,12 @@ class HeldOut:
         samples = intervals.bootstrap_group_means(losses, groups, n_groups, n_boot, rng)
         self.loss_samples = samples
         self.excess_samples = samples - samples[:, :, :1]
-        self._resample_totals(rng)
+        if totals is None:
+            self._resample_totals(rng)
+        else:
+            self.total_loss_samples = totals.total_loss_samples
+            if correct is not None:
+                self.balanced, self.balanced_samples = totals.balanced, totals.balanced_samples
 
     def _resample_totals(self, rng):
         """Bootstrap over all rows: mean losses, and the recall of every class."""

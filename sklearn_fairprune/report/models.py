@@ -38,8 +38,8 @@ def named_models(models):
         }
     if not hasattr(models, "items"):
         raise TypeError(
-            "models must be a dict of names to fitted estimators, the dense one first, such as "
-            "{'dense': a, 'pruned': b}, or what pruning_path returned, got "
+            "models must be a dict of names to fitted estimators, the dense one first, such "
+            "as {'dense': a, 'pruned': b}, or what pruning_path returned, got "
             f"{type(models).__name__}."
         )
     models = dict(models)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 
 class Report:
@@ -42,6 +43,29 @@ class Report:
         for name, path in zip(self._frames, paths, strict=True):
             _flat(getattr(self, name)).to_csv(path, index=False)
         return paths
+
+
+def frame_from(records, levels):
+    """Return the table that `to_dict` made records of.
+
+    Parameters
+    ----------
+    records : list of dict
+        Rows; None is an unknown number.
+    levels : list of str
+        Names of the index.
+
+    Returns
+    -------
+    frame : DataFrame
+    """
+    frame = pd.DataFrame(records)
+    if frame.empty:
+        return frame
+    keys = [f"{level} (group)" if f"{level} (group)" in frame else level for level in levels]
+    frame = frame.set_index(keys).rename_axis(levels)
+    unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
+    return frame.astype(dict.fromkeys(unknown, float))
 
 
 def _flat(frame):

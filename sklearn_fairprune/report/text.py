@@ -43,14 +43,34 @@ def payer_sentence(label, n_rows, excess, top, what):
     if np.isnan(low):
         return f"cannot tell who pays most. {who} has the largest {loss}, from one row."
     against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    if excess <= 0:
+    verdict = payer_verdict(excess, low)
+    if verdict == "no loss rose":
         return f"no group's loss rose; {who} gained least ({loss}; {against})."
-    if low > 0:
+    if verdict == "pays most":
         return f"{who} pays most: {loss}; {against}."
     return (
         f"cannot tell who pays most. {who} has the largest {loss}; {against}, is too wide: "
         "it includes 0."
     )
+
+
+def payer_verdict(excess, low):
+    """Say in two or three words what is known of the group with the largest value.
+
+    Parameters
+    ----------
+    excess : float
+        Its value.
+    low : float
+        Lower limit of its distance to the others; NaN if unknown.
+
+    Returns
+    -------
+    verdict : {"pays most", "no loss rose", "cannot tell"}
+    """
+    if excess <= 0 and not np.isnan(low):
+        return "no loss rose"
+    return "pays most" if low > 0 else "cannot tell"
 
 
 PER_CENT = {"scale": 100, "digits": 1}

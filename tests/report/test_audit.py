@@ -136,8 +136,9 @@ def test_a_group_that_pays_is_named_and_noise_is_not():
 def test_small_groups_warn_and_stay(data):
     X, y, _ = data
     groups = np.array(["big"] * 299 + ["tiny"])
-    with pytest.warns(UserWarning, match=r"min_group_size=30 rows: tiny \(1\)"):
+    with pytest.warns(UserWarning, match=r"min_group_size=30 rows: tiny \(1\)") as caught:
         report = audit(MODELS, X, y, sensitive_features=groups, n_boot=20)
+    assert [warning.filename for warning in caught] == [__file__]
     tiny = report.by_group.loc[("half", "tiny")]
     assert tiny["rows"] == 1
     assert np.isnan(tiny["excessive_loss_low"])  # unknown, and not a width of zero

@@ -1,0 +1,283 @@
+"""The result of an audit: tables, and the forms it can take."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from .gate import DisparityError, disparity_failures
+from .groups import group_label
+from .markdown import as_markdown
+from .report import Report, frame_from
+from .text import as_text
+
+
+class AuditReport(Report):
+    """Result of `audit`.
+
+    Parameters
+    ----------
+    by_group : DataFrame
+        One row per model and group: rows, accuracy, loss, excessive_loss, accuracy_drop,
+        each with its ``_low`` and ``_high`` limit.
+    overall : DataFrame
+        One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
+        accuracy_spread with limits, accuracy_ratio, classes_predicted and
+        predicts_one_class.
+    findings : list of str
+        Who pays most in each model, and whether the data can tell.
+    notes : list of str
+        What a reader must know: small groups, models that predict one class.
+    about : dict
+        Confidence level, bootstrap samples, seed and whatever the caller added.
+    payers : DataFrame, default=None
+        One row per pruned model: the group with the largest excessive loss, its distance to
+        the others with limits, and the ``verdict``: "pays most", "no loss rose" or "cannot
+        tell".
+    changes : DataFrame, default=None
+        One row per pruned model and group: how many predictions changed, for worse
+        (``harmed``) and for better (``helped``), and the group's representation among them.
+    changed_rows : DataFrame, default=None
+        One row per pruned model and changed prediction, over-represented groups first.
+    why, explanations : DataFrame, default=None
+        Tables of `diagnose` for every pruned model, if asked for.
+    sizes, layers : DataFrame, default=None
+        Weights and bytes of every network, and the sparsity of its layers.
+    constraints, training : DataFrame, default=None
+        Of models fitted under a group constraint: whether it is met, and multipliers and
+        violations by epoch.
+    other_features : dict of str to AuditReport, default=None
+        The same for each of several sensitive features alone.
+
+    Attributes
+    ----------
+    by_group, overall, findings, notes, about
+        As above.
+    payers, changes, changed_rows, why, explanations, sizes, layers, constraints, training
+        As above; empty where there is nothing to say.
+    other_features : dict of str to AuditReport
+        Empty for a single sensitive feature.
+    """
+
+    _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
+    _networks = ("sizes", "layers", "constraints", "training")
+    _flat_frames = ("changed_rows",)  # without an index of their own
+
+    def __init__(
+        self,
+        by_group,
+        overall,
+        findings,
+        notes,
+        about,
+        *,
+        payers=None,
+        changes=None,
+        changed_rows=None,
+        why=None,
+        explanations=None,
+        sizes=None,
+        layers=None,
+        constraints=None,
+        training=None,
+        other_features=None,
+    ):
+        self.by_group, self.overall = by_group, overall
+        self.findings, self.notes, self.about = findings, notes, about
+        given = {
+            "payers": payers,
+            "changes": changes,
+            "changed_rows": changed_rows,
+            "why": why,
+            "explanations": explanations,
+            "sizes": sizes,
+            "layers": layers,
+            "constraints": constraints,
+            "training": training,
+        }
+        for name, frame in given.items():
+            setattr(self, name, pd.DataFrame() if frame is None else frame)
+        self._frames = ("by_group", "overall", *(k for k in given if len(getattr(self, k))))
+        self.other_features = other_features or {}
+
+    def __str__(self):
+        """Tables, findings and notes as plain text."""
+        return as_text(self)
+
+    def __repr__(self):
+        """Say how many models and groups there are."""
+        groups = self.by_group.index.droplevel("model").nunique()
+        return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
+
+    @property
+    def by_feature(self):
+        """Reports by feature: this one, and those of each of several features alone."""
+        first = group_label(tuple(self.by_group.index.names[1:]))
+        return {first: self, **self.other_features}
+
+    # ---- as data -------------------------------------------------------------------
+
+    def to_frame(self):
+        """Return every measure in one long table.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns ``feature``, ``model``, ``sparsity``, ``about`` ("group" or "model"),
+            ``group`` (text, empty for a model), ``rows``, ``measure``, ``value``, ``low``
+            and ``high`` (NaN for a measure without interval).
+        """
+        parts = []
+        for feature, part in self.by_feature.items():
+            models = part.overall.reset_index()
+            groups = part.by_group.reset_index()
+            groups["group"] = [group_label(label[1:]) for label in part.by_group.index]
+            groups["sparsity"] = groups["model"].map(part.overall["sparsity"])
+            for about, table in (("model", models.assign(group="")), ("group", groups)):
+                parts.append(_long(table).assign(feature=feature, about=about))
+        first = ["feature", "model", "sparsity", "about", "group", "rows"]
+        return pd.concat(parts, ignore_index=True)[[*first, "measure", "value", "low", "high"]]
+
+    def to_dict(self):
+        """Return everything as plain Python values; unknown numbers are None."""
+        told = super().to_dict()
+        if self.other_features:
+            told["features"] = {k: part.to_dict() for k, part in self.other_features.items()}
+        return told
+
+    @classmethod
+    def from_json(cls, source):
+        """Read a report that `to_json` wrote.
+
+        Parameters
+        ----------
+        source : str or Path
+            A file, or the JSON text itself.
+
+        Returns
+        -------
+        report : AuditReport
+            With the same tables; groups that were neither text nor numbers are text.
+
+        Raises
+        ------
+        ValueError
+            If it is no such report.
+        """
+        text = str(source)
+        if not text.lstrip().startswith("{"):
+            text = Path(source).read_text(encoding="utf-8")
+        try:
+            return cls._from_dict(json.loads(text))
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"This is no audit report written by to_json: {type(error).__name__} {error}."
+            ) from error
+
+    @classmethod
+    def _from_dict(cls, told):
+        names = told["about"]["sensitive_features"]
+        levels = {
+            "by_group": ["model", *names],
+            "changes": ["model", *names],
+            "why": ["model", *names],
+            "explanations": ["model", "damage", "explanation"],
+            "layers": ["model", "layer"],
+        }
+        frames = {
+            name: frame_from(told[name], levels.get(name, ["model"]))
+            for name in ("by_group", "overall", *cls._grouped, *cls._networks)
+            if name in told
+        }
+        others = {k: cls._from_dict(v) for k, v in told.get("features", {}).items()}
+        said = {name: told[name] for name in ("findings", "notes", "about")}
+        return cls(**frames, **said, other_features=others)
+
+    # ---- for readers ---------------------------------------------------------------
+
+    def to_markdown(self, path=None):
+        """Return the report as a section of a model card, and write it to `path` if given."""
+        text = as_markdown(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    # ---- as a gate -----------------------------------------------------------------
+
+    def assert_disparity(
+        self,
+        *,
+        max_spread=None,
+        max_degradation=None,
+        max_violation=None,
+        models=None,
+        judge_by="estimate",
+    ):
+        r"""Raise if a pruned model costs a group more than is allowed.
+
+        Parameters
+        ----------
+        max_spread : float in [0, 1], default=None
+            Limit of the accuracy spread, :math:`\max_{a,a'} (acc_a - acc_{a'})`.
+        max_degradation : float in [0, 1], default=None
+            Limit of every group's accuracy drop against the dense model.
+        max_violation : float, default=None
+            Limit of the fairness violation :math:`\xi`, in units of the loss.
+        models : sequence of str, default=None
+            Names of the models to judge; None is all but the dense one.
+        judge_by : {"estimate", "low", "high"}, default="estimate"
+            The number itself; its lower limit, so that only a sure excess fails; or its
+            upper limit, so that only a surely kept limit passes.
+
+        Returns
+        -------
+        self : AuditReport
+
+        Raises
+        ------
+        DisparityError
+            An AssertionError with every limit that is not kept, for every sensitive feature
+            and their intersections. A model that predicts one class, and a number that is
+            unknown, fail too.
+        ValueError
+            If no limit is given, or one is unusable.
+        """
+        limits = {
+            "max_spread": max_spread,
+            "max_degradation": max_degradation,
+            "max_violation": max_violation,
+        }
+        if all(value is None for value in limits.values()):
+            raise ValueError(
+                "assert_disparity got no limit; give max_spread, max_degradation or "
+                "max_violation."
+            )
+        failures = disparity_failures(
+            self.by_feature, limits, models=models, judge_by=judge_by
+        )
+        if failures:
+            raise DisparityError(failures)
+        return self
+
+
+def _long(table):
+    """Measures of a wide table with limits below each other."""
+    columns = set(table)
+    measures = [
+        name
+        for name in table
+        if f"{name}_low" in columns or name in ("accuracy_ratio", "classes_predicted")
+    ]
+    fixed = ["model", "sparsity", "group", "rows"]
+    return pd.concat(
+        [
+            table[fixed].assign(
+                measure=name,
+                value=table[name].astype(float),
+                low=table.get(f"{name}_low", float("nan")),
+                high=table.get(f"{name}_high", float("nan")),
+            )
+            for name in measures
+        ],
+        ignore_index=True,
+    )

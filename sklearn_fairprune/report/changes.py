@@ -1,0 +1,119 @@
+"""Rows whose prediction changed with pruning, and the groups they belong to."""
+
+import numpy as np
+import pandas as pd
+
+from .groups import as_tuple
+from .intervals import proportion_interval
+
+
+def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
+    r"""Count the changed predictions of every group.
+
+    Representation is the share of the group among the rows that changed, divided by its
+    share :math:`\pi_a` of all rows: 1 if changes fall on the groups in proportion, 2 if
+    the group has twice its share. Its interval is the exact one of the binomial share among
+    the changed rows.
+
+    Parameters
+    ----------
+    dense, pruned : ndarray of shape (n,)
+        Predicted labels.
+    y : ndarray of shape (n,)
+        True labels.
+    groups : int ndarray of shape (n,)
+        Group codes.
+    n_groups : int
+        Number of groups m.
+    confidence : float, default=0.95
+        Level of the intervals.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (m,)
+        ``rows``, ``changed``, ``harmed`` (right before, wrong now), ``helped`` (wrong
+        before, right now), ``changed_share`` and ``representation`` with ``_low`` and
+        ``_high`` limits; representation is NaN where no row changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.report.changes import change_columns
+    >>> dense, pruned, y = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]])
+    >>> columns = change_columns(dense, pruned, y, np.array([0, 0, 1, 1]), 2)
+    >>> columns["harmed"].tolist(), columns["helped"].tolist()
+    ([1, 0], [0, 1])
+    >>> columns["representation"].tolist()
+    [1.0, 1.0]
+    """
+    moved = dense != pruned
+    cases = {
+        "changed": moved,
+        "harmed": moved & (dense == y),
+        "helped": moved & (pruned == y),
+    }
+    sizes = np.bincount(groups, minlength=n_groups)
+    columns = {"rows": sizes}
+    columns |= {k: np.bincount(groups[v], minlength=n_groups) for k, v in cases.items()}
+    changed, total = columns["changed"], int(moved.sum())
+    share = [
+        proportion_interval(k, n, confidence) for k, n in zip(changed, sizes, strict=True)
+    ]
+    columns |= _with_limits("changed_share", changed / sizes, share)
+    expected = sizes / sizes.sum()
+    among = [proportion_interval(k, total, confidence) if total else _UNKNOWN for k in changed]
+    value = changed / total if total else np.full(n_groups, np.nan)
+    limits = np.array(among) / expected[:, None]
+    return columns | _with_limits("representation", value / expected, limits)
+
+
+_UNKNOWN = (np.nan, np.nan)
+
+
+def _with_limits(name, value, limits):
+    low, high = np.transpose(limits)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def changed_rows(dense, pruned, y, groups, labels, names, representation, index=None):
+    """List the rows whose prediction changed, over-represented groups first.
+
+    Parameters
+    ----------
+    dense, pruned, y, groups : ndarray of shape (n,)
+        As in `change_columns`.
+    labels : sequence
+        Names of the m groups; tuples for intersections.
+    names : list of str
+        Names of the sensitive features.
+    representation : ndarray of shape (m,)
+        From `change_columns`; its descending order is the order of the groups.
+    index : Index, default=None
+        Names of the rows in the user's table.
+
+    Returns
+    -------
+    table : DataFrame
+        ``row`` (position from 0), ``index`` if given, a column per sensitive feature,
+        ``true``, ``dense_prediction``, ``prediction`` and ``outcome`` ("harmed",
+        "helped", or "wrong both times").
+    """
+    rows = np.flatnonzero(dense != pruned)
+    rank = np.argsort(np.argsort(-np.nan_to_num(representation), kind="stable"))
+    rows = rows[np.lexsort((rows, rank[groups[rows]]))]
+    table = {"row": rows} | ({} if index is None else {"index": index[rows]})
+    parts = [as_tuple(labels[a]) for a in groups[rows]]
+    members = {name: [part[k] for part in parts] for k, name in enumerate(names)}
+    outcome = np.select(
+        [dense[rows] == y[rows], pruned[rows] == y[rows]],
+        ["harmed", "helped"],
+        "wrong both times",
+    )
+    told = {
+        "true": y[rows],
+        "dense_prediction": dense[rows],
+        "prediction": pruned[rows],
+        "outcome": outcome,
+    }
+    clash = {n: f"{n} (group)" for n in members if n in table or n in told}
+    return pd.DataFrame(table | {clash.get(n, n): v for n, v in members.items()} | told)

@@ -1,0 +1,143 @@
+"""A gate for continuous integration: no group may lose more than is allowed."""
+
+import numbers
+
+import pandas as pd
+
+from .groups import group_label
+
+
+class DisparityError(AssertionError):
+    """A model costs a group more than is allowed.
+
+    Parameters
+    ----------
+    failures : list of str
+        Every limit that is not kept, with model, group and number.
+
+    Attributes
+    ----------
+    failures : list of str
+        As above.
+    """
+
+    def __init__(self, failures):
+        super().__init__("\n".join(failures))
+        self.failures = failures
+
+
+LIMITS = {
+    "max_spread": ("accuracy_spread", "accuracy spread"),
+    "max_degradation": ("accuracy_drop", "accuracy drop"),
+    "max_violation": ("fairness_violation", "fairness violation xi"),
+}
+JUDGED_BY = {
+    "estimate": ("", "is"),
+    "low": ("_low", "is surely at least"),
+    "high": ("_high", "may be as high as"),
+}
+
+
+def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
+    """List every limit that a pruned model does not keep, for every way to group the rows.
+
+    Parameters
+    ----------
+    parts : dict of str to AuditReport
+        By the name of the sensitive feature.
+    limits : dict of str to float
+        ``max_spread`` and ``max_degradation`` as shares (0.05 is 5 points of accuracy),
+        ``max_violation`` in units of the loss. None is no limit.
+    models : sequence of str, default=None
+        Names of the models to judge; None is all but the dense one.
+    judge_by : {"estimate", "low", "high"}, default="estimate"
+        The number itself; its lower limit, so that only a sure excess fails; or its upper
+        limit, so that only a surely kept limit passes.
+
+    Returns
+    -------
+    failures : list of str
+        Empty if all is well. A model that predicts one class and a number that is unknown
+        are failures too.
+
+    Raises
+    ------
+    ValueError
+        If a limit or a name is unusable.
+    """
+    limits = {name: value for name, value in limits.items() if value is not None}
+    if judge_by not in JUDGED_BY:
+        raise ValueError(f"judge_by must be one of {list(JUDGED_BY)}, got {judge_by!r}.")
+    first = next(iter(parts.values()))
+    for name, value in limits.items():
+        _check_limit(name, value, first)
+    chosen = _chosen(first.overall.index, models)
+    failures = []
+    for model in chosen:
+        if first.overall.get("predicts_one_class", pd.Series(dtype=bool)).get(model, False):
+            failures.append(f"{model} predicts one class only: it is broken, not fair.")
+        for feature, part in parts.items():
+            for name, value in limits.items():
+                column, what = LIMITS[name]
+                rows = _rows(part, model, column)
+                failures += _over(rows, column, what, model, feature, name, value, judge_by)
+    return failures
+
+
+def _check_limit(name, value, report):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    share = name != "max_violation"
+    if not real or not value >= 0 or (share and value > 1):
+        rule = "a share from 0 to 1, such as 0.05 for 5 points" if share else "at least 0"
+        raise ValueError(f"{name} must be {rule}, got {value!r}.")
+    column, what = LIMITS[name]
+    if column not in report.overall and column not in report.by_group:
+        raise ValueError(
+            f"{name} limits the {what}, and these models are regressors, which have no "
+            "accuracy; use max_violation."
+        )
+
+
+def _chosen(names, models):
+    if models is None:
+        if len(names) < 2:
+            raise ValueError(
+                f"The report has only the dense model {names[0]!r}, so there is nothing to "
+                "judge. Audit it together with pruned models, or name it in models."
+            )
+        return list(names[1:])
+    models = [models] if isinstance(models, str) else list(models)
+    if unknown := [m for m in models if m not in names]:
+        raise ValueError(
+            f"models has names the report lacks: {unknown}; it has {list(names)}."
+        )
+    return models
+
+
+def _rows(part, model, column):
+    """Numbers of a model by what they are about: a group's name, or the feature."""
+    if column in part.overall:
+        return {"": part.overall.loc[model]}
+    return {
+        group_label(label[1:]): row for label, row in part.by_group.loc[[model]].iterrows()
+    }
+
+
+def _over(rows, column, what, model, feature, name, limit, judge_by):
+    suffix, verb = JUDGED_BY[judge_by]
+    found = []
+    for group, row in rows.items():
+        value, who = row[column + suffix], f" of {group}" if group else ""
+        size = f" ({int(row['rows'])} rows)" if group else ""
+        if pd.isna(value):
+            found.append(
+                f"{model}, by {feature}: the {what}{who}{size} is unknown (too few rows), so "
+                f"{name}={limit:g} cannot be judged."
+            )
+        elif value > limit:
+            found.append(
+                f"{model}, by {feature}: the {what}{who}{size} {verb} {value:.3f}, more than "
+                f"{name}={limit:g}; interval [{row[column + '_low']:.3f}, "
+                f"{row[column + '_high']:.3f}]."
+            )
+    return found

@@ -1,0 +1,79 @@
+"""The audit report as a section of a model card."""
+
+import html
+import re
+
+import pandas as pd
+
+from .groups import group_label
+from .text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
+
+
+def as_markdown(report):
+    """Return a report as Markdown; names of groups and models cannot break it.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What to write.
+
+    Returns
+    -------
+    text : str
+    """
+    about = report.about
+    out = [
+        "## What pruning costs each group",
+        "",
+        f"{_escaped(about.get('data', 'Data'))}: {about['rows']} held-out rows; in brackets "
+        f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
+        f"{_escaped(about['dense_model'])}, is the one the others are compared with.",
+    ]
+    for feature, part in report.by_feature.items():
+        out += ["", f"### By {_escaped(feature)}", "", *_overall(part), "", *_groups(part)]
+        out += ["", *(f"- {_escaped(line)}" for line in part.findings)]
+    notes = dict.fromkeys(n for part in report.by_feature.values() for n in part.notes)
+    if notes:
+        out += ["", "### Take care", "", *(f"- {_escaped(line)}" for line in notes)]
+    return "\n".join(out) + "\n"
+
+
+def _overall(part):
+    columns = {k: v for k, v in OVERALL_COLUMNS.items() if k in part.overall}
+    header = ["model", "sparsity", *(title for title, _ in columns.values()), "who pays most"]
+    lines = []
+    for model, row in part.overall.iterrows():
+        cells = [with_interval(row, k, **options) for k, (_, options) in columns.items()]
+        sparsity = "n/a" if pd.isna(row["sparsity"]) else f"{row['sparsity']:.3g}"
+        lines.append([model, sparsity, *cells, _payer(part.payers, model)])
+    return _table(header, lines)
+
+
+def _payer(payers, model):
+    if model not in payers.index:
+        return "-"
+    row = payers.loc[model]
+    return row["group"] if row["verdict"] == "pays most" else row["verdict"]
+
+
+def _groups(part):
+    columns = {k: v for k, v in GROUP_COLUMNS.items() if k in part.by_group}
+    header = ["model", " & ".join(part.by_group.index.names[1:]), "rows"]
+    lines = [
+        [label[0], group_label(label[1:]), int(row["rows"])]
+        + [with_interval(row, k, **options) for k, (_, options) in columns.items()]
+        for label, row in part.by_group.iterrows()
+    ]
+    return _table([*header, *(title for title, _ in columns.values())], lines)
+
+
+def _table(header, lines):
+    rule = "|" + " --- |" * len(header)
+    rows = ["| " + " | ".join(map(_escaped, line)) + " |" for line in [header, *lines]]
+    return [rows[0], rule, *rows[1:]]
+
+
+def _escaped(value):
+    """Text that Markdown and HTML leave as it is."""
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)

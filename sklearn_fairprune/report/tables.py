@@ -1,0 +1,250 @@
+"""The tables of an audit: outcomes of every model, measured group by group."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from ..estimators.outcomes import estimator_outcomes
+from ..estimators.sensitive import sensitive_columns
+from .changes import change_columns, changed_rows
+from .groups import as_tuple, group_label, group_rows, small_groups
+from .measures import HeldOut
+from .models import named_models
+from .sizes import layer_table, size_of
+from .text import payer_sentence, payer_verdict
+from .training import constraint_table, training_table
+
+
+class Outcomes(NamedTuple):
+    """What all models make of the held-out rows.
+
+    Attributes
+    ----------
+    models : dict of str to fitted estimator
+        The dense model first.
+    sparsities : list of float
+        As achieved; NaN for a model without a network.
+    y : ndarray of shape (n,)
+        Targets.
+    losses : ndarray of shape (n, n_models)
+        Loss of every row.
+    predicted, correct : ndarray of shape (n, n_models) or None
+        Labels, and 1.0 where they are right; None for regression.
+    index : Index or None
+        Names of the rows, if X has them.
+    """
+
+    models: dict
+    sparsities: list
+    y: np.ndarray
+    losses: np.ndarray
+    predicted: np.ndarray | None
+    correct: np.ndarray | None
+    index: pd.Index | None
+
+
+def gather_outcomes(models, X, y):
+    """Predict every row with every model.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator, or Bunch
+        As in `audit`.
+    X, y : array-like
+        Held-out rows.
+
+    Returns
+    -------
+    outcomes : Outcomes
+    """
+    models, sparsities = named_models(models)
+    classifies = all(is_classifier(m) for m in models.values())
+    y = column_or_1d(y) if classifies else np.asarray(y)
+    check_consistent_length(X, y)
+    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
+    losses = np.column_stack([loss for loss, _ in outcomes])
+    predicted = correct = None
+    if classifies:
+        predicted = np.column_stack([labels for _, labels in outcomes])
+        correct = (predicted == y[:, None]).astype(float)
+    index = getattr(X, "index", None)
+    index = index if isinstance(index, pd.Index) else None
+    return Outcomes(models, sparsities, y, losses, predicted, correct, index)
+
+
+class Settings(NamedTuple):
+    """How an audit measures: level, bootstrap samples, smallest group, random numbers."""
+
+    confidence: float
+    n_boot: int
+    min_group_size: int
+    rng: np.random.Generator
+
+
+def feature_columns(sensitive_features):
+    """Ways to group the rows: by all sensitive features, then by each of several.
+
+    Parameters
+    ----------
+    sensitive_features : array-like or None
+        As in `audit`.
+
+    Returns
+    -------
+    ways : dict of str to (dict of str to ndarray, or None)
+        Columns by the name of the way; an intersection is named "race & sex". None are
+        the classes.
+    """
+    if sensitive_features is None:
+        return {"class": None}
+    columns = sensitive_columns(sensitive_features)
+    ways = {group_label(tuple(columns)): columns}
+    if len(columns) > 1:
+        ways |= {name: {name: column} for name, column in columns.items()}
+    return ways
+
+
+def audit_tables(models, X, y, sensitive_features, settings):
+    """Measure models on held-out rows, for every way to group them.
+
+    Parameters
+    ----------
+    models, X, y, sensitive_features
+        As in `audit`.
+    settings : Settings
+        How to measure.
+
+    Returns
+    -------
+    parts : dict of str to dict
+        For every way of `feature_columns`: the tables, ``findings`` and ``notes`` of an
+        `AuditReport` by name.
+    networks : dict of str to DataFrame
+        What does not depend on the groups: ``sizes``, ``layers``, ``constraints`` and
+        ``training``.
+    outcomes : Outcomes
+    """
+    outcomes = gather_outcomes(models, X, y)
+    parts, rows = {}, None
+    for way, columns in feature_columns(sensitive_features).items():
+        names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
+        rows = HeldOut(
+            outcomes.losses,
+            outcomes.correct,
+            outcomes.y,
+            codes,
+            len(labels),
+            settings.confidence,
+            settings.n_boot,
+            settings.rng,
+            totals=rows,
+        )
+        parts[way] = grouped_tables(outcomes, rows, names, labels, settings)
+    return parts, network_tables(outcomes.models), outcomes
+
+
+def grouped_tables(outcomes, rows, names, labels, settings):
+    """Tables, findings and notes for one way to group the rows."""
+    tables, totals = [], []
+    for k, sparsity in enumerate(outcomes.sparsities):
+        table, total = rows.loss_measures(k)
+        if outcomes.predicted is not None:
+            columns, more = rows.accuracy_measures(k)
+            table, total = columns | table, more | total
+            total["classes_predicted"] = len(np.unique(outcomes.predicted[:, k]))
+        tables.append(pd.DataFrame({"rows": rows.sizes} | table))
+        totals.append({"rows": len(outcomes.y), "sparsity": sparsity} | total)
+    models = list(outcomes.models)
+    overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
+    notes = small_groups(labels, rows.sizes, settings.min_group_size)
+    if outcomes.predicted is not None:
+        several = len(np.unique(outcomes.y)) > 1
+        overall["predicts_one_class"] = several & (overall["classes_predicted"] == 1)
+        notes += broken(overall, outcomes.predicted)
+    payers, findings = who_pays(models, labels, rows)
+    changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
+    return {
+        "by_group": pd.concat(tables).set_index(group_index(models, names, labels)),
+        "overall": overall,
+        "payers": payers,
+        "changes": changes,
+        "changed_rows": changed,
+        "findings": findings,
+        "notes": notes,
+    }
+
+
+def group_index(models, names, labels):
+    """Index of a table with a row per model and group."""
+    index = [(model, *as_tuple(label)) for model in models for label in labels]
+    names = [f"{name} (group)" if name == "model" else name for name in names]
+    return pd.MultiIndex.from_tuples(index, names=["model", *names])
+
+
+def who_pays(models, labels, rows):
+    """Table and sentences: the group that pays most in each pruned model, if one can tell."""
+    table, findings = {}, []
+    for k, name in enumerate(models):
+        if k == 0:
+            continue
+        if rows.m == 1:
+            findings.append(f"{name}: one group only, nothing to compare.")
+            continue
+        top = rows.payer(k)
+        a, distance, low, high = top
+        excess = rows.excess[a, k]
+        sentence = payer_sentence(labels[a], rows.sizes[a], excess, top, "excessive loss")
+        findings.append(f"{name}: {sentence}")
+        table[name] = {
+            "group": group_label(labels[a]),
+            "rows": rows.sizes[a],
+            "excessive_loss": excess,
+            "against_others": distance,
+            "against_others_low": low,
+            "against_others_high": high,
+            "verdict": payer_verdict(excess, low),
+        }
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("model"), findings
+
+
+def changed_tables(outcomes, rows, names, labels, confidence):
+    """Changed predictions of every pruned classifier by group, and the rows themselves."""
+    pruned = list(outcomes.models)[1:]
+    if outcomes.predicted is None or not pruned:
+        return pd.DataFrame(), pd.DataFrame()
+    tables, listed, dense = [], {}, outcomes.predicted[:, 0]
+    for k, name in enumerate(pruned, start=1):
+        moved = (dense, outcomes.predicted[:, k], outcomes.y, rows.groups)
+        columns = change_columns(*moved, rows.m, confidence)
+        tables.append(pd.DataFrame(columns))
+        listed[name] = changed_rows(
+            *moved, labels, names, columns["representation"], outcomes.index
+        )
+    changes = pd.concat(tables).set_index(group_index(pruned, names, labels))
+    changed = pd.concat(listed, names=["model", None]).reset_index(level=1, drop=True)
+    return changes, changed
+
+
+def broken(overall, predicted):
+    """Name the classifiers that predict one class only."""
+    return [
+        f"{name} predicts only {column[0]}: it is broken, and its equal treatment of the "
+        "groups means nothing."
+        for name, column in zip(overall.index, predicted.T, strict=True)
+        if overall.loc[name, "predicts_one_class"]
+    ]
+
+
+def network_tables(models):
+    """Tables of sizes, layers and constrained training."""
+    sizes = {name: size for name, model in models.items() if (size := size_of(model))}
+    layers = {name: t for name, model in models.items() if len(t := layer_table(model))}
+    return {
+        "sizes": pd.DataFrame.from_dict(sizes, orient="index").rename_axis("model"),
+        "layers": pd.concat(layers, names=["model"]) if layers else pd.DataFrame(),
+        "constraints": constraint_table(models),
+        "training": training_table(models),
+    }

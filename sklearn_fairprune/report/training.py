@@ -1,0 +1,88 @@
+"""What a constrained training left behind: multipliers and violations by epoch."""
+
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from .groups import group_label
+
+
+def constrained_pruner(model):
+    """Return the fitted `GroupConstrainedPruner` inside a model, or None.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Anything; a constrained pruner may stand in a Pipeline, a search or a
+        FrozenEstimator.
+
+    Returns
+    -------
+    pruner : GroupConstrainedPruner or None
+    """
+    if isinstance(model, Pipeline):
+        return constrained_pruner(model[-1])
+    if isinstance(model, FrozenEstimator):
+        return constrained_pruner(model.estimator)
+    if hasattr(model, "best_estimator_"):
+        return constrained_pruner(model.best_estimator_)
+    history = getattr(model, "history_", None)
+    return model if isinstance(history, pd.DataFrame) and "violation" in history else None
+
+
+def training_table(models):
+    """Multipliers and violations of all constrained models by epoch and group.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        Those without a constraint are passed over.
+
+    Returns
+    -------
+    table : DataFrame
+        ``history_`` of the models below each other, indexed by ``model``, with ``group`` as
+        text and the ``tolerance``. Empty if no model was constrained.
+    """
+    tables = {}
+    for name, model in models.items():
+        pruner = constrained_pruner(model)
+        if pruner is not None:
+            group = pruner.history_["group"].map(group_label)
+            tables[name] = pruner.history_.assign(group=group, tolerance=pruner.tolerance)
+    if not tables:
+        return pd.DataFrame()
+    return pd.concat(tables, names=["model", None]).reset_index(level=1, drop=True)
+
+
+def constraint_table(models):
+    """Say which models were constrained, and whether the constraint is met.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        Those without a constraint are passed over.
+
+    Returns
+    -------
+    table : DataFrame
+        Indexed by ``model``: ``constraint``, ``stage``, ``tolerance``,
+        ``largest_violation`` and the rows it is ``measured_on``, ``satisfied`` (None where
+        there is nothing to satisfy). Empty if no model was constrained.
+    """
+    rows = {}
+    for name, model in models.items():
+        pruner = constrained_pruner(model)
+        if pruner is None or not hasattr(pruner, "violations_"):
+            continue
+        last = pruner.violations_.iloc[:, -1]
+        constraint = pruner.constraint
+        rows[name] = {
+            "constraint": getattr(constraint, "__name__", str(constraint)),
+            "stage": pruner.stage,
+            "tolerance": float(pruner.tolerance),
+            "largest_violation": float(last.max()),
+            "measured_on": str(last.name),
+            "satisfied": pruner.constraint_satisfied_,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
