@@ -8,6 +8,7 @@ import pandas as pd
 from .gate import DisparityError, disparity_failures
 from .groups import group_label
 from .markdown import as_markdown
+from .page import render_page, render_summary
 from .report import Report, frame_from
 from .text import as_text
 
@@ -201,6 +202,32 @@ class AuditReport(Report):
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def to_html(self, path=None):
+        """Return the report as one interactive HTML page, and write it to `path` if given.
+
+        Parameters
+        ----------
+        path : str or Path, default=None
+            File to write.
+
+        Returns
+        -------
+        html : str
+            Complete in itself: it needs no network, no server and no other file.
+
+        Raises
+        ------
+        ImportError
+            Without vl-convert-python, which carries the code of the charts.
+        """
+        page = render_page(self)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
+
+    def _repr_html_(self):
+        return render_summary(self)
 
     # ---- as a gate -----------------------------------------------------------------
 

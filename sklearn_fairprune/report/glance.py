@@ -1,0 +1,105 @@
+"""An audit at a glance: which sparsity, who pays most, and how sure that is."""
+
+from .groups import as_tuple, group_label
+
+
+def headline(part):
+    """Say in a few sentences what a report shows.
+
+    The working model in which the group that surely pays most pays most comes first; else
+    a broken one; else it is said that the data cannot tell.
+
+    Parameters
+    ----------
+    part : AuditReport
+        Of one way to group the rows.
+
+    Returns
+    -------
+    sentences : list of str
+        The first says most.
+    """
+    payers = part.payers
+    if not len(payers):
+        return part.findings[:1] or ["There is one model only: nothing to compare it with."]
+    by_verdict = {
+        verdict: payers.index[payers["verdict"] == verdict].tolist()
+        for verdict in ("pays most", "cannot tell", "no loss rose")
+    }
+    sure, lead = by_verdict["pays most"], lead_model(part)
+    if lead in sure:
+        sentences = [_pays(lead, payers.loc[lead], part.about["confidence"])]
+        if more := [model for model in sure if model != lead]:
+            whom = ", ".join(f"{model} ({payers.loc[model, 'group']})" for model in more)
+            sentences.append(f"A group surely pays most also in {whom}.")
+    else:
+        sentences = ["In no model can a group be shown to pay more than the others."]
+    if unsure := by_verdict["cannot tell"]:
+        sentences.append(f"The data cannot tell who pays most in {', '.join(unsure)}.")
+    if spared := by_verdict["no loss rose"]:
+        sentences.append(f"No group's loss rose in {', '.join(spared)}.")
+    if one_class := broken_models(part):
+        verb = "predicts" if len(one_class) == 1 else "predict"
+        sentences.append(
+            f"Broken for all, not fair: {', '.join(one_class)} {verb} one class for everybody."
+        )
+    return sentences
+
+
+def lead_model(part):
+    """Return the model to look at first.
+
+    That is where the group that surely pays most pays most, among the models that work;
+    else a broken one of that kind; else the last that works.
+
+    Parameters
+    ----------
+    part : AuditReport
+        Of one way to group the rows.
+
+    Returns
+    -------
+    model : str
+    """
+    models = part.overall.index.tolist()
+    working = [model for model in models[1:] if model not in broken_models(part)]
+    payers = part.payers
+    if len(payers):
+        sure = payers[payers["verdict"] == "pays most"]["excessive_loss"]
+        for candidates in (sure[sure.index.isin(working)], sure):
+            if len(candidates):
+                return candidates.idxmax()
+    return (working or models)[-1]
+
+
+def _pays(model, row, confidence):
+    return (
+        f"{row['group']} ({row['rows']} rows) pays most, in {model}: its loss rose by "
+        f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
+        f"others ({100 * confidence:g} % interval {row['against_others_low']:.3f} to "
+        f"{row['against_others_high']:.3f})."
+    )
+
+
+def broken_models(part):
+    """Return the names of the models that predict one class for rows of several."""
+    if "predicts_one_class" not in part.overall:
+        return []
+    return part.overall.index[part.overall["predicts_one_class"]].tolist()
+
+
+def group_order(part):
+    """Names of the groups, those that pay most in the model to look at first.
+
+    Parameters
+    ----------
+    part : AuditReport
+        Of one way to group the rows.
+
+    Returns
+    -------
+    labels : list of str
+    """
+    damage = part.by_group.loc[[lead_model(part)], "excessive_loss"]
+    damage = damage.droplevel("model").sort_values(ascending=False, kind="stable")
+    return [group_label(as_tuple(label)) for label in damage.index]

@@ -1,0 +1,274 @@
+/* Wires the choices of the page to its tables and charts. */
+(() => {
+  "use strict";
+  const $ = (id) => document.getElementById(id);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const audit = JSON.parse($("audit").textContent);
+  const level = `${+(100 * audit.confidence).toFixed(4)} %`;
+
+  function fill(select, options) {
+    for (const [value, label] of options) select.add(new Option(label, value));
+  }
+
+  const MOST_BANDS = 4; // more of them hide each other
+  const unknown = (value) => value === null || value === undefined;
+  const shown = (value, scale) => unknown(value) ? "unknown"
+    : (value * scale).toFixed(scale === 100 ? 1 : 3);
+  const times = (value, scale) => unknown(value) ? null : value * scale;
+  function interval([value, low, high], scale) {
+    const range = unknown(low) ? "unknown" : `${shown(low, scale)} to ${shown(high, scale)}`;
+    return { value: times(value, scale), low: times(low, scale), high: times(high, scale),
+      shown: shown(value, scale), range };
+  }
+
+  /* ---- what is chosen ------------------------------------------------------- */
+
+  function choice() {
+    const models = all("input[name=model]").filter((box) => box.checked)
+      .map((box) => Number(box.value));
+    return {
+      feature: audit.features[Number($("feature").value)],
+      featureNumber: Number($("feature").value),
+      measure: audit.measures.find((m) => m.id === $("measure").value),
+      disparity: audit.disparities.find((m) => m.id === $("disparity").value),
+      detail: Number($("detail").value || 0),
+      follow: $("follow").value,
+      models,
+    };
+  }
+
+  function groupRows(chosen, models) {
+    const { scale } = chosen.measure;
+    return chosen.feature.byGroup.filter((row) => models.includes(row.model)).map((row) => {
+      const model = audit.models[row.model];
+      const numbers = interval(row[chosen.measure.id], scale);
+      return { group: row.group, rows: row.rows, model: model.name, position: row.model,
+        ...numbers,
+        spoken: `${row.group}, ${model.name}: ${chosen.measure.name} ${numbers.shown}, ` +
+          `${level} interval ${numbers.range}, ${row.rows} rows` };
+    });
+  }
+
+  /* ---- charts --------------------------------------------------------------- */
+
+  const views = {};
+  function draw(id, spec) {
+    const target = $(id);
+    const options = { renderer: "svg", ast: true,
+      actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false } };
+    const old = views[id];
+    views[id] = vegaEmbed(target, spec, options).then((result) => {
+      if (old) old.then((previous) => previous && previous.finalize());
+      return result;
+    });
+    return views[id];
+  }
+
+  function say(id, text) {
+    $(id).textContent = text;
+  }
+
+  function drawPath(chosen) {
+    const sparsities = chosen.models.map((k) => audit.models[k].sparsity);
+    const ordered = sparsities.length > 1 && !sparsities.some(unknown) &&
+      sparsities.every((s, k) => k === 0 || s > sparsities[k - 1]);
+    const at = (k) => ordered ? String(+audit.models[k].sparsity.toPrecision(3))
+      : audit.models[k].name;
+    const rows = groupRows(chosen, chosen.models).map((row) => ({ ...row, at: at(row.position) }));
+    const { groups } = chosen.feature;
+    const description = `${chosen.measure.name} of each group by ${chosen.feature.name}, ` +
+      `${chosen.models.length} models.`;
+    const bands = chosen.follow ? [chosen.follow] : groups.length > MOST_BANDS ? [] : groups;
+    draw("chart-path", AuditCharts.path({ rows, models: chosen.models.map(at), groups, bands,
+      follow: chosen.follow, measure: chosen.measure, ordered, description }));
+    const marks = !ordered ? `Thin lines are ${level} intervals.`
+      : bands.length ? `${bands.length > 1 ? "Bands are" : `The band of ${bands[0]} is its`} ` +
+        `${level} interval${bands.length > 1 ? "s" : ""}.`
+        : "So many groups have no bands here: choose a group to follow.";
+    const many = groups.length > 8 ? " The 8 groups that pay most have colours; " +
+      "choose a group to follow another." : "";
+    say("caption-path", `${description} ${marks}${many} All numbers are in the table below.`);
+  }
+
+  /* Heights of the names beside the points, so that none lies on another. */
+  function liftLabels(rows) {
+    const width = $("chart-tradeoff").clientWidth || 600, height = 340;
+    const span = (keys) => {
+      const values = rows.flatMap((row) => keys.map((key) => row[key])).filter((v) => v !== null);
+      const low = Math.min(...values), high = Math.max(...values);
+      return (v) => (high > low ? (v - low) / (high - low) : 0.5);
+    };
+    const px = span(["x", "xLow", "xHigh"]), py = span(["y", "yLow", "yHigh"]);
+    const placed = [];
+    for (const row of rows) {
+      const left = width * px(row.x), top = height * (1 - py(row.y));
+      const right = left + 7 * Math.min(row.model.length, 23) + 12;
+      const free = (lift) => placed.every((other) => Math.abs(other.top - top - lift) > 13 ||
+        other.right < left || right < other.left);
+      row.lift = [-9, 11, -23, 25, -37, 39, -51, 53].find(free) ?? -9;
+      placed.push({ left, right, top: top + row.lift });
+    }
+  }
+
+  function drawTradeoff(chosen) {
+    const { quality } = audit;
+    const rows = chosen.models.map((k) => {
+      const model = audit.models[k], numbers = chosen.feature.overall[k];
+      const x = interval(numbers[quality.id], quality.scale);
+      const y = interval(numbers[chosen.disparity.id], chosen.disparity.scale);
+      const kind = model.oneClass ? "predicts one class" : k === 0 ? "dense" : "pruned";
+      return { model: model.name, x: x.value, xLow: x.low, xHigh: x.high, y: y.value,
+        yLow: y.low, yHigh: y.high, quality: x.shown, disparity: y.shown, kind,
+        qualityRange: x.range, range: y.range, remark: kind,
+        spoken: `${model.name} (${kind}): ${quality.axis} ${x.shown}, ` +
+          `${chosen.disparity.name} ${y.shown}, interval ${y.range}` };
+    });
+    liftLabels(rows);
+    const description = `${chosen.disparity.name} against ${quality.axis}, one point a model.`;
+    draw("chart-tradeoff", AuditCharts.tradeoff({ rows, quality, disparity: chosen.disparity,
+      description }));
+    const better = quality.id === "accuracy" ? "right" : "left";
+    say("caption-tradeoff", `${description} Better is down and to the ${better}; lines are ` +
+      `${level} intervals. A model that predicts one class is not fair, it is broken.`);
+  }
+
+  function drawBars(chosen) {
+    const names = [audit.models[0].name, audit.models[chosen.detail].name];
+    const rows = groupRows(chosen, [0, chosen.detail]);
+    const description = `${chosen.measure.name} of each group, ${names.join(" against ")}.`;
+    draw("chart-bars", AuditCharts.bars({ rows, groups: chosen.feature.groups, names,
+      measure: chosen.measure, description }));
+    say("caption-bars", `${description} Groups that pay most come first; thin lines are ` +
+      `${level} intervals.`);
+  }
+
+  function drawTraining(chosen) {
+    const name = $("constrained").value;
+    const mine = audit.training.filter((row) => row.model === name);
+    const stages = [...new Set(mine.map((row) => row.stage))];
+    const length = Math.max(...mine.filter((row) => row.stage === stages[0])
+      .map((row) => row.epoch));
+    const rows = [];
+    for (const row of mine) {
+      const at = row.epoch + (stages.indexOf(row.stage) > 0 ? length : 0);
+      for (const what of ["multiplier", "violation", "holdout_violation"]) {
+        if (what in row) {
+          rows.push({ what, at, group: row.group, stage: row.stage, value: row[what],
+            tolerance: what === "multiplier" ? null : row.tolerance, shown: shown(row[what], 1),
+            spoken: `${row.group}, epoch ${at}: ${what} ${shown(row[what], 1)}` });
+        }
+      }
+    }
+    const groups = [...new Set(mine.map((row) => row.group))];
+    const description = `${name}, by epoch and group:`;
+    const follow = groups.includes(chosen.follow) ? chosen.follow : "";
+    const specs = AuditCharts.training({ rows, groups, follow, description });
+    const target = $("chart-training");
+    target.replaceChildren(...specs.map((_, k) => {
+      const div = document.createElement("div");
+      div.id = `chart-training-${k}`;
+      div.className = "chart";
+      return div;
+    }));
+    specs.forEach((spec, k) => draw(`chart-training-${k}`, spec));
+    const two = stages.length > 1 ? ` Epochs after ${length} are those after pruning.` : "";
+    say("caption-training", `Multipliers and violations of ${name}. The dashed line is the ` +
+      `tolerance.${two}`);
+  }
+
+  function drawLayers(chosen) {
+    const mine = audit.layers.filter((row) => row.model === chosen.detail);
+    const count = (value) => value.toLocaleString("en");
+    const rows = mine.map((row) => {
+      const kept = `${count(row.kept)} of ${count(row.weights)} kept`;
+      return { layer: row.layer, shape: row.shape, value: 100 * row.sparsity, shown: kept,
+        spoken: `${row.layer}, ${row.shape}: ${kept}` };
+    });
+    const { name } = audit.models[chosen.detail];
+    const description = `Share of the weights removed in each layer of ${name}.`;
+    if (rows.length) {
+      draw("chart-layers", AuditCharts.layers({ rows, names: rows.map((r) => r.layer),
+        description }));
+    } else {
+      $("chart-layers").replaceChildren();
+    }
+    say("caption-layers", rows.length ? description : `${name} holds no network.`);
+  }
+
+  /* ---- tables --------------------------------------------------------------- */
+
+  function showTables(chosen) {
+    for (const part of all("[data-feature]")) {
+      part.hidden = Number(part.dataset.feature) !== chosen.featureNumber;
+    }
+    for (const row of all("[data-model]")) {
+      row.hidden = !chosen.models.includes(Number(row.dataset.model));
+    }
+    for (const row of all("[data-detail]")) {
+      row.hidden = Number(row.dataset.detail) !== chosen.detail;
+    }
+    const told = all(`[data-feature="${chosen.featureNumber}"] [data-detail]`);
+    for (const empty of all(".empty-detail")) {
+      const mine = told.filter((row) => empty.closest("section").contains(row));
+      empty.hidden = mine.some((row) => !row.hidden);
+    }
+    for (const name of all(".detail-name")) name.textContent = audit.models[chosen.detail].name;
+  }
+
+  /* ---- go ------------------------------------------------------------------- */
+
+  function fillGroups() {
+    const chosen = $("follow").value;
+    const { groups } = audit.features[Number($("feature").value)];
+    $("follow").replaceChildren();
+    fill($("follow"), [["", "all"], ...groups.map((g) => [g, g])]);
+    $("follow").value = groups.includes(chosen) ? chosen
+      : groups.length > MOST_BANDS ? groups[0] : "";
+  }
+
+  function update() {
+    const chosen = choice();
+    showTables(chosen);
+    drawPath(chosen);
+    drawTradeoff(chosen);
+    if ($("chart-bars")) drawBars(chosen);
+    if ($("chart-training")) drawTraining(chosen);
+    if ($("chart-layers")) drawLayers(chosen);
+    say("status", `Showing ${chosen.measure.name} by ${chosen.feature.name}, ` +
+      `${chosen.models.length} models, in detail ${audit.models[chosen.detail].name}.`);
+    return Promise.all(Object.values(views));
+  }
+
+  fill($("measure"), audit.measures.map((m) => [m.id, m.name]));
+  fill($("disparity"), audit.disparities.map((m) => [m.id, m.name]));
+  if ($("constrained")) {
+    fill($("constrained"), [...new Set(audit.training.map((r) => r.model))].map((m) => [m, m]));
+  }
+  if ($("detail").options.length > 1) $("detail").value = audit.detail;
+  fillGroups();
+  for (const part of all(".chart-only, #controls, #theme")) part.hidden = false;
+  for (const heading of all(".feature-name")) heading.hidden = true;
+  for (const control of all("select, input[name=model]")) {
+    control.addEventListener("change", () => {
+      if (!all("input[name=model]").some((box) => box.checked)) control.checked = true;
+      if (control.id === "feature") fillGroups();
+      update();
+    });
+  }
+  $("controls").addEventListener("submit", (event) => event.preventDefault());
+  $("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+  });
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all("main details:not([open])");
+    for (const part of opened) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of opened) part.open = false;
+  });
+  update().then(() => { document.documentElement.dataset.ready = "yes"; });
+})();

@@ -1,0 +1,140 @@
+"""Fills the templates of the page; everything a user named is escaped."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from ..glance import broken_models, headline
+from ..groups import as_tuple, group_label
+from ..text import (
+    DAMAGE_COLUMNS,
+    DIAGNOSIS_COLUMNS,
+    GROUP_COLUMNS,
+    OVERALL_COLUMNS,
+    with_interval,
+)
+from .payload import page_payload
+
+HERE = Path(__file__).parent
+MOST_CHANGED_ROWS = 100
+
+
+def render_page(report):
+    """Return a report as one HTML page that needs no network and no server.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What to show.
+
+    Returns
+    -------
+    html : str
+
+    Raises
+    ------
+    ImportError
+        Without vl-convert-python, which carries the charts' code.
+
+    Notes
+    -----
+    The charts are Vega-Lite's: its code is a fifth of Plotly's, and it draws SVG whose
+    marks have names and values for screen readers. A content security policy forbids the
+    page every connection, and every script but its own.
+    """
+    scripts = [_charts_library(), *(_asset(name) for name in ("charts.js", "page.js"))]
+    return _template("page.html").render(
+        report=report,
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts),
+        payload=script_json(page_payload(report)),
+        **_vocabulary(),
+    )
+
+
+def render_summary(report):
+    """Return the summary of a report for a notebook, without charts and scripts.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What to show.
+
+    Returns
+    -------
+    html : str
+    """
+    return _template("summary.html").render(report=report, **_vocabulary())
+
+
+def script_json(value):
+    """Return JSON that can stand inside a script element, whatever text it holds.
+
+    Parameters
+    ----------
+    value : object
+        Plain values.
+
+    Returns
+    -------
+    json : Markup
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.report.page.render import script_json
+    >>> print(script_json({"group": "</script>"}))
+    {"group": "\\u003c/script\\u003e"}
+    """
+    text = json.dumps(value, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _vocabulary():
+    """What the templates can say."""
+    return {
+        "headline": headline,
+        "broken": broken_models,
+        "group_label": lambda label: group_label(as_tuple(label)),
+        "interval": with_interval,
+        "group_columns": GROUP_COLUMNS,
+        "overall_columns": OVERALL_COLUMNS,
+        "why_columns": DAMAGE_COLUMNS | DIAGNOSIS_COLUMNS,
+        "missing": pd.isna,
+        "most_changed_rows": MOST_CHANGED_ROWS,
+    }
+
+
+def _template(name):
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
+
+
+def _asset(name):
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _sha256(script):
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _charts_library():
+    """Code of Vega-Lite in one script."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise ImportError(
+            "The page draws its charts with Vega-Lite, whose code vl-convert-python brings. "
+            'Install it with: pip install "sklearn-fairprune[html]". to_markdown, to_json '
+            "and print(report) work without it."
+        ) from error
+    return vl_convert.javascript_bundle()
