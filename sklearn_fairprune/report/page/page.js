@@ -58,7 +58,9 @@
       actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false } };
     const old = views[id];
     views[id] = vegaEmbed(target, spec, options).then((result) => {
-      if (old) old.then((previous) => previous && previous.finalize());
+      if (old) old.then((previous) => previous.finalize());
+      const menu = target.querySelector("summary");
+      if (menu) menu.setAttribute("aria-label", "Save this chart");
       return result;
     });
     return views[id];
@@ -262,13 +264,14 @@
       : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
   });
-  let opened = [];
+  const opened = [];
   addEventListener("beforeprint", () => {
-    opened = all("main details:not([open])");
-    for (const part of opened) part.open = true;
+    const closed = all("main details:not([open]):not(.chart *)");
+    for (const part of closed) part.open = true;
+    opened.push(...closed);
   });
   addEventListener("afterprint", () => {
-    for (const part of opened) part.open = false;
+    for (const part of opened.splice(0)) part.open = false;
   });
   update().then(() => { document.documentElement.dataset.ready = "yes"; });
 })();
