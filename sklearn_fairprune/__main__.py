@@ -5,19 +5,22 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils import _safe_indexing
-from sklearn.utils.multiclass import type_of_target
 
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
+from .preparation import is_regression, make_preprocessing, split, standardized, steps_of
+from .report import AuditReport, DisparityError
+from .report.compare import compare_reports, comparison_as_text
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
+
+
+EXIT_STATUS = """exit status:
+  0  all went well
+  1  a limit of --fail-above is not kept, or --fail-if-worse found something worse
+  2  the command or its input is wrong"""
+LIMITS = {name: f"max_{name}" for name in ("spread", "degradation", "violation")}
 
 
 def make_parser():
@@ -28,16 +31,86 @@ def make_parser():
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    options = {"epilog": EXIT_STATUS, "formatter_class": argparse.RawDescriptionHelpFormatter}
     command = commands.add_parser(
         "audit",
         help="train, prune along several sparsities, and print what it costs each group",
         description="Train one dense network, prune it to several sparsities, and print what "
-        "that costs each group on held-out rows.",
+        "that costs each group on held-out rows.\n\n"
+        "example:\n"
+        "  sklearn-fairprune audit --data loans.csv --target paid --sensitive sex,age \\\n"
+        "      --html report.html --fail-above degradation=0.05",
+        **options,
     )
     add_data_options(command)
     add_training_options(command)
-    command.add_argument("--out", metavar="DIR", help="write the report there as JSON and CSV")
+    add_report_options(command)
+    command.set_defaults(run=audit_command)
+    command = commands.add_parser(
+        "compare",
+        help="compare two saved audits, group by group",
+        description="Compare two audits that were saved with --out or to_json, group by "
+        "group: what became better or worse from A to B.",
+        **options,
+    )
+    command.add_argument("first", metavar="A", help="audit.json, or the folder it is in")
+    command.add_argument("second", metavar="B", help="the same, later")
+    command.add_argument(
+        "--fail-if-worse",
+        action="store_true",
+        help="exit with status 1 if a group or a model is surely worse in B",
+    )
+    add_output_options(command)
+    command.set_defaults(run=compare_command)
     return parser
+
+
+def add_report_options(command):
+    """Add the options that say what becomes of the report."""
+    add = command.add_argument_group("report").add_argument
+    add("--html", metavar="FILE", help="write the report there as one interactive page")
+    add("--out", metavar="DIR", help="write the report there as JSON and CSV")
+    add(
+        "--fail-above",
+        type=limits,
+        default={},
+        metavar="NAME=LIMIT[,...]",
+        help="exit with status 1 if a pruned model is above: spread (of accuracy between "
+        "groups, 0 to 1), degradation (accuracy a group lost, 0 to 1), violation (xi)",
+    )
+    add(
+        "--judge-by",
+        choices=["estimate", "low", "high"],
+        default="estimate",
+        help="what --fail-above judges: the number, its lower limit (only a sure excess "
+        "fails) or its upper limit (only a surely kept limit passes); default: estimate",
+    )
+    add_output_options(command)
+
+
+def add_output_options(command):
+    """Add the options that say how much is printed."""
+    add = command.add_mutually_exclusive_group().add_argument
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--json", action="store_true", help="print JSON in place of text")
+
+
+def limits(text):
+    """Read ``spread=0.1,degradation=0.05``."""
+    found = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if name not in LIMITS:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is none of {', '.join(LIMITS)}; write for example degradation=0.05"
+            )
+        try:
+            found[LIMITS[name]] = float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} has no number; write for example {name}=0.05"
+            ) from None
+    return found
 
 
 def add_data_options(command):
@@ -143,62 +216,10 @@ def load(arguments):
     )
 
 
-def as_objects(frame):
-    """Turn text, categories and booleans into plain objects with NaN where missing."""
-    return frame.astype(object).where(frame.notna(), np.nan)
-
-
-def make_preprocessing(X):
-    """Pipeline that makes numbers of a table: impute, scale, one-hot encode."""
-    if not hasattr(X, "columns"):
-        return FunctionTransformer()
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
-    )
-    categories = make_pipeline(
-        FunctionTransformer(as_objects, feature_names_out="one-to-one"),
-        SimpleImputer(strategy="constant", fill_value="missing"),
-        FunctionTransformer(as_text_values, feature_names_out="one-to-one"),
-        OneHotEncoder(
-            handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
-        ),
-    )
-    return make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (categories, make_column_selector(dtype_exclude="number")),
-        verbose_feature_names_out=False,
-    )
-
-
-def as_text_values(values):
-    """Make one kind of value of a mixed column, for the encoder."""
-    return np.asarray(values).astype(str).astype(object)
-
-
-def split(data, test_size, seed):
-    """Training and held-out row numbers, with every group and class in both if it can be."""
-    strata = [data.y.astype(str)]
-    if data.sensitive is not None:
-        strata += [data.sensitive[c].astype(str).to_numpy() for c in data.sensitive]
-    rows = np.arange(len(data.y))
-    continuous = is_regression(data.y)
-    for keys in [] if continuous else [strata, strata[:1]]:
-        cells = np.array(["\x1f".join(cell) for cell in zip(*keys, strict=True)])
-        if np.unique(cells, return_counts=True)[1].min() >= 2:
-            return train_test_split(
-                rows, test_size=test_size, random_state=seed, stratify=cells
-            )
-    return train_test_split(rows, test_size=test_size, random_state=seed)
-
-
-def is_regression(y):
-    """Whether the target is a quantity: fractions, or more than 20 different numbers."""
-    kind = type_of_target(y)
-    return kind == "continuous" or (y.dtype.kind in "iuf" and len(np.unique(y)) > 20)
-
-
-def progress(estimator):
+def progress(estimator, quiet=False):
     """Attach scikit-learn's progress bar where there is one (1.9 or newer, with rich)."""
+    if quiet:
+        return estimator
     try:
         from sklearn.callback import ProgressBar
 
@@ -206,23 +227,6 @@ def progress(estimator):
     except ImportError:
         print("Training and pruning ...", file=sys.stderr)
         return estimator
-
-
-def steps_of(preprocessing):
-    """Fitted preprocessing in one line: which steps for how many columns."""
-    parts = [
-        f"{len(columns)} columns: {' > '.join(type(step).__name__ for _, step in pipe.steps)}"
-        for _, pipe, columns in getattr(preprocessing, "transformers_", [])
-        if hasattr(pipe, "steps") and len(columns)
-    ]
-    return "; ".join(parts) or "none"
-
-
-def standardized(y, train):
-    """Regression targets in standard deviations from their mean, and a note saying so."""
-    centre, scale = y[train].mean(), y[train].std()
-    note = f"Losses are in squares of the target's standard deviation, {scale:.4g}."
-    return (y - centre) / scale, note
 
 
 def run_audit(arguments):
@@ -242,7 +246,7 @@ def run_audit(arguments):
         finetune_epochs=arguments.finetune_epochs,
         random_state=arguments.seed,
     )
-    path = progress(estimator).pruning_path(
+    path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
         X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
     )
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
@@ -250,36 +254,95 @@ def run_audit(arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
         report = audit(
-            path, X_test, y[test], sensitive_features=groups, random_state=arguments.seed
+            path,
+            X_test,
+            y[test],
+            sensitive_features=groups,
+            explain=bool(arguments.html),
+            random_state=arguments.seed,
         )
     report.notes[:0] = notes
     report.about |= {"data": data.name, "training_rows": len(train), "version": __version__}
-    report.about |= {k: v for k, v in vars(arguments).items() if k not in ("command", "data")}
+    report.about |= {k: v for k, v in vars(arguments).items() if k in TOLD}
     report.about["preprocessing"] = steps_of(preprocessing)
     return report
+
+
+# Options of the training that a report tells.
+TOLD = (
+    "target",
+    "sensitive",
+    "keep_sensitive",
+    "test_size",
+    "sparsities",
+    "hidden",
+    "finetune_epochs",
+    "seed",
+    "threads",
+)
+
+
+def audit_command(arguments):
+    """Run ``audit``, print and write the report; returns the exit status."""
+    report = run_audit(arguments)
+    written = []
+    if arguments.out:
+        out = Path(arguments.out)
+        written += [out / "audit.json", *report.to_csv(out)]
+        report.to_json(out / "audit.json")
+    if arguments.json:
+        print(report.to_json())
+    elif not arguments.quiet:
+        about = report.about
+        print(
+            f"\n{about['data']}: {about['training_rows']} training rows, {about['rows']} "
+            f"held-out rows, seed {about['seed']}\n"
+            f"preprocessing, fitted on the training rows: {about['preprocessing']}\n"
+        )
+        print(report)
+        if written:
+            print(f"\nWritten: {', '.join(map(str, written))}")
+    if arguments.html:
+        page = Path(arguments.html)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        report.to_html(page)
+        if not (arguments.quiet or arguments.json):
+            print(f"\nThe report as a page, to open in a browser: {page.resolve().as_uri()}")
+    if arguments.fail_above:
+        try:
+            report.assert_disparity(**arguments.fail_above, judge_by=arguments.judge_by)
+        except DisparityError as error:
+            print(f"sklearn-fairprune: not within the limits.\n{error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def compare_command(arguments):
+    """Run ``compare`` and print what changed; returns the exit status."""
+    reports = []
+    for name in (arguments.first, arguments.second):
+        path = Path(name) / "audit.json" if Path(name).is_dir() else Path(name)
+        reports.append(AuditReport.from_json(path))
+    table = compare_reports(*reports)
+    if arguments.json:
+        print(table.to_json(orient="records", indent=1))
+    elif not arguments.quiet:
+        print(comparison_as_text(table))
+    worse = int((table["verdict"] == "worse").sum())
+    if arguments.fail_if_worse and worse:
+        print(f"sklearn-fairprune: {worse} measures are surely worse.", file=sys.stderr)
+        return 1
+    return 0
 
 
 def main(argv=None):
     """Run the command line; returns the exit status."""
     arguments = make_parser().parse_args(argv)
     try:
-        report = run_audit(arguments)
+        return arguments.run(arguments)
     except (ValueError, ImportError, OSError) as error:
         print(f"sklearn-fairprune: {error}", file=sys.stderr)
         return 2
-    about = report.about
-    print(
-        f"\n{about['data']}: {about['training_rows']} training rows, {about['rows']} held-out "
-        f"rows, seed {about['seed']}"
-    )
-    print(f"preprocessing, fitted on the training rows: {about['preprocessing']}\n")
-    print(report)
-    if arguments.out:
-        out = Path(arguments.out)
-        written = report.to_csv(out)
-        report.to_json(out / "audit.json")
-        print(f"\nWritten: {out / 'audit.json'}, {', '.join(map(str, written))}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.utils import Bunch
 
-from sklearn_fairprune.__main__ import main, split, standardized
+from sklearn_fairprune.__main__ import main
 
 QUICK = ["--finetune-epochs", "1", "--hidden", "16"]
 
@@ -133,23 +132,3 @@ def test_help_and_version():
         check=True,
     )
     assert "--sensitive" in run.stdout
-
-
-def test_split_keeps_groups_and_classes_in_both_parts():
-    y = np.array(["yes"] * 90 + ["no"] * 10)
-    sensitive = pd.DataFrame({"sex": np.tile(["f", "m"], 50)})
-    train, test = split(Bunch(y=y, sensitive=sensitive), 0.3, seed=0)
-    assert sorted([*train, *test]) == list(range(100))
-    cells = pd.Series(y[test]) + sensitive["sex"].to_numpy()[test]
-    counts = cells.value_counts()
-    assert counts["nof"] == counts["nom"] == 2
-    assert counts["yesf"] == counts["yesm"] == 13
-    lonely = Bunch(y=np.append(y[:-1], "maybe"), sensitive=sensitive)
-    assert len(split(lonely, 0.3, seed=0)[1]) == 30
-
-
-def test_targets_are_scaled_by_the_training_rows_alone():
-    y = np.array([0.0, 2.0, 100.0])
-    scaled, note = standardized(y, np.array([0, 1]))
-    np.testing.assert_allclose(scaled, [-1.0, 1.0, 99.0])
-    assert "standard deviation, 1" in note

@@ -2,6 +2,15 @@
 
 from .audit import audit
 from .audit_report import AuditReport
+from .compare import compare_reports
 from .diagnose import DiagnosisReport, diagnose
+from .gate import DisparityError
 
-__all__ = ["AuditReport", "DiagnosisReport", "audit", "diagnose"]
+__all__ = [
+    "AuditReport",
+    "DiagnosisReport",
+    "DisparityError",
+    "audit",
+    "compare_reports",
+    "diagnose",
+]

@@ -80,6 +80,43 @@ def paired_difference_interval(both, only_first, only_second, neither, confidenc
     return float(d - max(below, 0.0) ** 0.5), float(d + max(above, 0.0) ** 0.5)
 
 
+def difference_interval(first, second):
+    r"""Interval of the difference of two independent estimates, from their own intervals.
+
+    With estimates :math:`\hat\theta_i` and limits :math:`l_i, u_i`:
+    :math:`\hat\theta_2 - \hat\theta_1 - \sqrt{(\hat\theta_2 - l_2)^2 + (u_1 -
+    \hat\theta_1)^2}` below, and likewise above.
+
+    Parameters
+    ----------
+    first, second : tuple of (value, low, high)
+        Floats or arrays; NaN limits give NaN.
+
+    Returns
+    -------
+    low, high : float or ndarray
+        Of the second minus the first.
+
+    Notes
+    -----
+    Estimates from the same rows go up and down together; the interval is then too wide.
+
+    References
+    ----------
+    Zou and Donner, "Construction of confidence limits about effect measures: a general
+    approach", Statistics in Medicine 27, 2008.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.report.intervals import difference_interval
+    >>> [round(float(v), 6) for v in difference_interval((1, 0.7, 1.4), (2, 1.7, 2.4))]
+    [0.5, 1.5]
+    """
+    (v1, l1, u1), (v2, l2, u2) = first, second
+    d = v2 - v1
+    return d - np.hypot(v2 - l2, u1 - v1), d + np.hypot(u2 - v2, v1 - l1)
+
+
 def spread_interval(successes, sizes, confidence=0.95):
     """Interval of the largest difference between the proportions of m groups.
 

@@ -100,7 +100,8 @@ def test_the_numbers_are_those_of_the_report(page, report):
 def test_the_sensitive_feature_is_chosen(page, report, feature):
     choose(page, "feature", feature)
     part = report.by_feature[feature]
-    groups = {" & ".join(label) for label in part.by_group.loc["dense"].index.map(np.atleast_1d)}
+    labels = part.by_group.loc["dense"].index.map(np.atleast_1d)
+    groups = {" & ".join(label) for label in labels}
     tables = page.locator("[data-feature]:visible")
     assert {t.get_attribute("data-feature") for t in tables.all()} == {
         str(list(report.by_feature).index(feature))
@@ -158,7 +159,8 @@ def test_a_model_is_looked_at_in_detail(page, report, model):
     assert set(shown.all_inner_texts()) == {model}
     why = page.locator("section:has(#h-why)")
     assert (why.locator("tbody tr:visible").count() > 0) == (model != "no network")
-    assert why.get_by_text("No diagnosis of this model").is_visible() == (model == "no network")
+    empty = why.get_by_text("No diagnosis of this model")
+    assert empty.is_visible() == (model == "no network")
     layers = page.locator("#caption-layers").inner_text()
     assert ("holds no network" in layers) == (model == "no network")
     details = page.locator("#h-changes ~ div details:visible")

@@ -1,0 +1,80 @@
+"""From a table of data to what a network can be trained on, and held-out rows."""
+
+import numpy as np
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.utils.multiclass import type_of_target
+
+
+def as_objects(frame):
+    """Turn text, categories and booleans into plain objects with NaN where missing."""
+    return frame.astype(object).where(frame.notna(), np.nan)
+
+
+def make_preprocessing(X):
+    """Pipeline that makes numbers of a table: impute, scale, one-hot encode."""
+    if not hasattr(X, "columns"):
+        return FunctionTransformer()
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+    )
+    categories = make_pipeline(
+        FunctionTransformer(as_objects, feature_names_out="one-to-one"),
+        SimpleImputer(strategy="constant", fill_value="missing"),
+        FunctionTransformer(as_text_values, feature_names_out="one-to-one"),
+        OneHotEncoder(
+            handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+        ),
+    )
+    return make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (categories, make_column_selector(dtype_exclude="number")),
+        verbose_feature_names_out=False,
+    )
+
+
+def as_text_values(values):
+    """Make one kind of value of a mixed column, for the encoder."""
+    return np.asarray(values).astype(str).astype(object)
+
+
+def split(data, test_size, seed):
+    """Training and held-out row numbers, with every group and class in both if it can be."""
+    strata = [data.y.astype(str)]
+    if data.sensitive is not None:
+        strata += [data.sensitive[c].astype(str).to_numpy() for c in data.sensitive]
+    rows = np.arange(len(data.y))
+    continuous = is_regression(data.y)
+    for keys in [] if continuous else [strata, strata[:1]]:
+        cells = np.array(["\x1f".join(cell) for cell in zip(*keys, strict=True)])
+        if np.unique(cells, return_counts=True)[1].min() >= 2:
+            return train_test_split(
+                rows, test_size=test_size, random_state=seed, stratify=cells
+            )
+    return train_test_split(rows, test_size=test_size, random_state=seed)
+
+
+def is_regression(y):
+    """Whether the target is a quantity: fractions, or more than 20 different numbers."""
+    kind = type_of_target(y)
+    return kind == "continuous" or (y.dtype.kind in "iuf" and len(np.unique(y)) > 20)
+
+
+def steps_of(preprocessing):
+    """Fitted preprocessing in one line: which steps for how many columns."""
+    parts = [
+        f"{len(columns)} columns: {' > '.join(type(step).__name__ for _, step in pipe.steps)}"
+        for _, pipe, columns in getattr(preprocessing, "transformers_", [])
+        if hasattr(pipe, "steps") and len(columns)
+    ]
+    return "; ".join(parts) or "none"
+
+
+def standardized(y, train):
+    """Regression targets in standard deviations from their mean, and a note saying so."""
+    centre, scale = y[train].mean(), y[train].std()
+    note = f"Losses are in squares of the target's standard deviation, {scale:.4g}."
+    return (y - centre) / scale, note

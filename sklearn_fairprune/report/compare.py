@@ -1,0 +1,134 @@
+"""What changed from one audit to another, group by group."""
+
+import numpy as np
+from scipy import stats
+
+from .intervals import difference_interval
+from .text import PER_CENT, table, with_interval
+
+KEYS = ["feature", "model", "about", "group", "measure"]
+# Whether more is better (1) or worse (-1), and how a measure is written.
+MEASURES = {
+    "accuracy": (1, "accuracy %", PER_CENT),
+    "balanced_accuracy": (1, "balanced accuracy %", PER_CENT),
+    "loss": (-1, "loss J", {}),
+    "excessive_loss": (-1, "excessive loss R", {}),
+    "accuracy_drop": (-1, "accuracy drop, points", PER_CENT),
+    "accuracy_spread": (-1, "accuracy spread, points", PER_CENT),
+    "fairness_violation": (-1, "fairness violation xi", {}),
+}
+WORDS = {1: "better", -1: "worse", 0: "cannot tell"}
+
+
+def compare_reports(first, second):
+    """Compare every measure with an interval that two reports have in common.
+
+    Parameters
+    ----------
+    first, second : AuditReport
+        Of the same kind of models and groups; names must agree.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per feature, model, group (empty for the model as a whole) and measure:
+        ``first`` and ``second`` with ``_low`` and ``_high``, ``change`` with limits, and
+        the ``verdict``: "better", "worse", "same" (exactly), "cannot tell", or "only in A",
+        "only in B".
+
+    Raises
+    ------
+    ValueError
+        If the reports have no model and group in common.
+
+    Notes
+    -----
+    The two are taken as independent (`difference_interval`); for two audits on the same
+    rows the intervals are too wide, and a sure change is all the surer. They hold for all
+    comparisons at once: each is widened by the ratio of the normal quantiles at levels
+    1 - (1 - confidence) / k and confidence, for k comparisons.
+    """
+    sides = [_measures(first, "first"), _measures(second, "second")]
+    both = sides[0].merge(sides[1], on=KEYS, how="outer", indicator="where", sort=False)
+    if not (both["where"] == "both").any():
+        raise ValueError(
+            "The two reports have no model and group in common: A has "
+            f"{_named(first)}, B has {_named(second)}."
+        )
+    values = [
+        [both[f"{side}{end}"].to_numpy() for end in ("", "_low", "_high")]
+        for side in ("first", "second")
+    ]
+    both["change"] = values[1][0] - values[0][0]
+    wider = _factor(first.about["confidence"], int((both["where"] == "both").sum()))
+    low, high = difference_interval(*values)
+    both["change_low"] = low = both["change"] - wider * (both["change"] - low)
+    both["change_high"] = high = both["change"] + wider * (high - both["change"])
+    sign = both["measure"].map({name: sign for name, (sign, *_) in MEASURES.items()})
+    sure = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
+    both["verdict"] = np.select(
+        [both["where"] == "left_only", both["where"] == "right_only", both["change"] == 0],
+        ["only in A", "only in B", "same"],
+        sure.map(WORDS),
+    )
+    return both.drop(columns="where")
+
+
+def _factor(confidence, n_compared):
+    """How much wider an interval is that shall hold for many comparisons at once."""
+    tail = (1 - confidence) / 2
+    return stats.norm.isf(tail / n_compared) / stats.norm.isf(tail)
+
+
+def _measures(report, name):
+    frame = report.to_frame()
+    frame = frame[frame["measure"].isin(MEASURES)]
+    renamed = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+    return frame.rename(columns=renamed)[[*KEYS, *renamed.values()]]
+
+
+def _named(report):
+    return f"{list(report.overall.index)} by {list(report.by_feature)}"
+
+
+def comparison_as_text(compared):
+    """Write a comparison for a terminal, sure changes first.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        From `compare_reports`.
+
+    Returns
+    -------
+    text : str
+    """
+    counts = compared["verdict"].value_counts()
+    out = [
+        "From A to B: "
+        + ", ".join(f"{counts[v]} {v}" for v in counts.index)
+        + f" of {len(compared)} measures of models and groups."
+    ]
+    for verdict in ("worse", "better", "only in A", "only in B"):
+        rows = compared[compared["verdict"] == verdict]
+        if not len(rows):
+            continue
+        lines = [_line(row) for _, row in rows.iterrows()]
+        out += ["", verdict.capitalize()]
+        out += table(["  model", "group", "measure", "A", "B", "change B - A"], lines)
+    if not {"worse", "better"} & set(counts.index):
+        out += ["", "Nothing became surely better or worse."]
+    out += [
+        "",
+        "Intervals of changes hold for all measures at once, and take the audits as "
+        "independent: on the same rows they are too wide.",
+    ]
+    return "\n".join(out)
+
+
+def _line(row):
+    _, title, options = MEASURES[row["measure"]]
+    signed = options | {"sign": "+"}
+    who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
+    numbers = [with_interval(row, "first", **options), with_interval(row, "second", **options)]
+    return ["  " + row["model"], who, title, *numbers, with_interval(row, "change", **signed)]
