@@ -114,7 +114,7 @@ def comparison_as_text(compared):
         if not len(rows):
             continue
         lines = [_line(row) for _, row in rows.iterrows()]
-        out += ["", verdict.capitalize()]
+        out += ["", verdict[0].upper() + verdict[1:]]
         out += table(["  model", "group", "measure", "A", "B", "change B - A"], lines)
     if not {"worse", "better"} & set(counts.index):
         out += ["", "Nothing became surely better or worse."]

@@ -108,9 +108,7 @@ def _chosen(names, models):
         return list(names[1:])
     models = [models] if isinstance(models, str) else list(models)
     if unknown := [m for m in models if m not in names]:
-        raise ValueError(
-            f"models has names the report lacks: {unknown}; it has {list(names)}."
-        )
+        raise ValueError(f"models has unknown names {unknown}; the report has {list(names)}.")
     return models
 
 

@@ -62,7 +62,11 @@ def frame_from(records, levels):
     frame = pd.DataFrame(records)
     if frame.empty:
         return frame
-    keys = [f"{level} (group)" if f"{level} (group)" in frame else level for level in levels]
+    renamed = {level: f"{level} (group)" for level in levels}
+    keys = [
+        renamed[level] if renamed[level] in frame and renamed[level] not in levels else level
+        for level in levels
+    ]
     frame = frame.set_index(keys).rename_axis(levels)
     unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
     return frame.astype(dict.fromkeys(unknown, float))

@@ -1,0 +1,144 @@
+"""The page before a browser sees it: numbers, escaping, and what it needs."""
+
+import base64
+import hashlib
+import html.parser
+import json
+import re
+import sys
+
+import pytest
+from report_cases import MODELS, N, PEOPLE, make_report, regression_report
+
+from sklearn_fairprune.report.page.payload import page_payload
+from sklearn_fairprune.report.page.render import render_page, render_summary, script_json
+
+HOSTILE = "</script><script>alert(1)</script>\u2028<!--"
+
+
+class Elements(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self.attributes = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "script" and self.scripts[-1][1] == "":
+            self.scripts[-1] = (self.scripts[-1][0], data)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return make_report()
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    groups = [HOSTILE if k % 2 else '"><img src=x onerror=alert(2)>' for k in range(N)]
+    models = {HOSTILE: MODELS["dense"], "`${x}\\": MODELS["harmed"]}
+    report = make_report(models, sensitive_features={HOSTILE: groups})
+    report.notes.append(HOSTILE)
+    report.about["data"] = HOSTILE
+    return report
+
+
+def test_payload_has_the_numbers(report):
+    payload = json.loads(json.dumps(page_payload(report), allow_nan=False))
+    assert [m["name"] for m in payload["models"]] == ["dense", "harmed", "stuck"]
+    assert [m["oneClass"] for m in payload["models"]] == [False, False, True]
+    assert payload["models"][0]["sparsity"] is None
+    assert payload["detail"] == 1
+    first = payload["features"][0]
+    assert first["name"] == "sex & age"
+    assert first["groups"][0] == "f & 60"
+    row = next(r for r in first["byGroup"] if r["model"] == 1 and r["group"] == "f & 60")
+    truth = report.by_group.loc[("harmed", "f", 60)]
+    for name in ("accuracy", "loss", "excessive_loss", "accuracy_drop"):
+        limits = [truth[name], truth[f"{name}_low"], truth[f"{name}_high"]]
+        assert row[name] == pytest.approx(limits, rel=1e-5)
+    spread = report.by_feature["age"].overall.loc["stuck", "accuracy_spread"]
+    assert payload["features"][2]["overall"][2]["accuracy_spread"][0] == pytest.approx(spread)
+
+
+def test_payload_of_a_regressor():
+    payload = page_payload(regression_report())
+    assert [m["id"] for m in payload["measures"]] == ["excessive_loss", "loss"]
+    assert [m["id"] for m in payload["disparities"]] == ["fairness_violation"]
+    assert payload["quality"]["id"] == "loss"
+
+
+def test_unknown_numbers_are_null():
+    with pytest.warns(UserWarning, match="tiny"):
+        report = make_report(
+            sensitive_features=["big"] * (N - 1) + ["tiny"], min_group_size=30
+        )
+    rows = page_payload(report)["features"][0]["byGroup"]
+    assert next(r for r in rows if r["group"] == "tiny")["loss"][1:] == [None, None]
+
+
+def test_json_in_a_script_cannot_end_it():
+    text = script_json([HOSTILE])
+    assert json.loads(text) == [HOSTILE]
+    assert not set("<>&\u2028\u2029") & set(text)
+
+
+def test_everything_named_by_a_user_is_escaped(hostile):
+    pytest.importorskip("vl_convert")
+    page = render_page(hostile)
+    elements = Elements(page)
+    assert elements.tags.count("script") == 4
+    assert "img" not in elements.tags
+    assert not [name for name, _ in elements.attributes if name.startswith("on")]
+    data = next(text for attrs, text in elements.scripts if attrs.get("id") == "audit")
+    assert json.loads(data)["models"][0]["name"] == HOSTILE
+    summary = Elements(render_summary(hostile))
+    assert "script" not in summary.tags
+    assert "img" not in summary.tags
+
+
+def test_only_its_own_scripts_may_run(report):
+    pytest.importorskip("vl_convert")
+    page = report.to_html()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page).group(1)
+    hashes = re.findall(r"'sha256-([^']*)'", policy.replace("&#39;", "'"))
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
+    assert len(scripts) == 3
+    for script, digest in zip(scripts, hashes, strict=True):
+        wanted = hashlib.sha256(script.encode()).digest()
+        assert base64.b64encode(wanted).decode() == digest
+    assert "default-src 'none'" in policy.replace("&#39;", "'")
+    assert not re.search(r"<(link|img|iframe)\b|@import|url\(", page.split("<script")[0])
+
+
+def test_the_page_is_written(report, tmp_path):
+    pytest.importorskip("vl_convert")
+    page = report.to_html(tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text(encoding="utf-8") == page
+    assert page.startswith("<!DOCTYPE html>")
+    assert len(page) < 5e6
+    for text in ("Whose predictions changed", "Not measured", "f &amp; 60"):
+        assert text in page
+
+
+def test_without_the_library_of_charts(report, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(ImportError, match=r'pip install "sklearn-fairprune\[html\]"'):
+        report.to_html(tmp_path / "r.html")
+    assert not list(tmp_path.iterdir())
+    assert report._repr_html_()
+
+
+def test_tables_without_scripts_have_every_group(report):
+    page = render_summary(report)
+    for feature, part in report.by_feature.items():
+        assert f"Groups by {feature.replace('&', '&amp;')}" in page
+        assert page.count(f'aria-label="Groups by {feature.replace("&", "&amp;")}"') == 1
+        assert len(part.by_group) == len(MODELS) * (4 if "&" in feature else 2)
+    assert page.count("<tr") == 3 * (2 + len(MODELS)) + len(MODELS) * (4 + 2 + 2)
+    assert list(PEOPLE) == ["sex", "age"]

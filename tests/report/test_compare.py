@@ -1,0 +1,112 @@
+"""Two audits compared: differences, limits by hand, verdicts, and what is missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_cases import MODELS, PEOPLE, Column, make_report, regression_report
+from scipy import stats
+
+from sklearn_fairprune.report import compare_reports
+from sklearn_fairprune.report.compare import comparison_as_text
+from sklearn_fairprune.report.intervals import difference_interval
+
+SEX = {"sensitive_features": PEOPLE["sex"], "n_boot": 100}
+BEFORE = make_report({"dense": MODELS["dense"], "pruned": MODELS["dense"]}, **SEX)
+AFTER = make_report({"dense": MODELS["dense"], "pruned": Column(1)}, **SEX)
+
+
+def row(table, **where):
+    for name, value in where.items():
+        table = table[table[name] == value]
+    return table.squeeze()
+
+
+def test_the_change_and_its_limits_by_hand():
+    table = compare_reports(BEFORE, AFTER)
+    got = row(table, model="pruned", group="f", measure="accuracy")
+    a, b = (r.by_group.loc[("pruned", "f")] for r in (BEFORE, AFTER))
+    assert got["change"] == b["accuracy"] - a["accuracy"]
+    low = np.sqrt(
+        (b["accuracy"] - b["accuracy_low"]) ** 2 + (a["accuracy_high"] - a["accuracy"]) ** 2
+    )
+    k = len(table)
+    wider = stats.norm.isf(0.025 / k) / stats.norm.isf(0.025)
+    np.testing.assert_allclose(got["change_low"], got["change"] - wider * low)
+
+
+def test_verdicts_know_what_is_better():
+    table, back = compare_reports(BEFORE, AFTER), compare_reports(AFTER, BEFORE)
+    for measure in ("accuracy", "loss", "excessive_loss", "accuracy_drop"):
+        where = {"model": "pruned", "group": "f", "measure": measure}
+        assert row(table, **where)["verdict"] == "worse"
+        assert row(back, **where)["verdict"] == "better"
+    spread = {"model": "pruned", "group": "", "measure": "accuracy_spread"}
+    assert row(table, **spread)["verdict"] == "worse"
+    men = {"model": "pruned", "group": "m"}
+    assert set(row(table, **men)["verdict"]) == {"same"}
+
+
+def test_noise_is_not_a_change():
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(30):
+        first, second = (
+            make_report(
+                {"a": MODELS["dense"], "b": Column(1)},
+                sensitive_features=rng.permutation(PEOPLE["sex"]),
+                n_boot=50,
+            )
+            for _ in range(2)
+        )
+        verdicts = compare_reports(first, second)["verdict"]
+        wrong += verdicts.isin(["worse", "better"]).any()
+    assert wrong <= 3
+
+
+def test_models_and_groups_of_one_report_only():
+    other = make_report({"dense": MODELS["dense"], "new": Column(1)}, **SEX)
+    table = compare_reports(BEFORE, other)
+    assert set(table[table["model"] == "pruned"]["verdict"]) == {"only in A"}
+    assert set(table[table["model"] == "new"]["verdict"]) == {"only in B"}
+    text = comparison_as_text(table)
+    assert "Only in A" in text
+    assert "n/a [n/a, n/a]" in text
+    nothing = make_report({"x": MODELS["dense"]}, **SEX)
+    with pytest.raises(ValueError, match=r"no model and group in common: A has \['dense'"):
+        compare_reports(BEFORE, nothing)
+
+
+def test_text_shows_the_sure_changes():
+    text = comparison_as_text(compare_reports(BEFORE, AFTER))
+    assert text.startswith("From A to B: ")
+    assert "\nWorse\n" in text
+    assert "\nBetter\n" not in text
+    assert "sex: f" in text
+    same = comparison_as_text(compare_reports(BEFORE, BEFORE))
+    assert "Nothing became surely better or worse." in same
+
+
+def test_regressors():
+    report = regression_report()
+    table = compare_reports(report, report)
+    assert set(table["verdict"]) == {"same"}
+    assert "accuracy" not in set(table["measure"])
+
+
+def test_difference_of_two_normal_means():
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(500):
+        sides = []
+        for mean, n in ((0.0, 20), (1.0, 40)):
+            x = rng.normal(mean, 1 + mean, n)
+            width = stats.t.isf(0.025, n - 1) * x.std(ddof=1) / n**0.5
+            sides.append((x.mean(), x.mean() - width, x.mean() + width))
+        low, high = difference_interval(*sides)
+        hits += low <= 1 <= high
+    assert 0.92 < hits / 500 < 0.98
+
+
+def test_unknown_limits_stay_unknown():
+    low, high = difference_interval((1.0, np.nan, np.nan), (2.0, 1.0, 3.0))
+    assert np.isnan(low)
+    assert np.isnan(high)
+    assert pd.isna(low)

@@ -1,0 +1,127 @@
+"""The gate: what passes, what fails, and with which words."""
+
+import pytest
+from report_cases import MODELS, make_report, regression_report
+
+from sklearn_fairprune import AuditReport
+from sklearn_fairprune.report import DisparityError
+
+WIDE = {"max_spread": 1, "max_degradation": 1, "max_violation": 100}
+
+
+@pytest.fixture(scope="module")
+def report():
+    return make_report({k: MODELS[k] for k in ("dense", "harmed")})
+
+
+def failures(report, **options):
+    with pytest.raises(DisparityError) as caught:
+        report.assert_disparity(**options)
+    assert str(caught.value) == "\n".join(caught.value.failures)
+    assert isinstance(caught.value, AssertionError)
+    return caught.value.failures
+
+
+def test_wide_limits_pass_and_return_the_report(report):
+    assert report.assert_disparity(**WIDE) is report
+    for name, value in WIDE.items():
+        assert report.assert_disparity(**{name: value}, judge_by="high") is report
+
+
+def test_the_group_that_lost_is_named_for_every_feature(report):
+    found = failures(report, max_degradation=0.1)
+    row = report.by_group.loc[("harmed", "f", 60)]
+    assert row["accuracy_drop"] == 1
+    assert found[0] == (
+        f"harmed, by sex & age: the accuracy drop of f & 60 ({row['rows']:.0f} rows) is 1.000, "
+        f"more than max_degradation=0.1; interval [{row['accuracy_drop_low']:.3f}, "
+        f"{row['accuracy_drop_high']:.3f}]."
+    )
+    assert [f.split(":")[0] for f in found] == [
+        "harmed, by sex & age",
+        "harmed, by sex",
+        "harmed, by age",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("max_spread", "accuracy_spread"), ("max_violation", "fairness_violation")],
+)
+@pytest.mark.parametrize("judge_by", ["estimate", "low", "high"])
+def test_a_limit_is_kept_up_to_the_number_itself(report, name, column, judge_by):
+    suffix = "" if judge_by == "estimate" else f"_{judge_by}"
+    values = [
+        part.overall.loc["harmed", column + suffix] for part in report.by_feature.values()
+    ]
+    worst = max(values)
+    report.assert_disparity(**{name: worst}, judge_by=judge_by)
+    below = worst - 1e-9
+    if below >= 0:
+        assert len(failures(report, **{name: below}, judge_by=judge_by)) == 1
+
+
+def test_a_model_that_predicts_one_class_fails_whatever_the_limit():
+    found = failures(make_report(), max_spread=1.0)
+    assert found == ["stuck predicts one class only: it is broken, not fair."]
+    make_report().assert_disparity(max_spread=1.0, models=["harmed"])
+    make_report().assert_disparity(max_spread=1.0, models="harmed")
+
+
+def test_an_unknown_number_fails():
+    groups = ["big"] * 199 + ["tiny"]
+    with pytest.warns(UserWarning, match="tiny"):
+        report = make_report(
+            {"dense": MODELS["dense"], "same": MODELS["dense"]},
+            sensitive_features=groups,
+            min_group_size=30,
+        )
+    report.assert_disparity(max_violation=0.5)
+    (found,) = failures(report, max_violation=0.5, judge_by="high")
+    assert "fairness violation xi is unknown (too few rows)" in found
+
+
+def test_the_dense_model_is_judged_only_when_named(report):
+    spread = report.overall.loc["dense", "accuracy_spread"]
+    assert spread == 0
+    report.assert_disparity(max_degradation=0.0, models=["dense"])
+
+
+def test_after_reading_it_back(report):
+    again = AuditReport.from_json(report.to_json())
+    assert failures(again, max_degradation=0.1) == failures(report, max_degradation=0.1)
+    stuck = AuditReport.from_json(make_report().to_json())
+    assert "broken" in failures(stuck, max_spread=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "got no limit; give max_spread, max_degradation or max_violation"),
+        ({"max_spread": 5}, "max_spread must be a share from 0 to 1, .* got 5"),
+        ({"max_degradation": -0.1}, "max_degradation must be a share .* got -0.1"),
+        ({"max_violation": float("nan")}, "max_violation must be at least 0, got nan"),
+        ({"max_spread": "much"}, "got 'much'"),
+        ({"max_spread": True}, "got True"),
+        (
+            {"max_spread": 1, "models": ["x"]},
+            r"unknown names \['x'\]; the report has \['dense",
+        ),
+        ({"max_spread": 1, "judge_by": "mean"}, r"judge_by must be one of .* got 'mean'"),
+    ],
+)
+def test_mistakes_are_named(report, options, message):
+    with pytest.raises(ValueError, match=message):
+        report.assert_disparity(**options)
+
+
+def test_nothing_to_judge():
+    with pytest.raises(ValueError, match="only the dense model 'dense'"):
+        make_report({"dense": MODELS["dense"]}).assert_disparity(max_spread=1)
+
+
+def test_regressors_have_no_accuracy():
+    report = regression_report()
+    with pytest.raises(ValueError, match="regressors, which have no accuracy; use max_viol"):
+        report.assert_disparity(max_spread=0.1)
+    assert "fairness violation" in failures(report, max_violation=0.0)[0]

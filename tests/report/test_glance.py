@@ -1,0 +1,56 @@
+"""The sentences at the top: which model, which group, how sure."""
+
+from report_cases import MODELS, make_report, regression_report
+
+from sklearn_fairprune.report.glance import group_order, headline, lead_model
+
+
+def models(*names):
+    return make_report({name: MODELS[name] for name in names})
+
+
+def test_the_group_that_surely_pays_comes_first():
+    report = models("dense", "harmed")
+    (first,) = headline(report)
+    row = report.payers.loc["harmed"]
+    assert first == (
+        f"f & 60 ({row['rows']} rows) pays most, in harmed: its loss rose by "
+        f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
+        f"others (95 % interval {row['against_others_low']:.3f} to "
+        f"{row['against_others_high']:.3f})."
+    )
+    assert group_order(report)[0] == "f & 60"
+
+
+def test_a_working_model_comes_before_a_broken_one():
+    report = make_report({**MODELS, "harmed again": MODELS["harmed"]})
+    told = headline(report)
+    assert lead_model(report) == "harmed"
+    assert "in harmed:" in told[0]
+    assert "also in harmed again (f & 60)" in told[1]
+    assert "Broken for all, not fair: stuck predicts one class for everybody." in told
+
+
+def test_when_nobody_can_be_shown_to_pay():
+    report = make_report({"dense": MODELS["dense"], "same": MODELS["dense"]})
+    assert headline(report) == [
+        "In no model can a group be shown to pay more than the others.",
+        "No group's loss rose in same.",
+    ]
+    assert lead_model(report) == "same"
+
+
+def test_one_model_and_one_group():
+    assert headline(models("dense")) == [
+        "There is one model only: nothing to compare it with."
+    ]
+    alone = make_report(
+        {k: MODELS[k] for k in ("dense", "harmed")}, sensitive_features=["all"] * 200
+    )
+    assert headline(alone) == ["harmed: one group only, nothing to compare."]
+
+
+def test_regressors_are_told_by_their_loss():
+    report = regression_report()
+    assert "f (" in headline(report)[0]
+    assert lead_model(report) == "pruned"
