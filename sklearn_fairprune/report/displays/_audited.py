@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 
 from ...estimators.fitted import dense_twin, fitted_pruner
 from ..audit import audit
-from ._style import Display, require_matplotlib
+from ._style import Display, check_choice, require_matplotlib
 
 REGRESSORS = "regressors have no accuracy"
 
@@ -15,10 +15,11 @@ REGRESSORS = "regressors have no accuracy"
 class AuditedDisplay(Display):
     """Base of displays whose data come from an `AuditReport`.
 
-    A subclass has `_of_report`, which takes a report and its `_choices` as keywords.
+    A subclass has `_of_report`, which takes a report and, as keywords, its `_choices`: what
+    there is to choose by the name of the argument.
     """
 
-    _choices = ()
+    _choices = {}
 
     @classmethod
     def from_report(cls, report, *, ax=None, **options):
@@ -76,6 +77,8 @@ class AuditedDisplay(Display):
         require_matplotlib(f"{cls.__name__}.from_estimators")
         own = {*cls._choices, *inspect.signature(cls.plot).parameters}
         drawn = {k: options.pop(k) for k in list(options) if k in own}
+        for name in cls._choices.keys() & drawn.keys():  # an audit may take long
+            check_choice(name, drawn[name], cls._choices[name], cls._choices[name], "")
         report = audit(models, X, y, sensitive_features=sensitive_features, **options)
         return cls.from_report(report, ax=ax, **drawn)
 

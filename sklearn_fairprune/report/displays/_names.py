@@ -68,7 +68,7 @@ def _best(pixel, size, obstacles, lines, inside, unit):
     for distance in DISTANCES:
         for angle in DIRECTIONS:
             way = np.array([np.cos(angle), np.sin(angle)])
-            middle = way * (size / 2 + distance * unit)
+            middle = np.clip(1.42 * way, -1, 1) * size / 2 + way * distance * unit
             low, high = pixel + middle - size / 2, pixel + middle + size / 2
             box = np.array([*low, *high])
             cost = 10 * sum(_shared(box, other) for other in obstacles) / size.prod()

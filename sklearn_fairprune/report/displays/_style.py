@@ -91,8 +91,9 @@ def distinct_names(labels):
         name if len(name) <= LONGEST_NAME else f"{name[:39]}...{name[42 - LONGEST_NAME :]}"
         for name in names
     ]
-    counts = Counter(names)
-    return [f"{n} (#{k})" if counts[n] > 1 else n for k, n in enumerate(names, start=1)]
+    while len(counts := Counter(names)) < len(names):
+        names = [f"{n} (#{k})" if counts[n] > 1 else n for k, n in enumerate(names, start=1)]
+    return names
 
 
 def check_choice(argument, value, choices, has, what):
@@ -155,14 +156,14 @@ def canvas(ax, size, n=None):
     from matplotlib.axes import Axes
 
     if ax is not None:
-        given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
         wanted = 1 if n is None else n[0]
+        given = [ax] if n is None or isinstance(ax, Axes) else list(np.ravel(ax))
         if len(given) < wanted or not all(isinstance(a, Axes) for a in given):
-            rule = "a matplotlib Axes" if n is None else f"{wanted} matplotlib Axes"
-            got = type(ax).__name__ if n is None else f"{len(given)}: {type(ax).__name__}"
-            way = "plt.subplots()" if n is None else f"plt.subplots({wanted})"
+            rule, way = ("a matplotlib Axes", "subplots()")
+            if n is not None:
+                rule, way = f"{wanted} matplotlib Axes", f"subplots({wanted})"
             raise ValueError(
-                f"ax must be {rule}, or None for a new figure, got {got}. {way} makes one."
+                f"ax must be {rule}, or None for a new figure, got {ax!r}. plt.{way} makes it."
             )
         yield given[0].figure, given[0] if n is None else given[:wanted]
         return

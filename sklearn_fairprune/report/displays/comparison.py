@@ -83,7 +83,7 @@ def plot_model_comparison(
     y = column_or_1d(y)
     predicted = [np.asarray(model.predict(X)).reshape(-1) for model in models.values()]
     _, codes, labels = group_rows(sensitive_features, y, classifies)
-    groups = np.array(distinct_names(labels))[codes]
+    groups = np.array(distinct_names(labels), dtype=object)[codes]
     truth = y
     if classifies:
         _, numbers = np.unique(np.concatenate([y, *predicted]), return_inverse=True)
@@ -97,7 +97,9 @@ def plot_model_comparison(
     defaults = [what, f"{what}, difference between the groups"]
     options = {"x_axis_metric": x_axis_metric or score, "y_axis_metric": y_axis_metric or gap}
     names = [literal(name) for name in distinct_names(models)]
-    own_names = "point_labels" not in kwargs
+    own_names = not kwargs.keys() & {"point_labels", "point_labels_position"}
+    if not own_names:
+        kwargs = {"point_labels": names} | kwargs
     with canvas(ax, (6.4, 4.8)) as (_, axes):
         n_before = len(axes.collections)
         fairlearns(

@@ -131,21 +131,25 @@ class DualHistoryDisplay(Display):
                 "estimator must have been trained under its constraint for at least one "
                 "epoch, and its history_ is empty. Fit it with finetune_epochs of at least 1."
             )
-        groups = history["group"].iloc[: history["group"].nunique()]
-        m = len(groups)
-        table = {k: history[k].to_numpy().reshape(-1, m) for k in history if k != "group"}
-        name, about = pruner.constraint, is_classifier(pruner)
+        rows, epochs = _numbered(zip(history["stage"], history["epoch"], strict=True))
+        columns, groups = _numbered(history["group"])
+        table = {}
+        for measure in ("multiplier", "violation", "holdout_violation"):
+            if measure in history:
+                table[measure] = np.full((len(epochs), len(groups)), np.nan)
+                table[measure][rows, columns] = history[measure]
+        name = pruner.constraint
         if callable(name):
             unit, name = None, getattr(name, "__name__", "constraint")
         elif name == "accuracy_gap":
             unit = "share"
         else:
-            unit = "nats" if about else "units of the loss"
+            unit = "nats" if is_classifier(pruner) else "units of the loss"
         return cls(
-            np.arange(1, len(history) // m + 1),
-            table["stage"][:, 0].tolist(),
-            table["multiplier"].astype(float),
-            table["violation"].astype(float),
+            np.arange(1, len(epochs) + 1),
+            [stage for stage, _ in epochs],
+            table["multiplier"],
+            table["violation"],
             distinct_names(groups),
             holdout_violations=table.get("holdout_violation"),
             tolerance=None if name == "minimax" else float(pruner.tolerance),
@@ -184,7 +188,7 @@ class DualHistoryDisplay(Display):
             self.violation_lines_ = self._lines(below, self.violations, shown)
             self.holdout_lines_ = []
             if self.holdout_violations is not None:
-                held = self.holdout_violations.astype(float)
+                held = self.holdout_violations
                 self.holdout_lines_ = self._lines(below, held, shown, held_out=True)
             tolerance = self.tolerance
             bounds = [] if tolerance is None or np.isinf(tolerance) else [tolerance]
@@ -197,8 +201,10 @@ class DualHistoryDisplay(Display):
         return self
 
     def _lines(self, panel, values, shown, held_out=False):
-        """One line a group."""
-        lines = []
+        """One line a group, broken where another training begins."""
+        lines, change = [], self._changes()
+        epochs = np.insert(self.epochs.astype(float), change, np.nan)
+        values = np.insert(values, change, np.nan, axis=0)
         for a in range(len(self.groups)):
             look = {"label": literal(self.groups[a])} | REST
             if a in shown:
@@ -209,14 +215,20 @@ class DualHistoryDisplay(Display):
                 look |= {"linestyle": ":", "markerfacecolor": "white"}
             elif len(self.epochs) == 1:
                 look.setdefault("marker", ".")
-            lines += panel.plot(self.epochs, values[:, a], **look)
+            lines += panel.plot(epochs, values[:, a], **look)
         return lines
+
+    def _changes(self):
+        """Positions of the epochs at which another training begins."""
+        stages = self.stages
+        return [k for k in range(1, len(stages)) if stages[k] != stages[k - 1]]
 
     def _label(self, above, below):
         """Titles, units, and where fine-tuning begins."""
         from matplotlib.ticker import MaxNLocator
 
         above.set_ylabel("multiplier")
+        above.margins(y=0.12)
         unit = f", {self.unit}" if self.unit else ""
         below.set_ylabel(f"violation g{unit}")
         below.set_xlabel("epoch")
@@ -277,3 +289,10 @@ def _constrained(estimator):
                 f"that holds one, got {type(inner).__name__}, which has no multipliers."
             )
     return inner
+
+
+def _numbered(values):
+    """Position of every value among the different ones, and these in their order."""
+    values = list(values)
+    different = {value: k for k, value in enumerate(dict.fromkeys(values))}
+    return [different[value] for value in values], list(different)

@@ -226,7 +226,7 @@ class GroupDiagnosticsDisplay(Display):
         order = np.arange(len(self.groups))[::-1]
         if self.damage:
             order = np.argsort(self.values[self.damage], kind="stable")
-        columns = min(3, len(shown))
+        columns = min(len(shown), 3 if len(self.groups) <= 20 else 6)
         rows = -(-len(shown) // columns)
         names = [literal(self.groups[a]) for a in order]
         height = max(1.0, 0.17 * len(names)) + 1.0
@@ -258,8 +258,8 @@ class GroupDiagnosticsDisplay(Display):
         unit = f", {UNITS.get(self.loss, self.loss)}" if in_loss else ""
         panel.set_xlabel(f"{title}{unit}", fontsize=9)
         panel.tick_params(axis="x", labelsize=8)
-        panel.locator_params(axis="x", nbins=4)
-        panel.grid(axis="x", alpha=0.25)
+        panel.locator_params(axis="x", nbins=5)
+        panel.grid(alpha=0.25)
         panel.set_ylim(-0.6, len(order) - 0.4)
         if name in SIGNED:
             panel.axvline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=1)
@@ -268,6 +268,10 @@ class GroupDiagnosticsDisplay(Display):
             text, look = "the damage", {"color": "black"}
         elif name in (self.verdicts or {}):
             verdict, correlation = self.verdicts[name]
-            known = "" if np.isnan(correlation) else f" (rank corr. {correlation:+.2f})"
+            known = (
+                ""
+                if np.isnan(correlation)
+                else f" (rank corr. {correlation:+.2f})".replace("-", "\N{MINUS SIGN}")
+            )
             text, look["color"] = verdict + known, VERDICT_COLOURS.get(verdict, "0.35")
         panel.set_title(text, fontsize=9, **look)

@@ -1,5 +1,7 @@
 """A measure of every group along the pruning path."""
 
+import re
+
 import numpy as np
 
 from ._audited import REGRESSORS, AuditedDisplay, one_class
@@ -18,12 +20,12 @@ from ._style import (
     write_legend,
 )
 
-# Title, unit, factor, and +1 where more is better.
+# Title, unit and factor.
 MEASURES = {
-    "accuracy": ("accuracy", "%", 100.0, 1),
-    "loss": ("loss J", None, 1.0, -1),
-    "excessive_loss": ("excessive loss R", None, 1.0, -1),
-    "accuracy_drop": ("accuracy drop", "points", 100.0, -1),
+    "accuracy": ("accuracy", "%", 100.0),
+    "loss": ("loss J", None, 1.0),
+    "excessive_loss": ("excessive loss R", None, 1.0),
+    "accuracy_drop": ("accuracy drop", "points", 100.0),
 }
 # Neighbours on the logarithmic axis that are nearer than this part of it are not readable.
 NARROWEST = 0.04
@@ -58,6 +60,8 @@ class GroupPathDisplay(AuditedDisplay):
         Level of the limits.
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only.
+    priority : int ndarray of shape (m,), default=None
+        Positions of the groups, those to draw in colour first; None is their order.
 
     Attributes
     ----------
@@ -97,7 +101,7 @@ class GroupPathDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = ("measure",)
+    _choices = {"measure": MEASURES}
 
     def __init__(
         self,
@@ -114,11 +118,12 @@ class GroupPathDisplay(AuditedDisplay):
         loss="cross-entropy",
         confidence=0.95,
         broken=None,
+        priority=None,
     ):
         self.values, self.low, self.high, self.overall = values, low, high, overall
         self.sparsities, self.models, self.groups = sparsities, models, groups
         self.measure, self.grouped_by, self.loss = measure, grouped_by, loss
-        self.confidence, self.broken = confidence, broken
+        self.confidence, self.broken, self.priority = confidence, broken, priority
 
     @classmethod
     def _of_report(cls, report, measure="accuracy"):
@@ -145,6 +150,7 @@ class GroupPathDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             broken=one_class(overall),
+            priority=_who_pays(by_group.iloc[-len(labels) :]),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -159,8 +165,10 @@ class GroupPathDisplay(AuditedDisplay):
             equal distances; "auto" is "kept" if the sparsities are known, rise, and are
             far enough apart to be read.
         max_groups : int, default=6
-            Groups drawn in colour and with intervals: if there are more, those that are
-            worst off in the last model. The others are thin grey lines.
+            Groups drawn in colour and with intervals; the others are thin grey lines. If a
+            report has more, those with the largest excessive loss in its last model,
+            whatever the measure, so that a group has one colour in all plots of a report;
+            groups of one row come last.
         legend : bool, default=True
             Whether to write one.
 
@@ -172,9 +180,9 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        title, unit, factor, better = MEASURES[self.measure]
+        title, unit, factor = MEASURES[self.measure]
         unit = unit or LOSS_UNITS.get(self.loss, self.loss)
-        shown = self._in_colour(max_groups, better)
+        shown = sorted(self._order()[:max_groups])
         names = [literal(self.groups[a]) for a in shown]
         with canvas(ax, (6.0 + room_for(names) * bool(legend), 4.4)) as (figure, axes):
             self.lines_, self.bands_ = [], []
@@ -224,10 +232,9 @@ class GroupPathDisplay(AuditedDisplay):
         self.ax_, self.figure_ = axes, figure
         return self
 
-    def _in_colour(self, max_groups, better):
-        """Positions of the groups to draw in colour."""
-        worst = np.argsort(better * self.values[-1], kind="stable")
-        return sorted(worst[:max_groups].tolist())
+    def _order(self):
+        """Positions of the groups, those to draw in colour first."""
+        return range(len(self.groups)) if self.priority is None else self.priority.tolist()
 
     def _band(self, axes, positions, a, factor, colour):
         """Draw the intervals of one group, if it has any."""
@@ -236,7 +243,8 @@ class GroupPathDisplay(AuditedDisplay):
             return None
         if len(positions) == 1:
             return axes.vlines(positions, low, high, color=colour, linewidth=1.2)
-        return axes.fill_between(positions, low, high, color=colour, alpha=0.13, linewidth=0)
+        edge = {"edgecolor": (colour, 0.45), "linewidth": 0.7}
+        return axes.fill_between(positions, low, high, facecolor=(colour, 0.12), **edge)
 
     def _positions(self, x):
         """Where the models stand, and whether on a logarithmic axis."""
@@ -271,12 +279,19 @@ class GroupPathDisplay(AuditedDisplay):
         ticks = []
         broken = np.zeros(len(self.models)) if self.broken is None else self.broken
         for name, sparsity, bad in zip(self.models, self.sparsities, broken, strict=True):
-            lines = [] if name.startswith("sparsity ") else [literal(name)]
+            lines = [] if re.fullmatch(r"sparsity [\d.e-]+", name) else [literal(name)]
             lines += [] if np.isnan(sparsity) else [per_cent(sparsity)]
-            ticks.append("\n".join([*lines, *(["one class"] if bad else [])]))
-        longest = max(len(line) for tick in ticks for line in tick.split("\n"))
+            ticks.append([*lines, *(["one class"] if bad else [])])
+        longest = max((len(line) for tick in ticks for line in tick), default=0)
         turned = {"rotation": 30, "ha": "right"} if longest * len(ticks) > 70 else {}
+        ticks = [(", " if turned else "\n").join(lines) for lines in ticks]
         axes.set_xticks(positions, ticks, **turned)
         axes.set_xlabel("model" if np.isnan(self.sparsities).all() else label)
         axes.set_ylabel(ylabel)
         axes.grid(alpha=0.25)
+
+
+def _who_pays(rows):
+    """Positions of the groups of one model, the largest excessive loss that is known first."""
+    known = rows["excessive_loss_low"].notna()
+    return np.lexsort([-rows["excessive_loss"], ~known])

@@ -5,6 +5,7 @@ import numpy as np
 from ..sizes import layer_table
 from ._audited import check_path
 from ._style import (
+    COLOURS,
     Display,
     canvas,
     distinct_names,
@@ -152,6 +153,7 @@ class LayerSparsityDisplay(Display):
         n, several = len(self.models), len(self.models) > 1
         # From light to dark, so that the order is seen in grey print too.
         colours = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 0.9, n))
+        colours = colours if several else [COLOURS[0]]
         names = [literal(name) for name in self.models]
         width = 6.0 + room_for(names) * bool(several and legend)
         with canvas(ax, (width, 1.1 + len(layers) * (0.25 + 0.19 * n))) as (figure, axes):

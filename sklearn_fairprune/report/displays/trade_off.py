@@ -23,7 +23,7 @@ PERFORMANCES = {
 }
 DISPARITIES = {
     "accuracy_spread": ("accuracy spread", "points", 100.0),
-    "fairness_violation": ("fairness violation xi", None, 1.0),
+    "fairness_violation": ("fairness violation ξ", None, 1.0),
 }
 BROKEN = "predicts one class"
 
@@ -91,7 +91,7 @@ class TradeOffDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = ("performance", "disparity")
+    _choices = {"performance": PERFORMANCES, "disparity": DISPARITIES}
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class TradeOffDisplay(AuditedDisplay):
         require_matplotlib("TradeOffDisplay.plot")
         across, up = PERFORMANCES[self.performance], DISPARITIES[self.disparity]
         x, y = across[2] * np.asarray(self.x), up[2] * np.asarray(self.y)
-        with canvas(ax, (6.8, 4.8)) as (figure, axes):
+        with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):
             self.bars_ = [
                 axes.hlines(y[:, 0], x[:, 1], x[:, 2], color="0.7", linewidth=1, zorder=1.6),
                 axes.vlines(x[:, 0], y[:, 1], y[:, 2], color="0.7", linewidth=1, zorder=1.6),
@@ -191,8 +191,10 @@ class TradeOffDisplay(AuditedDisplay):
                 fontsize=11,
             )
             axes.margins(0.12)
+            if ax is None and np.nanmin(y) >= 0:  # no disparity is below 0
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], -0.04 * axes.get_ylim()[1]))
             axes.grid(alpha=0.25)
-            self.legend_ = self._legend(axes) if legend else None
+            self.legend_ = self._legend(axes, ax is None) if legend else None
             self.names_ = write_names(
                 axes,
                 np.column_stack([x[:, 0], y[:, 0]]),
@@ -223,11 +225,12 @@ class TradeOffDisplay(AuditedDisplay):
         kinds = ["dense", *["pruned"] * (len(self.models) - 1)]
         return [BROKEN if b else k for b, k in zip(broken, kinds, strict=True)]
 
-    def _legend(self, axes):
+    def _legend(self, axes, outside):
+        """What the markers mean."""
         first = dict(zip(reversed(self._kind()), reversed(self.points_), strict=True))
         shown = [kind for kind in self._kinds() if kind in first]
         handles = [(first[k], self.marks_) if k == BROKEN else first[k] for k in shown]
-        return write_legend(axes, handles, shown, outside=False)
+        return write_legend(axes, handles, shown, outside=outside)
 
     @staticmethod
     def _bars(x, y):
