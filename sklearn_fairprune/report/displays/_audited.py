@@ -121,7 +121,9 @@ class AuditedDisplay(Display):
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         pruner, X = fitted_pruner(estimator, X, y)
-        models = {"dense": dense_twin(pruner), "pruned": pruner}
+        dense = dense_twin(pruner)
+        dense.masks_ = {name: mask | True for name, mask in pruner.masks_.items()}
+        models = {"dense": dense, "pruned": pruner}
         options |= {"sensitive_features": sensitive_features, "ax": ax}
         return cls.from_estimators(models, X, y, **options)
 

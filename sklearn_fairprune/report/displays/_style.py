@@ -159,11 +159,12 @@ def canvas(ax, size, n=None):
         wanted = 1 if n is None else n[0]
         given = [ax] if n is None or isinstance(ax, Axes) else list(np.ravel(ax))
         if len(given) < wanted or not all(isinstance(a, Axes) for a in given):
-            rule, way = ("a matplotlib Axes", "subplots()")
+            rule, way, got = "a matplotlib Axes", "subplots()", type(ax).__name__
             if n is not None:
                 rule, way = f"{wanted} matplotlib Axes", f"subplots({wanted})"
+                got = f"{sum(isinstance(a, Axes) for a in given)} of {len(given)}"
             raise ValueError(
-                f"ax must be {rule}, or None for a new figure, got {ax!r}. plt.{way} makes it."
+                f"ax must be {rule}, or None for a new figure, got {got}. plt.{way} makes it."
             )
         yield given[0].figure, given[0] if n is None else given[:wanted]
         return

@@ -138,12 +138,7 @@ class GroupDiagnosticsDisplay(Display):
         if diagnostics is None:
             names = [*DEFAULT[:-1], damage]
             diagnostics = [name for name in names if name in frame]
-        else:
-            why = "it depends on the network, and on whether anything is pruned"
-            for name in diagnostics:
-                check_choice("diagnostics", name, DIAGNOSTICS, frame, why)
-        if not len(diagnostics):
-            raise ValueError("diagnostics is empty; name a column, or leave it out.")
+        _check_names(diagnostics, DIAGNOSTICS, frame)
         verdicts = {}
         if damage and len(explanations):
             table = explanations.loc[damage]
@@ -202,6 +197,8 @@ class GroupDiagnosticsDisplay(Display):
             Drawn.
         """
         require_matplotlib("GroupDiagnosticsDisplay.from_estimator")
+        if diagnostics is not None:  # a diagnosis may take long
+            _check_names(diagnostics, DIAGNOSTICS, DIAGNOSTICS)
         options["sensitive_features"] = sensitive_features
         report = diagnose(estimator, X, y, **options)
         return cls.from_report(report, diagnostics=diagnostics, ax=ax)
@@ -222,7 +219,8 @@ class GroupDiagnosticsDisplay(Display):
             Itself.
         """
         require_matplotlib("GroupDiagnosticsDisplay.plot")
-        shown = list(self.values if diagnostics is None else diagnostics)
+        shown = list(self.values) if diagnostics is None else diagnostics
+        _check_names(shown, self.values, self.values)
         order = np.arange(len(self.groups))[::-1]
         if self.damage:
             order = np.argsort(self.values[self.damage], kind="stable")
@@ -275,3 +273,16 @@ class GroupDiagnosticsDisplay(Display):
             )
             text, look["color"] = verdict + known, VERDICT_COLOURS.get(verdict, "0.35")
         panel.set_title(text, fontsize=9, **look)
+
+
+def _check_names(diagnostics, choices, has):
+    """Refuse names of diagnostics that there are not."""
+    if isinstance(diagnostics, str):
+        raise ValueError(
+            f"diagnostics must be a list of names, got {diagnostics!r}. Use [{diagnostics!r}]."
+        )
+    if not len(diagnostics):
+        raise ValueError("diagnostics is empty; name a column, or leave it out.")
+    why = "it depends on the network, and on whether anything is pruned"
+    for name in diagnostics:
+        check_choice("diagnostics", name, choices, has, why)
