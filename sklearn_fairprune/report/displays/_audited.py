@@ -90,7 +90,11 @@ class AuditedDisplay(Display):
         ----------
         path : Bunch
             What ``pruning_path`` returned; it begins with sparsity 0.
-        X, y, sensitive_features, ax, **options
+        X, y, sensitive_features : array-like
+            As in `from_estimators`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **options
             As in `from_estimators`.
 
         Returns
@@ -111,7 +115,11 @@ class AuditedDisplay(Display):
         ----------
         estimator : fitted estimator
             A pruner, or a Pipeline, search or meta-estimator that holds one.
-        X, y, sensitive_features, ax, **options
+        X, y, sensitive_features : array-like
+            As in `from_estimators`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **options
             As in `from_estimators`.
 
         Returns

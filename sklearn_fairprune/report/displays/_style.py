@@ -55,6 +55,32 @@ def style(k):
     }
 
 
+def styles(positions):
+    """Looks of the groups that are drawn in colour, the same in every plot if it can be.
+
+    Parameters
+    ----------
+    positions : iterable of int
+        Of the groups among all.
+
+    Returns
+    -------
+    looks : dict of int to dict
+        Markers and dashes are those of the position; so is the colour, unless another group
+        has it and there are others.
+    """
+    looks, late = {}, []
+    for k in sorted(positions):
+        taken = {look["color"] for look in looks.values()}
+        looks[k] = style(k)
+        late += [k] if looks[k]["color"] in taken else []
+    taken = {look["color"] for look in looks.values()}
+    free = (colour for colour in COLOURS if colour not in taken)
+    for k, colour in zip(late, free, strict=False):
+        looks[k]["color"] = colour
+    return looks
+
+
 def literal(name):
     """Text that matplotlib draws as it is: no mathematics, no control characters.
 
@@ -213,7 +239,11 @@ def write_legend(ax, handles, names, *, outside, title=None, **options):
     if outside:
         where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
         where["frameon"] = False
-    options = {"fontsize": 9, "title": title, "title_fontsize": 9} | where | options
+    options = (
+        {"fontsize": 9, "title": title, "title_fontsize": 9, "alignment": "left"}
+        | where
+        | options
+    )
     legend = ax.legend(handles, [f"name {k}" for k in range(len(names))], **options)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(name)

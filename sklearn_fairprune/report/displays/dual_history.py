@@ -16,7 +16,7 @@ from ._style import (
     literal,
     require_matplotlib,
     room_for,
-    style,
+    styles,
     write_legend,
 )
 
@@ -205,10 +205,11 @@ class DualHistoryDisplay(Display):
         lines, change = [], self._changes()
         epochs = np.insert(self.epochs.astype(float), change, np.nan)
         values = np.insert(values, change, np.nan, axis=0)
+        looks = styles(shown)
         for a in range(len(self.groups)):
             look = {"label": literal(self.groups[a])} | REST
             if a in shown:
-                look |= style(shown.index(a)) | {"linewidth": 1.6, "zorder": 3}
+                look |= looks[a] | {"linewidth": 1.6, "zorder": 3}
                 look |= {"markersize": 5, "markevery": max(1, len(self.epochs) // 10)}
                 look["linestyle"] = "-"
             if held_out:

@@ -186,8 +186,10 @@ class GroupDiagnosticsDisplay(Display):
         sensitive_features : array-like of shape (n,) or (n, k), default=None
             Group of every row; several columns mean their intersections. Without it the
             classes are the groups.
-        diagnostics, ax
+        diagnostics : sequence of str, default=None
             As in `from_report`.
+        ax : array-like of matplotlib Axes, default=None
+            One a panel; None makes a figure.
         **options
             Of `diagnose`, such as `sparsity`, `n_boot` and `confidence`.
 

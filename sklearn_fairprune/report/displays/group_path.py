@@ -16,16 +16,16 @@ from ._style import (
     per_cent,
     require_matplotlib,
     room_for,
-    style,
+    styles,
     write_legend,
 )
 
-# Title, unit and factor.
+# Title, unit, factor, and whether more is better or worse.
 MEASURES = {
-    "accuracy": ("accuracy", "%", 100.0),
-    "loss": ("loss J", None, 1.0),
-    "excessive_loss": ("excessive loss R", None, 1.0),
-    "accuracy_drop": ("accuracy drop", "points", 100.0),
+    "accuracy": ("accuracy", "%", 100.0, 1),
+    "loss": ("loss J", None, 1.0, -1),
+    "excessive_loss": ("excessive loss R", None, 1.0, -1),
+    "accuracy_drop": ("accuracy drop", "points", 100.0, -1),
 }
 # Neighbours on the logarithmic axis that are nearer than this part of it are not readable.
 NARROWEST = 0.04
@@ -60,8 +60,6 @@ class GroupPathDisplay(AuditedDisplay):
         Level of the limits.
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only.
-    priority : int ndarray of shape (m,), default=None
-        Positions of the groups, those to draw in colour first; None is their order.
 
     Attributes
     ----------
@@ -118,12 +116,11 @@ class GroupPathDisplay(AuditedDisplay):
         loss="cross-entropy",
         confidence=0.95,
         broken=None,
-        priority=None,
     ):
         self.values, self.low, self.high, self.overall = values, low, high, overall
         self.sparsities, self.models, self.groups = sparsities, models, groups
         self.measure, self.grouped_by, self.loss = measure, grouped_by, loss
-        self.confidence, self.broken, self.priority = confidence, broken, priority
+        self.confidence, self.broken = confidence, broken
 
     @classmethod
     def _of_report(cls, report, measure="accuracy"):
@@ -150,7 +147,6 @@ class GroupPathDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             broken=one_class(overall),
-            priority=_who_pays(by_group.iloc[-len(labels) :]),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -165,10 +161,8 @@ class GroupPathDisplay(AuditedDisplay):
             equal distances; "auto" is "kept" if the sparsities are known, rise, and are
             far enough apart to be read.
         max_groups : int, default=6
-            Groups drawn in colour and with intervals; the others are thin grey lines. If a
-            report has more, those with the largest excessive loss in its last model,
-            whatever the measure, so that a group has one colour in all plots of a report;
-            groups of one row come last.
+            Groups drawn in colour and with intervals: if there are more, those that are
+            worst off in the last model. The others are thin grey lines.
         legend : bool, default=True
             Whether to write one.
 
@@ -180,9 +174,10 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        title, unit, factor = MEASURES[self.measure]
+        title, unit, factor, better = MEASURES[self.measure]
         unit = unit or LOSS_UNITS.get(self.loss, self.loss)
-        shown = sorted(self._order()[:max_groups])
+        shown = self._worst_off(better)[:max_groups]
+        shown, looks = sorted(shown), styles(shown)
         names = [literal(self.groups[a]) for a in shown]
         with canvas(ax, (6.0 + room_for(names) * bool(legend), 4.4)) as (figure, axes):
             self.lines_, self.bands_ = [], []
@@ -191,7 +186,7 @@ class GroupPathDisplay(AuditedDisplay):
                 look |= {"marker": ".", "markersize": 3}
                 band = None
                 if a in shown:
-                    look |= style(shown.index(a)) | {"linewidth": 1.8, "markersize": 6}
+                    look |= looks[a] | {"linewidth": 1.8, "markersize": 6}
                     look |= {"zorder": 3}
                     band = self._band(axes, positions, a, factor, look["color"])
                 self.lines_ += axes.plot(positions, factor * self.values[:, a], **look)
@@ -232,9 +227,10 @@ class GroupPathDisplay(AuditedDisplay):
         self.ax_, self.figure_ = axes, figure
         return self
 
-    def _order(self):
-        """Positions of the groups, those to draw in colour first."""
-        return range(len(self.groups)) if self.priority is None else self.priority.tolist()
+    def _worst_off(self, better):
+        """Positions of the groups, the worst off first; those without an interval last."""
+        unknown = np.isnan(self.low[-1])
+        return np.lexsort([better * self.values[-1], unknown]).tolist()
 
     def _band(self, axes, positions, a, factor, colour):
         """Draw the intervals of one group, if it has any."""
@@ -289,9 +285,3 @@ class GroupPathDisplay(AuditedDisplay):
         axes.set_xlabel("model" if np.isnan(self.sparsities).all() else label)
         axes.set_ylabel(ylabel)
         axes.grid(alpha=0.25)
-
-
-def _who_pays(rows):
-    """Positions of the groups of one model, the largest excessive loss that is known first."""
-    known = rows["excessive_loss_low"].notna()
-    return np.lexsort([-rows["excessive_loss"], ~known])

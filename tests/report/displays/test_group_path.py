@@ -126,19 +126,21 @@ def test_any_number_of_groups(data, path, m):
     display.figure_.draw_without_rendering()
 
 
-def test_colours_are_for_those_who_pay_and_the_same_in_every_plot(data, path):
+@pytest.mark.parametrize("measure", YLABELS)
+def test_colours_are_for_the_worst_off(data, path, measure):
     options = data.options | {"sensitive_features": data.groups(10)}
     report = audit(path, data.X, data.y, **options)
-    colours = []
-    for measure in YLABELS:
-        display = GroupPathDisplay.from_report(report, measure=measure, max_groups=3)
-        colours.append([to_hex(line.get_color()) for line in display.lines_])
-    assert all(c == colours[0] for c in colours)
+    display = GroupPathDisplay.from_report(report, measure=measure, max_groups=3)
     last = report.by_group.loc["sparsity 0.9"]
-    known = last[last["excessive_loss_low"].notna()]
-    payers = set(known["excessive_loss"].nlargest(3).index)
-    shown = {t.get_text() for t in display.legend_.get_texts()[:3]}
-    assert shown == payers
+    last = last.loc[last[f"{measure}_low"].notna(), measure]
+    worst = set((last if measure == "accuracy" else -last).nsmallest(3, keep="all").index)
+    shown = [t.get_text() for t in display.legend_.get_texts()]
+    assert set(shown[:3]) <= worst
+    assert shown[3:] == ["7 more groups", "all rows"]
+    grey = [to_hex(line.get_color()) == "#a6a6a6" for line in display.lines_]
+    assert [g for g, is_grey in zip(display.groups, grey, strict=True) if not is_grey] == [
+        *shown[:3]
+    ]
     display.plot(max_groups=0)
     assert [t.get_text() for t in display.legend_.get_texts()] == [
         "10 more groups",

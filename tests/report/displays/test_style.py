@@ -18,6 +18,7 @@ from sklearn_fairprune.report.displays._style import (
     literal,
     per_cent,
     style,
+    styles,
     write_legend,
 )
 
@@ -55,6 +56,17 @@ def test_styles_differ():
     for one, two in itertools.pairwise(looks):
         assert all(a != b for a, b in zip(one, two, strict=True))
     assert len({look[1:] for look in looks[:55]}) == 55  # without colour
+
+
+def test_looks_stay_with_the_group():
+    assert styles([3, 1]) == {1: style(1), 3: style(3)}
+    looks = styles([0, 6, 7, 12])
+    assert len({look["color"] for look in looks.values()}) == 4
+    assert looks[0] == style(0)
+    assert looks[7] == style(7)  # nobody else wants it
+    for k, look in looks.items():
+        assert look["marker"] == style(k)["marker"]
+    assert len({look["color"] for look in styles(range(20)).values()}) == 6
 
 
 def test_legend_shows_what_begins_with_an_underscore():
