@@ -68,6 +68,8 @@ class GroupDiagnosticsDisplay(Display):
         Values by diagnostic, the group that pays least first (at the bottom).
     bars_ : dict of str to LineCollection
         Intervals by diagnostic.
+    hollow_ : dict of str to Line2D
+        Values without interval by diagnostic, such as those of a group of one row: hollow.
 
     See Also
     --------
@@ -233,7 +235,7 @@ class GroupDiagnosticsDisplay(Display):
         width = 2.9 * columns + 0.07 * max(map(len, names))
         with canvas(ax, (width, rows * height + 0.4), (len(shown), (rows, columns))) as drawn:
             figure, axes = drawn
-            self.points_, self.bars_ = {}, {}
+            self.points_, self.bars_, self.hollow_ = {}, {}, {}
             for k, (name, panel) in enumerate(zip(shown, axes, strict=True)):
                 self._panel(panel, name, order)
                 named = ax is not None or k % columns == 0
@@ -253,6 +255,11 @@ class GroupDiagnosticsDisplay(Display):
         self.bars_[name] = panel.hlines(heights, low, high, color=colour, linewidth=1.5)
         self.points_[name] = panel.plot(
             values, heights, linestyle="none", marker="o", color=colour, markersize=4.5
+        )[0]
+        alone = np.isnan(low)
+        hollow = {"marker": "o", "color": colour, "markersize": 4.5, "linestyle": "none"}
+        self.hollow_[name] = panel.plot(
+            values[alone], heights[alone], markerfacecolor="white", **hollow
         )[0]
         title, in_loss = DIAGNOSTICS[name]
         unit = f", {UNITS.get(self.loss, self.loss)}" if in_loss else ""

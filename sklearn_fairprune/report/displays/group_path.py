@@ -66,7 +66,7 @@ class GroupPathDisplay(AuditedDisplay):
     ax_, figure_ : Axes, Figure
         Where it is drawn.
     lines_ : list of Line2D
-        One a group.
+        One a group; hollow if it has no intervals.
     bands_ : list of Collection or None
         One a group; None where there is no interval, or for a group in grey.
     overall_line_ : Line2D
@@ -189,6 +189,7 @@ class GroupPathDisplay(AuditedDisplay):
                     look |= looks[a] | {"linewidth": 1.8, "markersize": 6}
                     look |= {"zorder": 3}
                     band = self._band(axes, positions, a, factor, look["color"])
+                    look |= {"markerfacecolor": "white"} if band is None else {}
                 self.lines_ += axes.plot(positions, factor * self.values[:, a], **look)
                 self.bands_.append(band)
             self.overall_line_ = axes.plot(

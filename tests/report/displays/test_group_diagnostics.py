@@ -130,6 +130,7 @@ def test_strange_names_and_a_group_of_one_row(data, pruner):
     at = [t.get_text() for t in texts].index("one row")
     assert np.isfinite(display.points_["excessive_loss"].get_xdata()[at])
     assert len(display.bars_["excessive_loss"].get_segments()[at]) == 0
+    np.testing.assert_array_equal(display.hollow_["excessive_loss"].get_ydata(), [at])
     display.figure_.canvas.draw()
 
 

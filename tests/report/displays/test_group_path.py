@@ -164,6 +164,8 @@ def test_strange_names_and_a_group_of_one_row(data, path):
     assert {n for n in data.names if n.isprintable()} <= drawn
     alone = display.groups.index("one row")
     assert display.bands_[alone] is None
+    hollow = [line.get_markerfacecolor() == "white" for line in display.lines_]
+    assert np.flatnonzero(hollow).tolist() == [alone]
     assert np.isfinite(display.lines_[alone].get_ydata()).all()
     display.figure_.canvas.draw()
 
