@@ -1,0 +1,17 @@
+"""Plots of audits, diagnoses and constrained fits; they need matplotlib."""
+
+from .comparison import plot_model_comparison
+from .dual_history import DualHistoryDisplay
+from .group_diagnostics import GroupDiagnosticsDisplay
+from .group_path import GroupPathDisplay
+from .layer_sparsity import LayerSparsityDisplay
+from .trade_off import TradeOffDisplay
+
+__all__ = [
+    "DualHistoryDisplay",
+    "GroupDiagnosticsDisplay",
+    "GroupPathDisplay",
+    "LayerSparsityDisplay",
+    "TradeOffDisplay",
+    "plot_model_comparison",
+]

@@ -1,0 +1,240 @@
+"""Performance of every model against the disparity between the groups."""
+
+import numpy as np
+
+from ._audited import REGRESSORS, AuditedDisplay, one_class
+from ._names import write_names
+from ._style import (
+    COLOURS,
+    LOSS_UNITS,
+    canvas,
+    check_choice,
+    distinct_names,
+    literal,
+    require_matplotlib,
+    write_legend,
+)
+
+# Title, unit and factor.
+PERFORMANCES = {
+    "accuracy": ("accuracy", "%", 100.0),
+    "balanced_accuracy": ("balanced accuracy", "%", 100.0),
+    "loss": ("loss J", None, 1.0),
+}
+DISPARITIES = {
+    "accuracy_spread": ("accuracy spread", "points", 100.0),
+    "fairness_violation": ("fairness violation ξ", None, 1.0),
+}
+BROKEN = "predicts one class"
+
+
+class TradeOffDisplay(AuditedDisplay):
+    r"""Accuracy of every model against the disparity between the groups.
+
+    The disparity is the accuracy spread :math:`\max_a acc_a - \min_a acc_a` or the fairness
+    violation :math:`\xi = \max_{a,a'}|R(a) - R(a')|`; both axes have intervals.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_models, 3)
+        Performance and disparity of every model: value, lower and upper limit.
+    models : list of str
+        Names of the models, the dense one first.
+    sparsities : ndarray of shape (n_models,), default=None
+        Shares of weights removed; a thin line joins the models if they rise.
+    broken : bool ndarray of shape (n_models,), default=None
+        Models that predict one class only.
+    performance : {"accuracy", "balanced_accuracy", "loss"}, default="accuracy"
+        What x is.
+    disparity : {"accuracy_spread", "fairness_violation"}, default="accuracy_spread"
+        What y is.
+    grouped_by : str, default="group"
+        What the groups are, such as "race & sex".
+    loss : str, default="cross-entropy"
+        Which loss.
+    confidence : float, default=0.95
+        Level of the limits.
+
+    Attributes
+    ----------
+    ax_, figure_ : Axes, Figure
+        Where it is drawn.
+    points_ : list of Line2D
+        One a model; hollow if it predicts one class.
+    marks_ : Line2D
+        Crosses in those.
+    bars_ : list of LineCollection
+        Intervals along x, along y.
+    names_ : list of Annotation
+        One a model.
+    path_ : Line2D or None
+        Joins the models.
+    legend_ : Legend or None
+        What the markers mean.
+
+    See Also
+    --------
+    sklearn_fairprune.audit : Measures what is drawn.
+    GroupPathDisplay : Every group along the path.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier
+    >>> from sklearn_fairprune.report.displays import TradeOffDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = PrunedClassifier(random_state=0).fit(X, y)
+    >>> display = TradeOffDisplay.from_estimator(clf, X, y, n_boot=50)
+    >>> display.models, display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    (['dense', 'pruned'], 'accuracy, %', 'accuracy spread, points')
+    >>> plt.close(display.figure_)
+    """
+
+    _choices = {"performance": PERFORMANCES, "disparity": DISPARITIES}
+
+    def __init__(
+        self,
+        x,
+        y,
+        *,
+        models,
+        sparsities=None,
+        broken=None,
+        performance="accuracy",
+        disparity="accuracy_spread",
+        grouped_by="group",
+        loss="cross-entropy",
+        confidence=0.95,
+    ):
+        self.x, self.y, self.models = x, y, models
+        self.sparsities, self.broken = sparsities, broken
+        self.performance, self.disparity = performance, disparity
+        self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
+
+    @classmethod
+    def _of_report(cls, report, performance="accuracy", disparity="accuracy_spread"):
+        overall = report.overall
+        check_choice("performance", performance, PERFORMANCES, overall, REGRESSORS)
+        check_choice("disparity", disparity, DISPARITIES, overall, REGRESSORS)
+        x, y = (
+            overall[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
+            for name in (performance, disparity)
+        )
+        return cls(
+            x,
+            y,
+            models=distinct_names(overall.index),
+            sparsities=overall["sparsity"].to_numpy(dtype=float),
+            broken=one_class(overall),
+            performance=performance,
+            disparity=disparity,
+            grouped_by=" & ".join(map(str, report.by_group.index.names[1:])),
+            loss=report.about["loss"],
+            confidence=report.about["confidence"],
+        )
+
+    def plot(self, ax=None, *, legend=True):
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        legend : bool, default=True
+            Whether to write one.
+
+        Returns
+        -------
+        display : TradeOffDisplay
+            Itself.
+        """
+        require_matplotlib("TradeOffDisplay.plot")
+        across, up = PERFORMANCES[self.performance], DISPARITIES[self.disparity]
+        x, y = across[2] * np.asarray(self.x), up[2] * np.asarray(self.y)
+        with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):
+            self.bars_ = [
+                axes.hlines(y[:, 0], x[:, 1], x[:, 2], color="0.7", linewidth=1, zorder=1.6),
+                axes.vlines(x[:, 0], y[:, 1], y[:, 2], color="0.7", linewidth=1, zorder=1.6),
+            ]
+            self.path_ = None
+            sparsities = np.asarray([] if self.sparsities is None else self.sparsities)
+            if len(sparsities) > 2 and (np.diff(sparsities) > 0).all():
+                look = {"color": COLOURS[0], "linewidth": 0.8, "alpha": 0.5, "zorder": 2}
+                self.path_ = axes.plot(x[:, 0], y[:, 0], linestyle=":", **look)[0]
+            kinds = self._kinds()
+            self.points_ = [
+                axes.plot(*at, linestyle="none", zorder=4, label=literal(name), **kinds[kind])[
+                    0
+                ]
+                for at, name, kind in zip(
+                    np.column_stack([x[:, 0], y[:, 0]]), self.models, self._kind(), strict=True
+                )
+            ]
+            self.marks_ = axes.plot(
+                *np.column_stack([x[:, 0], y[:, 0]])[np.array(self._kind()) == BROKEN].T,
+                linestyle="none",
+                marker="x",
+                color=COLOURS[1],
+                markersize=6,
+                markeredgewidth=1.5,
+                zorder=4.5,
+            )[0]
+            for set_label, (title, unit, _) in (
+                (axes.set_xlabel, across),
+                (axes.set_ylabel, up),
+            ):
+                set_label(f"{title}, {unit or LOSS_UNITS.get(self.loss, self.loss)}")
+            axes.set_title(
+                f"{across[0][0].upper()}{across[0][1:]} and {up[0]} by "
+                f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
+                fontsize=11,
+            )
+            axes.margins(0.12)
+            if ax is None and np.nanmin(y) >= 0:  # no disparity is below 0
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], -0.04 * axes.get_ylim()[1]))
+            axes.grid(alpha=0.25)
+            self.legend_ = self._legend(axes, ax is None) if legend else None
+            self.names_ = write_names(
+                axes,
+                np.column_stack([x[:, 0], y[:, 0]]),
+                [literal(name) for name in self.models],
+                bars=self._bars(x, y),
+            )
+        self.ax_, self.figure_ = axes, figure
+        return self
+
+    @staticmethod
+    def _kinds():
+        """How each kind of model is drawn, by its name in the legend."""
+        return {
+            "dense": {"marker": "*", "color": "black", "markersize": 13},
+            "pruned": {"marker": "o", "color": COLOURS[0], "markersize": 7},
+            BROKEN: {
+                "marker": "o",
+                "color": COLOURS[1],
+                "markersize": 11,
+                "markerfacecolor": "white",
+                "markeredgewidth": 1.5,
+            },
+        }
+
+    def _kind(self):
+        """Kind of each model."""
+        broken = np.zeros(len(self.models)) if self.broken is None else self.broken
+        kinds = ["dense", *["pruned"] * (len(self.models) - 1)]
+        return [BROKEN if b else k for b, k in zip(broken, kinds, strict=True)]
+
+    def _legend(self, axes, outside):
+        """What the markers mean."""
+        first = dict(zip(reversed(self._kind()), reversed(self.points_), strict=True))
+        shown = [kind for kind in self._kinds() if kind in first]
+        handles = [(first[k], self.marks_) if k == BROKEN else first[k] for k in shown]
+        return write_legend(axes, handles, shown, outside=outside)
+
+    @staticmethod
+    def _bars(x, y):
+        """Ends of the intervals that are known."""
+        bars = [np.array([[a[1], b[0]], [a[2], b[0]]]) for a, b in zip(x, y, strict=True)]
+        bars += [np.array([[a[0], b[1]], [a[0], b[2]]]) for a, b in zip(x, y, strict=True)]
+        return [bar for bar in bars if np.isfinite(bar).all()]
