@@ -138,6 +138,8 @@ def dense_twin(pruner):
     """
     twin = copy.copy(pruner)
     twin.estimator_ = pruner.dense_estimator_
+    twin.masks_ = {name: torch.ones_like(mask) for name, mask in pruner.masks_.items()}
+    twin.sparsity_ = 0.0
     return twin
 
 

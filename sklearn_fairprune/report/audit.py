@@ -1,11 +1,7 @@
 """What pruning costs each group, on held-out rows."""
 
-import warnings
-
-import numpy as np
-
 from .audit_report import AuditReport
-from .tables import Settings, audit_tables, feature_columns
+from .tables import Settings, feature_columns, measure_models
 from .why import why_tables
 
 
@@ -101,18 +97,10 @@ def audit(
         ...
     sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
     """
-    rng = np.random.default_rng(random_state)
-    settings = Settings(confidence, n_boot, min_group_size, rng)
-    parts, networks, outcomes = audit_tables(models, X, y, sensitive_features, settings)
-    names = list(outcomes.models)
-    about = {
-        "confidence": confidence,
-        "n_boot": n_boot,
-        "random_state": random_state,
-        "rows": len(outcomes.y),
-        "dense_model": names[0],
-        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
-    }
+    settings = Settings(confidence, n_boot, min_group_size, random_state)
+    parts, networks, about, outcomes = measure_models(
+        models, X, y, sensitive_features, settings
+    )
     if explain is not False:
         given = {"bound_samples": 0, "n_boot": n_boot, "confidence": confidence}
         given |= {"random_state": random_state} | ({} if explain is True else explain)
@@ -120,17 +108,10 @@ def audit(
             told, notes = why_tables(outcomes.models, X, outcomes.y, columns, **given)
             parts[way] |= told
             parts[way]["notes"] += notes
-    first, *others = parts
-    about["sensitive_features"] = list(parts[first]["by_group"].index.names[1:])
-    single = {
-        way: AuditReport(
-            **parts[way],
-            about=about | {"sensitive_features": list(parts[way]["by_group"].index.names[1:])},
-        )
-        for way in others
+    about = {
+        way: about | {"sensitive_features": list(tables["by_group"].index.names[1:])}
+        for way, tables in parts.items()
     }
-    report = AuditReport(**parts[first], **networks, about=about, other_features=single)
-    for note in report.notes:
-        if note.startswith("Groups with fewer than min_group_size"):
-            warnings.warn(note, UserWarning, stacklevel=2)
-    return report
+    first, *others = parts
+    single = {way: AuditReport(**parts[way], about=about[way]) for way in others}
+    return AuditReport(**parts[first], **networks, about=about[first], other_features=single)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .displays import GroupPathDisplay
 from .gate import DisparityError, disparity_failures
 from .groups import group_label
 from .markdown import as_markdown
@@ -202,6 +203,29 @@ class AuditReport(Report):
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def plot(self, measure="accuracy", *, ax=None, **options):
+        """Plot a measure of every group along the models.
+
+        Parameters
+        ----------
+        measure : {"accuracy", "loss", "excessive_loss", "accuracy_drop"}, default="accuracy"
+            What to plot.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **options
+            Of ``GroupPathDisplay.plot``.
+
+        Returns
+        -------
+        display : GroupPathDisplay
+
+        See Also
+        --------
+        sklearn_fairprune.report.displays : The other plots; each is made by its
+            ``from_report``, ``from_path``, ``from_estimators`` or ``from_estimator``.
+        """
+        return GroupPathDisplay.from_report(self, measure=measure, ax=ax, **options)
 
     def to_html(self, path=None):
         """Return the report as one interactive HTML page, and write it to `path` if given.

@@ -1,5 +1,6 @@
 """The tables of an audit: outcomes of every model, measured group by group."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -76,12 +77,24 @@ def gather_outcomes(models, X, y):
 
 
 class Settings(NamedTuple):
-    """How an audit measures: level, bootstrap samples, smallest group, random numbers."""
+    """How an audit measures.
 
-    confidence: float
-    n_boot: int
-    min_group_size: int
-    rng: np.random.Generator
+    Attributes
+    ----------
+    confidence : float
+        Level of every interval.
+    n_boot : int
+        Bootstrap samples.
+    min_group_size : int
+        Smaller groups are warned about.
+    random_state : int
+        Of the bootstrap.
+    """
+
+    confidence: float = 0.95
+    n_boot: int = 2000
+    min_group_size: int = 30
+    random_state: int = 0
 
 
 def feature_columns(sensitive_features):
@@ -107,7 +120,7 @@ def feature_columns(sensitive_features):
     return ways
 
 
-def audit_tables(models, X, y, sensitive_features, settings):
+def measure_models(models, X, y, sensitive_features, settings):
     """Measure models on held-out rows, for every way to group them.
 
     Parameters
@@ -125,9 +138,17 @@ def audit_tables(models, X, y, sensitive_features, settings):
     networks : dict of str to DataFrame
         What does not depend on the groups: ``sizes``, ``layers``, ``constraints`` and
         ``training``.
+    about : dict
+        Settings and what was measured.
     outcomes : Outcomes
+
+    Warns
+    -----
+    UserWarning
+        Naming small groups; to the caller of the caller.
     """
     outcomes = gather_outcomes(models, X, y)
+    rng = np.random.default_rng(settings.random_state)
     parts, rows = {}, None
     for way, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
@@ -139,11 +160,23 @@ def audit_tables(models, X, y, sensitive_features, settings):
             len(labels),
             settings.confidence,
             settings.n_boot,
-            settings.rng,
+            rng,
             totals=rows,
         )
         parts[way] = grouped_tables(outcomes, rows, names, labels, settings)
-    return parts, network_tables(outcomes.models), outcomes
+        small = small_groups(labels, rows.sizes, settings.min_group_size)
+        parts[way]["notes"][:0] = small
+        if small and len(parts) == 1:
+            warnings.warn(small[0], UserWarning, stacklevel=3)
+    about = {
+        "confidence": settings.confidence,
+        "n_boot": settings.n_boot,
+        "random_state": settings.random_state,
+        "rows": len(outcomes.y),
+        "dense_model": next(iter(outcomes.models)),
+        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
+    }
+    return parts, network_tables(outcomes.models), about, outcomes
 
 
 def grouped_tables(outcomes, rows, names, labels, settings):
@@ -159,11 +192,11 @@ def grouped_tables(outcomes, rows, names, labels, settings):
         totals.append({"rows": len(outcomes.y), "sparsity": sparsity} | total)
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
-    notes = small_groups(labels, rows.sizes, settings.min_group_size)
+    notes = []
     if outcomes.predicted is not None:
         several = len(np.unique(outcomes.y)) > 1
         overall["predicts_one_class"] = several & (overall["classes_predicted"] == 1)
-        notes += broken(overall, outcomes.predicted)
+        notes = broken(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
     return {

@@ -223,5 +223,5 @@ def test_rows_keep_their_names_only_in_pandas(report):
 
 
 def test_models_must_be_named():
-    with pytest.raises(TypeError, match="dict of names to fitted estimators, .* got list"):
+    with pytest.raises(TypeError, match=r"dict of names to fitted estimators, .* got list"):
         make_report(list(MODELS.values()))

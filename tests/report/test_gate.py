@@ -33,8 +33,8 @@ def test_the_group_that_lost_is_named_for_every_feature(report):
     row = report.by_group.loc[("harmed", "f", 60)]
     assert row["accuracy_drop"] == 1
     assert found[0] == (
-        f"harmed, by sex & age: the accuracy drop of f & 60 ({row['rows']:.0f} rows) is 1.000, "
-        f"more than max_degradation=0.1; interval [{row['accuracy_drop_low']:.3f}, "
+        f"harmed, by sex & age: the accuracy drop of f & 60 ({row['rows']:.0f} rows) is "
+        f"1.000, more than max_degradation=0.1; interval [{row['accuracy_drop_low']:.3f}, "
         f"{row['accuracy_drop_high']:.3f}]."
     )
     assert [f.split(":")[0] for f in found] == [

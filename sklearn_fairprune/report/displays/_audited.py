@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from ...estimators.fitted import dense_twin, fitted_pruner
-from ..audit import audit
+from ..tables import Settings, measure_models
 from ._style import Display, check_choice, require_matplotlib
 
 REGRESSORS = "regressors have no accuracy"
@@ -79,7 +79,10 @@ class AuditedDisplay(Display):
         drawn = {k: options.pop(k) for k in list(options) if k in own}
         for name in cls._choices.keys() & drawn.keys():  # an audit may take long
             check_choice(name, drawn[name], cls._choices[name], cls._choices[name], "")
-        report = audit(models, X, y, sensitive_features=sensitive_features, **options)
+        parts, _, about, _ = measure_models(
+            models, X, y, sensitive_features, Settings(**options)
+        )
+        report = Bunch(**next(iter(parts.values())), about=about)
         return cls.from_report(report, ax=ax, **drawn)
 
     @classmethod
@@ -129,9 +132,7 @@ class AuditedDisplay(Display):
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         pruner, X = fitted_pruner(estimator, X, y)
-        dense = dense_twin(pruner)
-        dense.masks_ = {name: mask | True for name, mask in pruner.masks_.items()}
-        models = {"dense": dense, "pruned": pruner}
+        models = {"dense": dense_twin(pruner), "pruned": pruner}
         options |= {"sensitive_features": sensitive_features, "ax": ax}
         return cls.from_estimators(models, X, y, **options)
 
@@ -147,7 +148,7 @@ def check_path(path):
 
 
 def one_class(overall):
-    """Whether each model of a report predicts one class only, and is wrong for some rows.
+    """Whether each model of a report predicts one class only.
 
     Parameters
     ----------
@@ -158,6 +159,6 @@ def one_class(overall):
     -------
     broken : bool ndarray of shape (n_models,)
     """
-    if "classes_predicted" not in overall:
+    if "predicts_one_class" not in overall:
         return np.zeros(len(overall), dtype=bool)
-    return ((overall["classes_predicted"] == 1) & (overall["accuracy"] < 1)).to_numpy()
+    return overall["predicts_one_class"].to_numpy(dtype=bool)

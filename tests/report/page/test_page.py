@@ -8,7 +8,7 @@ import re
 import sys
 
 import pytest
-from report_cases import MODELS, N, PEOPLE, make_report, regression_report
+from report_cases import MODELS, PEOPLE, N, make_report, regression_report
 
 from sklearn_fairprune.report.page.payload import page_payload
 from sklearn_fairprune.report.page.render import render_page, render_summary, script_json
