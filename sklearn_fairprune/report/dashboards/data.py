@@ -1,0 +1,288 @@
+"""Models and groups of people, as the Responsible AI fairness dashboard takes them."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from ...estimators.outcomes import estimator_outcomes
+from ..audit import _named
+from ..groups import small_groups
+from .bins import feature_bins, texts
+from .dictionary import Held, dashboard_dictionary
+from .static_page import dashboard_html
+
+
+class FairnessDashboardData:
+    """What `to_fairness_dashboard` returns.
+
+    Parameters
+    ----------
+    dictionary : dict
+        The precomputed dictionary.
+    features : list of FeatureBins
+        Groups of every row.
+    notes : list of str
+        What a reader must know.
+
+    Attributes
+    ----------
+    model_names : list of str
+        The dense model first; a model that predicts one class only says so.
+    notes : list of str
+        As above.
+    """
+
+    def __init__(self, dictionary, features, notes):
+        self._dictionary, self._features, self.notes = dictionary, features, notes
+        self.model_names = dictionary["modelNames"]
+
+    def arguments(self):
+        """Arguments of ``raiwidgets.FairnessDashboard``, for the live dashboard.
+
+        Returns
+        -------
+        arguments : dict
+            ``sensitive_features``, ``y_true`` and ``y_pred``; classes are 0 and 1, and
+            groups are text.
+        """
+        columns = {f.name: np.array(f.labels, dtype=object)[f.codes] for f in self._features}
+        predicted = map(np.asarray, self._dictionary["predictedY"])
+        return {
+            "sensitive_features": pd.DataFrame(columns),
+            "y_true": np.asarray(self._dictionary["trueY"]),
+            "y_pred": dict(zip(self.model_names, predicted, strict=True)),
+        }
+
+    def to_dict(self):
+        """Return the precomputed dictionary, a copy of plain Python values.
+
+        Returns
+        -------
+        dictionary : dict
+            Of schema "dashboardDictionary"; unknown numbers are None.
+        """
+        return copy.deepcopy(self._dictionary)
+
+    def to_json(self, path=None):
+        """Return the dictionary as JSON text, and write it to `path` if given.
+
+        Parameters
+        ----------
+        path : str or Path, default=None
+            File to write.
+
+        Returns
+        -------
+        text : str
+        """
+        text = json.dumps(self._dictionary, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def dashboard_html(self, path):
+        """Write the dashboard as one page that needs no server and no network.
+
+        Parameters
+        ----------
+        path : str or Path
+            HTML file to write, of about 13 MB.
+
+        Returns
+        -------
+        path : Path
+
+        Raises
+        ------
+        ImportError
+            If the widget files are not installed: ``pip install --no-deps raiwidgets``.
+        """
+        return dashboard_html(self._dictionary, path)
+
+    def __repr__(self):
+        """Say how many models and features there are."""
+        names = ", ".join(repr(feature.name) for feature in self._features)
+        return f"<FairnessDashboardData of {len(self.model_names)} models by {names}>"
+
+
+def to_fairness_dashboard(
+    models,
+    X,
+    y,
+    *,
+    sensitive_features,
+    positive_class=None,
+    confidence=0.95,
+    n_boot=1000,
+    min_group_size=30,
+    random_state=0,
+):
+    """Compare the dense and the pruned models in the Responsible AI fairness dashboard.
+
+    The dashboard began in fairlearn and now comes with raiwidgets. It gets its own metrics
+    and three of ours, over all rows and in each group: ``loss``, ``excessive_loss`` and
+    ``accuracy_drop`` against the dense model.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator, or Bunch
+        The dense model first; or what ``pruning_path`` returned.
+    X : array-like
+        Features of rows that no model was fitted on.
+    y : array-like of shape (n,)
+        Targets.
+    sensitive_features : array-like of shape (n,) or (n, k)
+        Group of every row. Each column is one choice in the dashboard; of several, the
+        intersection is another.
+    positive_class : object, default=None
+        Class that counts as 1 in the dashboard's own metrics, such as the selection rate.
+        None is the second of two classes. With more classes it must be given: the
+        dashboard knows two, so its own metrics are about this class against the rest,
+        while ours are about all classes.
+    confidence : float, default=0.95
+        Level of every interval over all rows, and of those of all groups of a feature at
+        once.
+    n_boot : int, default=1000
+        Bootstrap samples, drawn within the groups, for the intervals of losses.
+    min_group_size : int, default=30
+        Smaller groups are warned about; they stay in the dashboard.
+    random_state : int, default=0
+        Of the bootstrap.
+
+    Returns
+    -------
+    data : FairnessDashboardData
+        Its ``dashboard_html(path)`` writes a page that needs no server, its ``arguments()``
+        are those of ``raiwidgets.FairnessDashboard``, its ``to_dict()`` is the precomputed
+        dictionary.
+
+    Raises
+    ------
+    ValueError
+        If `positive_class` is none of the classes, or missing with more than two; if the
+        models are classifiers and regressors; if there are several targets.
+
+    Warns
+    -----
+    UserWarning
+        Naming the groups with fewer than `min_group_size` rows.
+
+    Notes
+    -----
+    A metric that a group has no rows for, such as the recall without positives, is None in
+    the dictionary and NaN on the page; the dashboard's comparisons leave the group out.
+
+    Rates have Clopper-Pearson intervals, losses and errors percentile bootstrap intervals,
+    accuracy drops Newcombe's for paired proportions. The dashboard takes the differences
+    and ratios between groups from the groups' limits, therefore these hold for all groups
+    at once.
+
+    References
+    ----------
+    Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+    NeurIPS 2022.
+
+    Responsible AI Toolbox, https://github.com/microsoft/responsible-ai-toolbox
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn_fairprune import PrunedClassifier
+    >>> from sklearn_fairprune.report.dashboards import to_fairness_dashboard
+    >>> X, y = make_classification(200, random_state=0)
+    >>> sex = np.where(X[:, 0] > 0, "female", "male")
+    >>> clf = PrunedClassifier(random_state=0)
+    >>> path = clf.pruning_path(X[:100], y[:100], sparsities=[0, 0.9])
+    >>> groups = {"sex": sex[100:]}
+    >>> data = to_fairness_dashboard(path, X[100:], y[100:], sensitive_features=groups)
+    >>> data
+    <FairnessDashboardData of 2 models by 'sex'>
+    >>> data.to_dict()["precomputedFeatureBins"][0]["binLabels"]
+    ['female', 'male']
+    """
+    models, _ = _named(models)
+    y, classes = _targets(models, y)
+    check_consistent_length(X, y)
+    features = feature_bins(sensitive_features, len(y))
+    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
+    losses = np.column_stack([loss for loss, _ in outcomes])
+    predicted = [np.asarray(p).reshape(-1) for _, p in outcomes]
+    names, correct, one_versus_rest = texts(list(models)), None, False
+    if classes is None:
+        _refuse_positive_class(positive_class)
+    else:
+        positive = _positive_class(positive_class, classes)
+        one_versus_rest = len(classes) > 2
+        correct = np.column_stack([p == y for p in predicted])
+        names = [_say_broken(*pair, positive) for pair in zip(names, predicted, strict=True)]
+        y, *predicted = [(labels == positive).astype(int) for labels in (y, *predicted)]
+    held = Held(names, losses, correct, y, predicted, one_versus_rest)
+    dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
+    finest = features[-1]
+    sizes = np.bincount(finest.codes, minlength=len(finest.labels))
+    notes = small_groups(finest.labels, sizes, min_group_size)
+    return FairnessDashboardData(dictionary, features, notes)
+
+
+def _targets(models, y):
+    """Targets as one column, and the classes of all models; None for regressors."""
+    kinds = {name: is_classifier(model) for name, model in models.items()}
+    if len(set(kinds.values())) > 1:
+        regressors = [name for name, classifies in kinds.items() if not classifies]
+        raise ValueError(
+            f"models must be all classifiers or all regressors; {regressors} are no "
+            "classifiers, the others are. Make one dashboard for each kind."
+        )
+    if not all(kinds.values()):
+        y = np.asarray(y)
+        if y.size != len(y):
+            raise ValueError(
+                f"y must have one target for the dashboard, got shape {y.shape}. Make one "
+                "dashboard per target, with models that predict that target only."
+            )
+        return y.reshape(-1), None
+    y = column_or_1d(y)
+    return y, np.unique(np.concatenate([np.asarray(m.classes_) for m in models.values()]))
+
+
+def _refuse_positive_class(positive_class):
+    if positive_class is not None:
+        raise ValueError(
+            f"positive_class={positive_class!r} is for classifiers, and these models are "
+            "regressors. Leave it None."
+        )
+
+
+def _positive_class(positive_class, classes):
+    """Class that is coded as 1."""
+    shown = classes[:10].tolist()
+    if positive_class is None:
+        if len(classes) <= 2:
+            return classes[-1]
+        raise ValueError(
+            f"positive_class must be given for more than two classes, got None with "
+            f"{len(classes)}: {shown}. The dashboard knows two classes only: name the one "
+            f"to hold against the rest, for example positive_class={shown[-1]!r}."
+        )
+    found = [c for c in classes if c == positive_class]
+    if not found:
+        raise ValueError(
+            f"positive_class must be one of the classes {shown}, got {positive_class!r}."
+        )
+    return found[0]
+
+
+def _say_broken(name, predicted, positive):
+    """Name of a model, with a word if it predicts one class only."""
+    values = np.unique(predicted)
+    if len(values) == 1:
+        return f"{name} (predicts only {values[0]})"
+    if positive not in values:
+        return f"{name} (never predicts {positive})"
+    return name
