@@ -71,7 +71,8 @@ class Costs:
         self.correct, self.codes, self.m, self.level = correct, codes, m, level
         self.sizes = np.bincount(codes, minlength=m)
         self.loss = self._means(losses)
-        self.samples = bootstrap_group_means(losses, codes, m, n_boot, rng)
+        with np.errstate(invalid="ignore"):  # infinite losses have no interval
+            self.samples = bootstrap_group_means(losses, codes, m, n_boot, rng)
 
     def values(self, key, k):
         """Values of model k in each group, and their intervals.
@@ -98,7 +99,7 @@ class Costs:
         return self.loss[:, k], self._percentiles(self.samples[:, :, k])
 
     def _excessive_loss(self, k):
-        with np.errstate(invalid="ignore"):  # infinite losses have no difference
+        with np.errstate(invalid="ignore"):  # nor a difference
             excess = self.loss[:, k] - self.loss[:, 0]
             samples = self.samples[:, :, k] - self.samples[:, :, 0]
         return excess, self._percentiles(samples)

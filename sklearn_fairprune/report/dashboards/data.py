@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from ...estimators.outcomes import estimator_outcomes
 from ..audit import _named
@@ -15,6 +14,13 @@ from ..groups import small_groups
 from .bins import feature_bins, texts
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
+from .targets import (
+    choose_positive_class,
+    refuse_positive_class,
+    say_broken,
+    say_label,
+    targets,
+)
 
 
 class FairnessDashboardData:
@@ -101,8 +107,10 @@ class FairnessDashboardData:
         ------
         ImportError
             If the widget files are not installed: ``pip install --no-deps raiwidgets``.
+        RuntimeError
+            If they are of a version that takes the data in another way.
         """
-        return dashboard_html(self._dictionary, path)
+        return dashboard_html(self._dictionary, path, self.notes)
 
     def __repr__(self):
         """Say how many models and features there are."""
@@ -207,82 +215,30 @@ def to_fairness_dashboard(
     ['female', 'male']
     """
     models, _ = _named(models)
-    y, classes = _targets(models, y)
+    y, classes = targets(models, y)
     check_consistent_length(X, y)
     features = feature_bins(sensitive_features, len(y))
     outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = [np.asarray(p).reshape(-1) for _, p in outcomes]
-    names, correct, one_versus_rest = texts(list(models)), None, False
+    names, correct, notes = texts(list(models)), None, []
     if classes is None:
-        _refuse_positive_class(positive_class)
+        refuse_positive_class(positive_class)
     else:
-        positive = _positive_class(positive_class, classes)
-        one_versus_rest = len(classes) > 2
+        positive = choose_positive_class(positive_class, classes)
         correct = np.column_stack([p == y for p in predicted])
-        names = [_say_broken(*pair, positive) for pair in zip(names, predicted, strict=True)]
+        notes = [
+            say_label(positive, classes),
+            f"Bars are {100 * confidence:g}% intervals that hold for all groups of a feature "
+            "at once.",
+        ]
+        names = [say_broken(*pair, positive) for pair in zip(names, predicted, strict=True)]
         y, *predicted = [(labels == positive).astype(int) for labels in (y, *predicted)]
-    held = Held(names, losses, correct, y, predicted, one_versus_rest)
+    several = classes is not None and len(classes) > 2
+    held = Held(names, losses, correct, y, predicted, several)
     dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
+    notes.append("NaN: no rows to measure on.")
     finest = features[-1]
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
-    notes = small_groups(finest.labels, sizes, min_group_size)
+    notes += small_groups(finest.labels, sizes, min_group_size)
     return FairnessDashboardData(dictionary, features, notes)
-
-
-def _targets(models, y):
-    """Targets as one column, and the classes of all models; None for regressors."""
-    kinds = {name: is_classifier(model) for name, model in models.items()}
-    if len(set(kinds.values())) > 1:
-        regressors = [name for name, classifies in kinds.items() if not classifies]
-        raise ValueError(
-            f"models must be all classifiers or all regressors; {regressors} are no "
-            "classifiers, the others are. Make one dashboard for each kind."
-        )
-    if not all(kinds.values()):
-        y = np.asarray(y)
-        if y.size != len(y):
-            raise ValueError(
-                f"y must have one target for the dashboard, got shape {y.shape}. Make one "
-                "dashboard per target, with models that predict that target only."
-            )
-        return y.reshape(-1), None
-    y = column_or_1d(y)
-    return y, np.unique(np.concatenate([np.asarray(m.classes_) for m in models.values()]))
-
-
-def _refuse_positive_class(positive_class):
-    if positive_class is not None:
-        raise ValueError(
-            f"positive_class={positive_class!r} is for classifiers, and these models are "
-            "regressors. Leave it None."
-        )
-
-
-def _positive_class(positive_class, classes):
-    """Class that is coded as 1."""
-    shown = classes[:10].tolist()
-    if positive_class is None:
-        if len(classes) <= 2:
-            return classes[-1]
-        raise ValueError(
-            f"positive_class must be given for more than two classes, got None with "
-            f"{len(classes)}: {shown}. The dashboard knows two classes only: name the one "
-            f"to hold against the rest, for example positive_class={shown[-1]!r}."
-        )
-    found = [c for c in classes if c == positive_class]
-    if not found:
-        raise ValueError(
-            f"positive_class must be one of the classes {shown}, got {positive_class!r}."
-        )
-    return found[0]
-
-
-def _say_broken(name, predicted, positive):
-    """Name of a model, with a word if it predicts one class only."""
-    values = np.unique(predicted)
-    if len(values) == 1:
-        return f"{name} (predicts only {values[0]})"
-    if positive not in values:
-        return f"{name} (never predicts {positive})"
-    return name

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..report import _plain
 from .costs import Costs, custom_metrics
-from .known import METRICS, RATES, known_metrics, rate_limits
+from .known import known_metrics, rate_limits
 
 
 class Held:
@@ -91,8 +91,8 @@ class Metrics:
     def __init__(self, held, custom, confidence, n_boot, random_state):
         self.held, self.custom, self.confidence = held, custom, confidence
         self.n_boot, self.random_state = n_boot, random_state
-        self.one = np.zeros(len(held.y_true), dtype=np.int64)  # all rows are one group
-        self.over_all = self._tables(self.one, 1)
+        everyone = np.zeros(len(held.y_true), dtype=np.int64)
+        self.over_all = self._measured(everyone, 1)
 
     def of_feature(self, feature):
         """Metrics over the groups of one feature.
@@ -107,58 +107,49 @@ class Metrics:
         metrics : list of dict
             One of metric key to values per model.
         """
-        m = len(feature.labels)
-        groups = self._tables(feature.codes, m)
-        return [self._model(k, feature.codes, m, groups) for k in range(len(self.held.names))]
+        pairs = zip(
+            self.over_all, self._measured(feature.codes, len(feature.labels)), strict=True
+        )
+        return [
+            {key: _entry(*total[key], *groups[key]) for key in groups}
+            for total, groups in pairs
+        ]
 
-    def _level(self, m):
-        """Level of one group's interval that makes all m hold at once."""
-        return 1 - (1 - self.confidence) / m
-
-    def _tables(self, codes, m):
-        """Our metrics and, for regression, the absolute errors, over groups."""
-        held, level = self.held, self._level(m)
+    def _measured(self, codes, m):
+        """Values and intervals of all metrics of all models in each of m groups."""
+        held, level = self.held, 1 - (1 - self.confidence) / m  # so that all m hold at once
         rng = np.random.default_rng(self.random_state)
         costs = Costs(held.losses, held.correct, codes, m, level, self.n_boot, rng)
-        if held.kind != "regression":
-            return costs, None
-        errors = np.column_stack([np.abs(p - held.y_true) for p in held.y_pred])
-        return costs, Costs(errors, None, codes, m, level, self.n_boot, rng)
+        errors = None
+        if held.kind == "regression":
+            absolute = np.column_stack([np.abs(p - held.y_true) for p in held.y_pred])
+            errors = Costs(absolute, None, codes, m, level, self.n_boot, rng)
+        measured = []
+        for k, predicted in enumerate(held.y_pred):
+            values = {key: costs.values(key, k) for key in self.custom}
+            known = known_metrics(held.kind, held.y_true, predicted, codes)
+            if errors is None:
+                limits = rate_limits(held.y_true, predicted, codes, m, level)
+            else:
+                squared = np.array(costs.values("loss", k)[1])
+                limits = {
+                    "mean_squared_error": squared,
+                    "root_mean_squared_error": np.sqrt(np.maximum(squared, 0)),
+                    "mean_absolute_error": errors.values("loss", k)[1],
+                }
+            values |= {key: (bins, limits.get(key)) for key, bins in known.items()}
+            measured.append(values)
+        return measured
 
-    def _model(self, k, codes, m, groups):
-        held = self.held
-        known = known_metrics(held.kind, held.y_true, held.y_pred[k], codes)
-        entries = {}
-        for key in self.custom:
-            total, _ = self.over_all[0].values(key, k)
-            bins, _ = groups[0].values(key, k)
-            entries[key] = self._entry(total[0], bins)
-        for key in METRICS[held.kind]:
-            entries[key] = self._entry(*known[key])
-        for key, entry in entries.items():
-            everywhere = self._limits(key, k, self.one, 1, self.over_all)
-            if everywhere is not None:
-                entry["bounds"] = everywhere[0]
-                entry["binBounds"] = self._limits(key, k, codes, m, groups)
-        return entries
 
-    def _limits(self, key, k, codes, m, tables):
-        """Intervals of one metric in each group; None if it has none."""
-        costs, errors = tables
-        if key in self.custom:
-            _, limits = costs.values(key, k)
-        elif key in RATES:
-            truth, predicted = self.held.y_true, self.held.y_pred[k]
-            limits = rate_limits(key, truth, predicted, codes, m, self._level(m))
-        elif key in ("mean_squared_error", "root_mean_squared_error"):
-            limits = np.array(costs.values("loss", k)[1])
-            limits = limits if key == "mean_squared_error" else np.sqrt(np.maximum(limits, 0))
-        elif key == "mean_absolute_error":
-            _, limits = errors.values("loss", k)
-        else:
-            return None
-        return [{"lower": _plain(low), "upper": _plain(high)} for low, high in limits]
+def _entry(total, total_limits, bins, limits):
+    """One metric of one model as the front end takes it; unknown numbers are None."""
+    entry = {"global": _plain(total[0]), "bins": [_plain(value) for value in bins]}
+    if limits is not None:
+        entry["bounds"] = _bounds(*total_limits[0])
+        entry["binBounds"] = [_bounds(low, high) for low, high in limits]
+    return entry
 
-    @staticmethod
-    def _entry(total, bins):
-        return {"global": _plain(total), "bins": [_plain(value) for value in bins]}
+
+def _bounds(low, high):
+    return {"lower": _plain(low), "upper": _plain(high)}

@@ -13,9 +13,9 @@ APP_ID, CONFIG, DATA = "__rai_app_id__", '"__rai_config__"', '"__rai_model_data_
 NAME = "fairness_dashboard"
 JOINER = "\u2060"  # invisible
 
-# Nothing may be fetched. The fonts that the front end would fetch are switched off, those of
-# text by FabricConfig and those of icons by the style, which puts plain characters in their
-# place; so the policy has nothing to refuse. Names of models may leave the chart's frame.
+# Nothing may be fetched, and the policy has nothing to refuse: the fonts that the front end
+# would fetch are not declared, and plain characters stand for the icons of those fonts. Names
+# of models may leave the chart's frame.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -25,8 +25,10 @@ PAGE = """<!DOCTYPE html>
 <title>Fairness dashboard</title>
 <link rel="icon" href="data:,">
 <style>
+.note {{ font: 14px sans-serif; margin: 0.5em 100px; }}
 i[data-icon-name] {{ font-family: sans-serif !important; font-size: 0 !important; }}
 i[data-icon-name]::before {{ font-size: 14px; }}
+.is-checked > i[data-icon-name="CircleRing"] {{ visibility: hidden; }}
 {icons}
 .js-plotly-plot .main-svg {{ overflow: visible !important; }}
 .scatterlayer .text {{ pointer-events: none; }}
@@ -34,8 +36,15 @@ i[data-icon-name]::before {{ font-size: 14px; }}
 </style>
 </head>
 <body>
+{notes}
 <div id="{app}"></div>
-<script>window.FabricConfig = {{fontBaseUrl: ""}};</script>
+<script>
+const insertRule = CSSStyleSheet.prototype.insertRule;
+CSSStyleSheet.prototype.insertRule = function (rule, ...place) {{
+  const kept = rule.startsWith("@font-face") ? "no-font {{}}" : rule;
+  return insertRule.call(this, kept, ...place);
+}};
+</script>
 {scripts}
 <template id="licences"><pre>{licences}</pre></template>
 </body>
@@ -58,7 +67,7 @@ ICONS = {
 }
 
 
-def dashboard_html(dictionary, path):
+def dashboard_html(dictionary, path, notes=()):
     """Write the dashboard of a precomputed dictionary as one page.
 
     Parameters
@@ -67,6 +76,8 @@ def dashboard_html(dictionary, path):
         From ``FairnessDashboardData.to_dict``.
     path : str or Path
         HTML file to write.
+    notes : sequence of str, default=()
+        Shown above the dashboard.
 
     Returns
     -------
@@ -98,6 +109,7 @@ def dashboard_html(dictionary, path):
     page = PAGE.format(
         policy=POLICY,
         icons="\n".join(icons),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes),
         app=NAME,
         scripts="\n".join(scripts),
         licences=licences(folder),
