@@ -65,6 +65,7 @@ def screenshot():
 
     def take(page, name):
         if folder := os.environ.get("SCREENSHOTS"):
+            page.wait_for_timeout(700)  # until everything has faded in
             page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return take

@@ -175,12 +175,12 @@ def test_unknown_numbers_are_shown_as_such(dashboard, screenshot):
     shown = dashboard(data)
     assert "label 0 is every other class" in shown.text()
     shown.next("How do you want to measure performance?")
-    shown.row("Accuracy over all classes")
+    shown.row("Error over all classes")
     shown.next("How do you want to measure fairness?")
     shown.next("Key insights")
     shown.open_model(1)
     table = shown.table()
-    check_table(table, data.to_dict(), 0, 1, "accuracy_all_classes")
+    check_table(table, data.to_dict(), 0, 1, "error_all_classes")
     header = shown.page.locator("[role=columnheader]").all_inner_texts()
     assert header[-1].strip() == "False negative rate"
     assert ["NaN" in rate for rate in table["all virginica"][-2:]] == [True, False]

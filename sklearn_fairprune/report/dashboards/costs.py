@@ -13,6 +13,9 @@ from ..intervals import (
 def custom_metrics(classifies, dense, one_versus_rest):
     """Name and describe our metrics, in the order they are shown in.
 
+    The dashboard calls the model with the lowest value of such a metric the best one, so
+    lower must be better.
+
     Parameters
     ----------
     classifies : bool
@@ -41,8 +44,8 @@ def custom_metrics(classifies, dense, one_versus_rest):
         drop = f"Accuracy of {dense!r} minus that of the model. 0.05: five points lost."
         shown.insert(1, ("accuracy_drop", "Accuracy drop", drop))
     if one_versus_rest:
-        whole = "Share of the rows whose class is predicted right, among all the classes."
-        shown.append(("accuracy_all_classes", "Accuracy over all classes", whole))
+        whole = "Share of the rows whose class is wrong, among all classes. Lower is better."
+        shown.append(("error_all_classes", "Error over all classes", whole))
     return [{"id": i, "name": n, "description": text} for i, n, text in shown]
 
 
@@ -111,10 +114,10 @@ class Costs:
         )
         return accuracy[:, 0] - accuracy[:, k], limits
 
-    def _accuracy_all_classes(self, k):
-        right = np.bincount(self.codes[self.correct[:, k]], minlength=self.m)
-        pairs = zip(right, self.sizes, strict=True)
-        return right / self.sizes, [proportion_interval(*p, self.level) for p in pairs]
+    def _error_all_classes(self, k):
+        wrong = np.bincount(self.codes[~self.correct[:, k]], minlength=self.m)
+        pairs = zip(wrong, self.sizes, strict=True)
+        return wrong / self.sizes, [proportion_interval(*p, self.level) for p in pairs]
 
     def _paired(self, k, a):
         first, second = self.correct[self.codes == a][:, [0, k]].T

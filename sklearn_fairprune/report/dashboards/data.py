@@ -14,13 +14,7 @@ from ..groups import small_groups
 from .bins import feature_bins, texts
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
-from .targets import (
-    choose_positive_class,
-    refuse_positive_class,
-    say_broken,
-    say_label,
-    targets,
-)
+from .targets import choose_positive_class, refuse_positive_class, say_classes, targets
 
 
 class FairnessDashboardData:
@@ -227,17 +221,18 @@ def to_fairness_dashboard(
     else:
         positive = choose_positive_class(positive_class, classes)
         correct = np.column_stack([p == y for p in predicted])
-        notes = [
-            say_label(positive, classes),
+        names, notes = say_classes(names, predicted, positive, classes)
+        notes.append(
             f"Bars are {100 * confidence:g}% intervals that hold for all groups of a feature "
-            "at once.",
-        ]
-        names = [say_broken(*pair, positive) for pair in zip(names, predicted, strict=True)]
+            "at once."
+        )
         y, *predicted = [(labels == positive).astype(int) for labels in (y, *predicted)]
     several = classes is not None and len(classes) > 2
     held = Held(names, losses, correct, y, predicted, several)
     dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
-    notes.append("NaN: no rows to measure on.")
+    notes.append(
+        "NaN: the group has no rows to measure this on; differences and ratios leave it out."
+    )
     finest = features[-1]
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
     notes += small_groups(finest.labels, sizes, min_group_size)

@@ -30,6 +30,9 @@ i[data-icon-name] {{ font-family: sans-serif !important; font-size: 0 !important
 i[data-icon-name]::before {{ font-size: 14px; }}
 .is-checked > i[data-icon-name="CircleRing"] {{ visibility: hidden; }}
 {icons}
+[data-automation-key="columnBin"], .ms-DetailsHeader-cellName {{
+  white-space: normal !important; overflow-wrap: anywhere; line-height: 1.2;
+}}
 .js-plotly-plot .main-svg {{ overflow: visible !important; }}
 .scatterlayer .text {{ pointer-events: none; }}
 #FairnessPerformanceTradeoffChart .plot {{ clip-path: none !important; }}

@@ -68,22 +68,46 @@ def choose_positive_class(positive_class, classes):
     return found[0]
 
 
-def say_label(positive, classes):
-    """What the dashboard's labels 1 and 0 stand for."""
+def say_classes(names, predicted, positive, classes):
+    """What the labels 1 and 0 stand for, and which models do not use both.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the models.
+    predicted : list of ndarray of shape (n,)
+        Their predictions.
+    positive : object
+        Class that is coded as 1.
+    classes : ndarray
+        All classes.
+
+    Returns
+    -------
+    names : list of str
+        To be shown.
+    notes : list of str
+        What a reader must know.
+    """
+    shown, notes = [], [_say_label(positive, classes)]
+    for name, values in zip(names, map(np.unique, predicted), strict=True):
+        what = None
+        if len(values) == 1:
+            what = f"predicts only {values[0]}"
+            means = "it is broken, and its equal treatment of the groups means nothing"
+        elif positive not in values:
+            what = f"never predicts {positive}"
+            means = "its equal rates of label 1 in all groups mean nothing"
+        shown.append(f"{name} ({what})" if what else name)
+        notes += [f"{name} {what}: {means}."] if what else []
+    return shown, notes
+
+
+def _say_label(positive, classes):
     if len(classes) <= 2:
         others = [str(c) for c in classes if c != positive] or ["no class"]
         return f"Label 1 is {positive}, label 0 is {others[0]}."
     return (
         f"Label 1 is {positive}, label 0 is every other class. Excessive loss, accuracy drop, "
-        "loss and accuracy over all classes are about all the classes."
+        "loss and error over all classes are about all the classes."
     )
-
-
-def say_broken(name, predicted, positive):
-    """Name of a model, with a word if it predicts one class only."""
-    values = np.unique(predicted)
-    if len(values) == 1:
-        return f"{name} (predicts only {values[0]})"
-    if positive not in values:
-        return f"{name} (never predicts {positive})"
-    return name

@@ -108,6 +108,7 @@ def test_a_model_that_never_predicts_the_positive_class_says_so():
         n_boot=10,
     )
     assert data.model_names == ["dense (never predicts c)"]
+    assert any("dense never predicts c: its equal rates" in n for n in data.notes)
 
 
 def test_positive_class_errors(people):
