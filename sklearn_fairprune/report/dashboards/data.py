@@ -14,7 +14,13 @@ from ..groups import small_groups
 from .bins import feature_bins, texts
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
-from .targets import choose_positive_class, refuse_positive_class, say_classes, targets
+from .targets import (
+    choose_positive_class,
+    refuse_positive_class,
+    say_classes,
+    say_constant,
+    targets,
+)
 
 
 class FairnessDashboardData:
@@ -35,6 +41,23 @@ class FairnessDashboardData:
         The dense model first; a model that predicts one class only says so.
     notes : list of str
         As above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_fairprune.report.dashboards import to_fairness_dashboard
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> bayes = GaussianNB().fit(X[:300], y[:300])
+    >>> groups = {"texture": np.where(X[300:, 1] > 19, "rough", "smooth")}
+    >>> data = to_fairness_dashboard(
+    ...     {"bayes": bayes}, X[300:], y[300:], sensitive_features=groups
+    ... )
+    >>> data.model_names, data.notes[0]
+    (['bayes'], 'Label 1 is 1, label 0 is 0.')
+    >>> list(data.arguments())
+    ['sensitive_features', 'y_true', 'y_pred']
     """
 
     def __init__(self, dictionary, features, notes):
@@ -182,7 +205,8 @@ def to_fairness_dashboard(
     Rates have Clopper-Pearson intervals, losses and errors percentile bootstrap intervals,
     accuracy drops Newcombe's for paired proportions. The dashboard takes the differences
     and ratios between groups from the groups' limits, therefore these hold for all groups
-    at once.
+    at once. On its page it draws those of the selection, false positive and false negative
+    rate, and it offers no equalized odds for metrics that were computed beforehand.
 
     References
     ----------
@@ -212,12 +236,14 @@ def to_fairness_dashboard(
     y, classes = targets(models, y)
     check_consistent_length(X, y)
     features = feature_bins(sensitive_features, len(y))
-    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
+    with np.errstate(divide="ignore"):  # a loss may be infinite
+        outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = [np.asarray(p).reshape(-1) for _, p in outcomes]
     names, correct, notes = texts(list(models)), None, []
     if classes is None:
         refuse_positive_class(positive_class)
+        names, notes = say_constant(names, predicted)
     else:
         positive = choose_positive_class(positive_class, classes)
         correct = np.column_stack([p == y for p in predicted])
@@ -230,9 +256,11 @@ def to_fairness_dashboard(
     several = classes is not None and len(classes) > 2
     held = Held(names, losses, correct, y, predicted, several)
     dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
-    notes.append(
-        "NaN: the group has no rows to measure this on; differences and ratios leave it out."
-    )
+    if "null" in json.dumps(dictionary["precomputedMetrics"]):
+        notes.append(
+            "NaN: no finite value on the rows of the group; differences and ratios leave the "
+            "group out."
+        )
     finest = features[-1]
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
     notes += small_groups(finest.labels, sizes, min_group_size)

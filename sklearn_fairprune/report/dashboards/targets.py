@@ -103,6 +103,35 @@ def say_classes(names, predicted, positive, classes):
     return shown, notes
 
 
+def say_constant(names, predicted):
+    """Names of regressors, and notes, that tell which predict the same for all rows.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the models.
+    predicted : list of ndarray of shape (n,)
+        Their predictions.
+
+    Returns
+    -------
+    names : list of str
+        To be shown.
+    notes : list of str
+        What a reader must know.
+    """
+    pairs = zip(names, predicted, strict=True)
+    broken = {name for name, values in pairs if np.ptp(values) == 0}
+    shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
+    notes = [
+        f"{name} predicts one value only: it is broken, and its equal treatment of the groups "
+        "means nothing."
+        for name in names
+        if name in broken
+    ]
+    return shown, notes
+
+
 def _say_label(positive, classes):
     if len(classes) <= 2:
         others = [str(c) for c in classes if c != positive] or ["no class"]

@@ -202,14 +202,14 @@ def test_what_cannot_be_measured_is_none():
     assert entries["specificity_score"]["bins"] == [1.0, None]
     assert entries["balanced_accuracy_score"]["bins"] == [1.0, None]
     assert entries["recall_score"]["bins"] == [1.0, 0.5]
+    assert any(note.startswith("NaN: no finite value") for note in data.notes)
     assert json.loads(data.to_json()) == data.to_dict()
 
 
 def test_infinite_losses_are_none_and_no_warning():
     class Sure(Table):
         def predict_log_proba(self, X):
-            with np.errstate(divide="ignore"):
-                return np.log(self.predict_proba(X))
+            return np.log(self.predict_proba(X))
 
     X, y = np.array([[0.9, 1.0], [0.2, 1.0]] * 4), np.array(["b", "a"] * 4)
     models = {"dense": Sure(0), "sure": Sure(1)}
@@ -255,12 +255,12 @@ def test_regression():
     X = rng.normal(size=(200, 4)).astype("float32")
     y = (X[:, 0] + 0.1 * rng.normal(size=200)).astype("float32")
     reg = PrunedRegressor(hidden_layer_sizes=(8,), finetune_epochs=2, random_state=0)
-    path = reg.pruning_path(X, y, sparsities=[0, 0.9])
+    path = reg.pruning_path(X, y, sparsities=[0, 0.5])
     groups = np.where(X[:, 1] > 0, "f", "m")
     data = to_fairness_dashboard(path, X, y, sensitive_features=groups, n_boot=20)
     dictionary = data.to_dict()
     check_schema(dictionary, 200, "regression", REGRESSION, ["excessive_loss", "loss"])
-    assert dictionary["modelNames"] == ["sparsity 0", "sparsity 0.9"]
+    assert dictionary["modelNames"] == ["sparsity 0", "sparsity 0.5"]
     for model, entries in zip(
         path.estimators, dictionary["precomputedMetrics"][0], strict=True
     ):
@@ -288,6 +288,17 @@ def test_r2_of_equal_targets_is_none():
     bins = data.to_dict()["precomputedMetrics"][0][0]["r2_score"]["bins"]
     assert bins[0] is None
     assert bins[1] == pytest.approx(sk.r2_score([3, 4], [3, 5]))
+
+
+def test_a_constant_regressor_says_so():
+    X, y = np.array([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0], [5.0, 2.0]]), np.arange(4.0)
+    models = {"dense": Column(0), "flat": Column(1)}
+    data = to_fairness_dashboard(
+        models, X, y, sensitive_features=list("ffmm"), n_boot=10, min_group_size=1
+    )
+    assert data.model_names == ["dense", "flat (predicts one value only)"]
+    assert len(data.notes) == 1
+    assert "broken" in data.notes[0]
 
 
 def test_another_library_is_the_dense_one(people):

@@ -120,6 +120,10 @@ def test_notes_policy_and_licence_are_on_the_page(data, widget, tmp_path):
     assert '<p class="note">Label 1 is yes, label 0 is no.</p>' in page
     assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
     assert "as is &lt;b&gt;" in page
+    path = static_page.dashboard_html(data.to_dict(), tmp_path / "page.html", HOSTILE)
+    page = path.read_text("utf-8")
+    assert len(Scripts(page).found) == 3
+    assert "&lt;/script&gt;&lt;script&gt;document.title=" in page
 
 
 def test_missing_front_end(data, tmp_path, monkeypatch):
