@@ -8,7 +8,7 @@ endif
 export OMP_NUM_THREADS ?= 1
 export SCIPY_ARRAY_API ?= 1
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-dashboard lint clean
 
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -29,6 +29,15 @@ test: .venv/test
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest
+
+# Headless Chromium of the system; raiwidgets for its front end, not what it depends on.
+.venv/dashboard: .venv/test
+	$(BIN)/python -m pip install --quiet -c constraints.txt playwright
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps raiwidgets
+	touch .venv/dashboard
+
+test-dashboard: .venv/dashboard
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: .venv/test
 	$(BIN)/python -m ruff format --check .

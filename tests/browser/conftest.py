@@ -46,6 +46,7 @@ def open_page(chromium):
         page.on("pageerror", lambda error: problems.append(f"uncaught: {error}"))
         page.on("console", lambda m: m.type == "error" and problems.append(f"error: {m.text}"))
         page.on("request", lambda r: _is_foreign(r.url, url) and problems.append(r.url))
+        page.set_default_timeout(10_000)
         page.goto(url)
         return page, problems
 
@@ -64,6 +65,7 @@ def screenshot():
 
     def take(page, name):
         if folder := os.environ.get("SCREENSHOTS"):
+            page.wait_for_timeout(700)  # until everything has faded in
             page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return take

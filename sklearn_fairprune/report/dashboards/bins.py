@@ -1,0 +1,86 @@
+"""Sensitive features as the dashboard's bins: a name, a code per row, a text per group."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...estimators.sensitive import encode_groups, sensitive_columns
+from ..groups import as_tuple, group_label
+
+
+class FeatureBins(NamedTuple):
+    """Groups of one sensitive feature, or of the intersection of all.
+
+    Attributes
+    ----------
+    name : str
+        Name of the feature.
+    codes : int64 ndarray of shape (n,)
+        Position of every row's group in `labels`.
+    labels : list of str
+        Names of the groups, all different.
+    """
+
+    name: str
+    codes: np.ndarray
+    labels: list
+
+
+def feature_bins(sensitive_features, n_rows):
+    """Bins of every sensitive feature, and of their intersection if there are several.
+
+    Parameters
+    ----------
+    sensitive_features : list, array, Series, DataFrame or dict
+        See `sensitive_columns`.
+    n_rows : int
+        Number of rows of X.
+
+    Returns
+    -------
+    features : list of FeatureBins
+        The intersection last, called for example "race & sex".
+    """
+    crossed = encode_groups(sensitive_features, n_rows)
+    columns = sensitive_columns(sensitive_features)
+    features = []
+    for name, column in columns.items():
+        codes, values = encode_groups({name: column}, n_rows)
+        features.append(FeatureBins(name, codes, texts(values)))
+    if len(columns) > 1:
+        name = " & ".join(columns)
+        while name in columns:  # a column of just that name
+            name += " (crossed)"
+        features.append(FeatureBins(name, crossed.codes, texts(crossed.names)))
+    return features
+
+
+def texts(values):
+    """Values as text; as Python literals where the plain texts of two are the same.
+
+    Parameters
+    ----------
+    values : ndarray or list
+        All different.
+
+    Returns
+    -------
+    texts : list of str
+        All different.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.report.dashboards.bins import texts
+    >>> texts([("black", "f"), ("white", "m")])
+    ['black & f', 'white & m']
+    >>> texts([1, "1"])
+    ['1', "'1'"]
+    """
+    plain = [group_label(value) for value in values]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [" & ".join(map(_literal, as_tuple(value))) for value in values]
+
+
+def _literal(value):
+    return repr(value.item() if isinstance(value, np.generic) else value)

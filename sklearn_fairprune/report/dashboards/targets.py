@@ -1,0 +1,142 @@
+"""Targets of the models, and which class counts as 1."""
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils import column_or_1d
+
+
+def targets(models, y):
+    """Targets as one column, and the classes of all models.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        All classifiers or all regressors.
+    y : array-like
+        Targets.
+
+    Returns
+    -------
+    y : ndarray of shape (n,)
+    classes : ndarray or None
+        In sorted order; None for regressors.
+    """
+    kinds = {name: is_classifier(model) for name, model in models.items()}
+    if len(set(kinds.values())) > 1:
+        regressors = [name for name, classifies in kinds.items() if not classifies]
+        raise ValueError(
+            f"models must be all classifiers or all regressors; {regressors} are no "
+            "classifiers, the others are. Make one dashboard for each kind."
+        )
+    if not all(kinds.values()):
+        y = np.asarray(y)
+        if y.size != len(y):
+            raise ValueError(
+                f"y must have one target for the dashboard, got shape {y.shape}. Make one "
+                "dashboard per target, with models that predict that target only."
+            )
+        return y.reshape(-1), None
+    y = column_or_1d(y)
+    return y, np.unique(np.concatenate([np.asarray(m.classes_) for m in models.values()]))
+
+
+def refuse_positive_class(positive_class):
+    """Refuse to name a class for regressors."""
+    if positive_class is not None:
+        raise ValueError(
+            f"positive_class={positive_class!r} is for classifiers, and these models are "
+            "regressors. Leave it None."
+        )
+
+
+def choose_positive_class(positive_class, classes):
+    """Class that is coded as 1."""
+    shown = classes[:10].tolist()
+    if positive_class is None:
+        if len(classes) <= 2:
+            return classes[-1]
+        raise ValueError(
+            f"positive_class must be given for more than two classes, got None with "
+            f"{len(classes)}: {shown}. The dashboard knows two classes only: name the one "
+            f"to hold against the rest, for example positive_class={shown[-1]!r}."
+        )
+    found = [c for c in classes if c == positive_class]
+    if not found:
+        raise ValueError(
+            f"positive_class must be one of the classes {shown}, got {positive_class!r}."
+        )
+    return found[0]
+
+
+def say_classes(names, predicted, positive, classes):
+    """What the labels 1 and 0 stand for, and which models do not use both.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the models.
+    predicted : list of ndarray of shape (n,)
+        Their predictions.
+    positive : object
+        Class that is coded as 1.
+    classes : ndarray
+        All classes.
+
+    Returns
+    -------
+    names : list of str
+        To be shown.
+    notes : list of str
+        What a reader must know.
+    """
+    shown, notes = [], [_say_label(positive, classes)]
+    for name, values in zip(names, map(np.unique, predicted), strict=True):
+        what = None
+        if len(values) == 1:
+            what = f"predicts only {values[0]}"
+            means = "it is broken, and its equal treatment of the groups means nothing"
+        elif positive not in values:
+            what = f"never predicts {positive}"
+            means = "its equal rates of label 1 in all groups mean nothing"
+        shown.append(f"{name} ({what})" if what else name)
+        notes += [f"{name} {what}: {means}."] if what else []
+    return shown, notes
+
+
+def say_constant(names, predicted):
+    """Names of regressors, and notes, that tell which predict the same for all rows.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the models.
+    predicted : list of ndarray of shape (n,)
+        Their predictions.
+
+    Returns
+    -------
+    names : list of str
+        To be shown.
+    notes : list of str
+        What a reader must know.
+    """
+    pairs = zip(names, predicted, strict=True)
+    broken = {name for name, values in pairs if np.ptp(values) == 0}
+    shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
+    notes = [
+        f"{name} predicts one value only: it is broken, and its equal treatment of the groups "
+        "means nothing."
+        for name in names
+        if name in broken
+    ]
+    return shown, notes
+
+
+def _say_label(positive, classes):
+    if len(classes) <= 2:
+        others = [str(c) for c in classes if c != positive] or ["no class"]
+        return f"Label 1 is {positive}, label 0 is {others[0]}."
+    return (
+        f"Label 1 is {positive}, label 0 is every other class. Excessive loss, accuracy drop, "
+        "loss and error over all classes are about all the classes."
+    )

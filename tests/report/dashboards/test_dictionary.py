@@ -1,0 +1,321 @@
+"""The precomputed dictionary: every key, every length, every value computed another way."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn.metrics import false_positive_rate, true_positive_rate
+from sklearn import metrics as sk
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_fairprune import PrunedClassifier, PrunedRegressor, audit
+from sklearn_fairprune.report.dashboards import to_fairness_dashboard
+from sklearn_fairprune.report.intervals import proportion_interval
+
+HOSTILE = ["</script><script>document.title='x'</script>", "B`${x}\\", "<!-- \u2028"]
+BINARY = {
+    "accuracy_score",
+    "balanced_accuracy_score",
+    "precision_score",
+    "recall_score",
+    "f1_score",
+    "zero_one_loss",
+    "specificity_score",
+    "miss_rate",
+    "fallout_rate",
+    "selection_rate",
+}
+REGRESSION = {
+    "mean_squared_error",
+    "mean_absolute_error",
+    "root_mean_squared_error",
+    "r2_score",
+    "average",
+}
+
+
+class Table(ClassifierMixin, BaseEstimator):
+    """Predicts the probabilities stored in X[:, column] (of class "b")."""
+
+    def __init__(self, column):
+        self.column = column
+        self.classes_ = np.array(["a", "b"])
+
+    def predict_proba(self, X):
+        return np.column_stack([1 - X[:, self.column], X[:, self.column]])
+
+    def predict(self, X):
+        return self.classes_[(X[:, self.column] > 0.5).astype(int)]
+
+
+class Column(RegressorMixin, BaseEstimator):
+    def __init__(self, column):
+        self.column = column
+
+    def predict(self, X):
+        return X[:, self.column]
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.05, 0.95, size=(300, 3))
+    X[:, 2] = 0.3
+    y = np.where(rng.random(300) < X[:, 0], "b", "a")
+    groups = pd.DataFrame({"odd": rng.choice(HOSTILE, 300), "sex": rng.choice([0, 1], 300)})
+    return X, y, groups
+
+
+MODELS = {"dense": Table(0), "half": Table(1), "tiny": Table(2)}
+
+
+@pytest.fixture(scope="module")
+def dictionary(people):
+    X, y, groups = people
+    data = to_fairness_dashboard(
+        MODELS, X, y, sensitive_features=groups, n_boot=50, min_group_size=1
+    )
+    return data.to_dict()
+
+
+def check_schema(dictionary, n, kind, known, custom):
+    """Every key, type and length of the schema."""
+    assert dictionary["schemaType"] == "dashboardDictionary"
+    assert dictionary["schemaVersion"] == 0
+    assert dictionary["predictionType"] == kind
+    assert set(dictionary) == {
+        *("schemaType", "schemaVersion", "predictionType", "trueY", "predictedY"),
+        *("modelNames", "precomputedFeatureBins", "precomputedMetrics", "customMetrics"),
+    }
+    assert len(dictionary["trueY"]) == n
+    models, bins = dictionary["modelNames"], dictionary["precomputedFeatureBins"]
+    assert [len(p) for p in dictionary["predictedY"]] == [n] * len(models)
+    assert [c["id"] for c in dictionary["customMetrics"]] == custom
+    assert all(set(c) == {"id", "name", "description"} for c in dictionary["customMetrics"])
+    assert len(dictionary["precomputedMetrics"]) == len(bins)
+    for feature, by_model in zip(bins, dictionary["precomputedMetrics"], strict=True):
+        m = len(feature["binLabels"])
+        assert len(set(feature["binLabels"])) == m
+        assert len(feature["binVector"]) == n
+        assert set(feature["binVector"]) == set(range(m))
+        assert len(by_model) == len(models)
+        for entries in by_model:
+            assert set(entries) == known | set(custom)
+            for entry in entries.values():
+                assert len(entry["bins"]) == m
+                check_bounds(entry, m)
+    assert json.loads(json.dumps(dictionary, allow_nan=False)) == dictionary
+
+
+def check_bounds(entry, m):
+    """Intervals are complete and hold the values."""
+    if "bounds" not in entry:
+        assert "binBounds" not in entry
+        return
+    assert len(entry["binBounds"]) == m
+    values = [entry["global"], *entry["bins"]]
+    for value, bounds in zip(values, [entry["bounds"], *entry["binBounds"]], strict=True):
+        assert set(bounds) == {"lower", "upper"}
+        if value is not None and bounds["lower"] is not None:
+            assert bounds["lower"] - 1e-9 <= value <= bounds["upper"] + 1e-9
+
+
+def test_schema(dictionary):
+    custom = ["excessive_loss", "accuracy_drop", "loss"]
+    check_schema(dictionary, 300, "binaryClassification", BINARY, custom)
+    names = [feature["featureBinName"] for feature in dictionary["precomputedFeatureBins"]]
+    assert names == ["odd", "sex", "odd & sex"]
+    assert dictionary["modelNames"] == ["dense", "half", "tiny (predicts only a)"]
+    assert dictionary["precomputedFeatureBins"][0]["binLabels"] == sorted(HOSTILE)
+    assert f"{HOSTILE[1]} & 0" in dictionary["precomputedFeatureBins"][2]["binLabels"]
+
+
+TRUTH = {
+    "accuracy_score": sk.accuracy_score,
+    "precision_score": lambda t, p: sk.precision_score(t, p, zero_division=np.nan),
+    "recall_score": true_positive_rate,
+    "f1_score": sk.f1_score,
+    "zero_one_loss": sk.zero_one_loss,
+    "specificity_score": lambda t, p: 1 - false_positive_rate(t, p),
+    "miss_rate": lambda t, p: np.mean(p[t == 1] == 0),
+    "fallout_rate": false_positive_rate,
+    "selection_rate": lambda t, p: np.mean(p),
+    "balanced_accuracy_score": sk.balanced_accuracy_score,
+}
+
+
+def test_known_metrics_agree_with_scikit_learn_row_by_row(dictionary, people):
+    X, y, _ = people
+    truth = (y == "b").astype(int)
+    for f, feature in enumerate(dictionary["precomputedFeatureBins"]):
+        codes = np.array(feature["binVector"])
+        for k, model in enumerate(MODELS.values()):
+            predicted = (X[:, model.column] > 0.5).astype(int)
+            assert dictionary["predictedY"][k] == predicted.tolist()
+            for key, metric in TRUTH.items():
+                entry = dictionary["precomputedMetrics"][f][k][key]
+                slow = [metric(truth[codes == a], predicted[codes == a]) for a in set(codes)]
+                ours = np.array([entry["global"], *entry["bins"]], dtype=float)
+                np.testing.assert_allclose(ours, [metric(truth, predicted), *slow])
+
+
+def test_custom_metrics_agree_with_the_audit(dictionary, people):
+    X, y, groups = people
+    report = audit(MODELS, X, y, sensitive_features=groups, n_boot=10, min_group_size=1)
+    crossed = dictionary["precomputedMetrics"][2]
+    for k, name in enumerate(MODELS):
+        table, total = report.by_group.loc[name], report.overall.loc[name]
+        for key in ("loss", "excessive_loss", "accuracy_drop"):
+            np.testing.assert_allclose(crossed[k][key]["bins"], table[key], atol=1e-12)
+        assert crossed[k]["loss"]["global"] == pytest.approx(total["loss"])
+        excess = total["loss"] - report.overall.loc["dense", "loss"]
+        assert crossed[k]["excessive_loss"]["global"] == pytest.approx(excess, abs=1e-12)
+        drop = report.overall.loc["dense", "accuracy"] - total["accuracy"]
+        assert crossed[k]["accuracy_drop"]["global"] == pytest.approx(drop, abs=1e-12)
+
+
+def test_limits_of_rates_are_exact_and_hold_for_all_groups_at_once(dictionary, people):
+    X, y, groups = people
+    entry = dictionary["precomputedMetrics"][1][1]["miss_rate"]
+    missed = (X[:, 1] <= 0.5)[y == "b"]
+    low, high = proportion_interval(missed.sum(), len(missed), 0.95)
+    assert list(entry["bounds"].values()) == pytest.approx([low, high])
+    for a, bounds in enumerate(entry["binBounds"]):
+        rows = missed[(groups["sex"] == a).to_numpy()[y == "b"]]
+        low, high = proportion_interval(rows.sum(), len(rows), 0.975)
+        assert list(bounds.values()) == pytest.approx([low, high])
+
+
+def test_what_cannot_be_measured_is_none():
+    X = np.array([[0.9], [0.2], [0.9], [0.3]])
+    y, groups = np.array(["b", "a", "b", "b"]), ["f", "f", "m", "m"]
+    data = to_fairness_dashboard(
+        {"dense": Table(0)}, X, y, sensitive_features=groups, n_boot=10, min_group_size=1
+    )
+    entries = data.to_dict()["precomputedMetrics"][0][0]
+    assert entries["fallout_rate"]["bins"] == [0.0, None]
+    assert entries["fallout_rate"]["binBounds"][1] == {"lower": None, "upper": None}
+    assert entries["specificity_score"]["bins"] == [1.0, None]
+    assert entries["balanced_accuracy_score"]["bins"] == [1.0, None]
+    assert entries["recall_score"]["bins"] == [1.0, 0.5]
+    assert any(note.startswith("NaN: no finite value") for note in data.notes)
+    assert json.loads(data.to_json()) == data.to_dict()
+
+
+def test_infinite_losses_are_none_and_no_warning():
+    class Sure(Table):
+        def predict_log_proba(self, X):
+            return np.log(self.predict_proba(X))
+
+    X, y = np.array([[0.9, 1.0], [0.2, 1.0]] * 4), np.array(["b", "a"] * 4)
+    models = {"dense": Sure(0), "sure": Sure(1)}
+    groups = ["f", "f", "m", "m"] * 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = to_fairness_dashboard(
+            models, X, y, sensitive_features=groups, n_boot=10, min_group_size=1
+        )
+    entry = data.to_dict()["precomputedMetrics"][0][1]["excessive_loss"]
+    assert entry["bins"] == [None, None]
+    assert entry["binBounds"] == [{"lower": None, "upper": None}] * 2
+
+
+def test_several_classes_are_one_against_the_rest():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    groups = np.where(np.arange(150) % 2, "f", "m")
+    clf = PrunedClassifier(hidden_layer_sizes=(8,), finetune_epochs=2, random_state=0)
+    path = clf.pruning_path(X, names, sparsities=[0, 0.5])
+    data = to_fairness_dashboard(
+        path, X, names, sensitive_features=groups, positive_class="versicolor", n_boot=20
+    )
+    dictionary = data.to_dict()
+    custom = ["excessive_loss", "accuracy_drop", "loss", "error_all_classes"]
+    check_schema(dictionary, 150, "binaryClassification", BINARY, custom)
+    assert dictionary["trueY"] == (names == "versicolor").astype(int).tolist()
+    for model, entries in zip(
+        path.estimators, dictionary["precomputedMetrics"][0], strict=True
+    ):
+        predicted = model.predict(X)
+        error = sk.zero_one_loss(names, predicted)
+        assert entries["error_all_classes"]["global"] == pytest.approx(error)
+        coded = sk.accuracy_score(names == "versicolor", predicted == "versicolor")
+        assert entries["accuracy_score"]["global"] == pytest.approx(coded)
+        loss = sk.log_loss(names, model.predict_proba(X).astype(float))
+        assert entries["loss"]["global"] == pytest.approx(loss, rel=1e-5)
+    assert "every other class" in data.notes[0]
+
+
+def test_regression():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4)).astype("float32")
+    y = (X[:, 0] + 0.1 * rng.normal(size=200)).astype("float32")
+    reg = PrunedRegressor(hidden_layer_sizes=(8,), finetune_epochs=2, random_state=0)
+    path = reg.pruning_path(X, y, sparsities=[0, 0.5])
+    groups = np.where(X[:, 1] > 0, "f", "m")
+    data = to_fairness_dashboard(path, X, y, sensitive_features=groups, n_boot=20)
+    dictionary = data.to_dict()
+    check_schema(dictionary, 200, "regression", REGRESSION, ["excessive_loss", "loss"])
+    assert dictionary["modelNames"] == ["sparsity 0", "sparsity 0.5"]
+    for model, entries in zip(
+        path.estimators, dictionary["precomputedMetrics"][0], strict=True
+    ):
+        p = model.predict(X).astype(float)
+        truth = {
+            "mean_squared_error": sk.mean_squared_error,
+            "mean_absolute_error": sk.mean_absolute_error,
+            "root_mean_squared_error": sk.root_mean_squared_error,
+            "r2_score": sk.r2_score,
+            "average": lambda t, p: p.mean(),
+            "loss": sk.mean_squared_error,
+        }
+        for key, metric in truth.items():
+            slow = [metric(y[groups == a], p[groups == a]) for a in "fm"]
+            np.testing.assert_allclose(entries[key]["bins"], slow, rtol=1e-4)
+            assert entries[key]["global"] == pytest.approx(metric(y, p), rel=1e-4)
+
+
+def test_r2_of_equal_targets_is_none():
+    X = np.array([[1.0], [2.0], [3.0], [5.0]])
+    y = np.array([1.0, 1.0, 3.0, 4.0])
+    data = to_fairness_dashboard(
+        {"dense": Column(0)}, X, y, sensitive_features=list("ffmm"), min_group_size=1
+    )
+    bins = data.to_dict()["precomputedMetrics"][0][0]["r2_score"]["bins"]
+    assert bins[0] is None
+    assert bins[1] == pytest.approx(sk.r2_score([3, 4], [3, 5]))
+
+
+def test_a_constant_regressor_says_so():
+    X, y = np.array([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0], [5.0, 2.0]]), np.arange(4.0)
+    models = {"dense": Column(0), "flat": Column(1)}
+    data = to_fairness_dashboard(
+        models, X, y, sensitive_features=list("ffmm"), n_boot=10, min_group_size=1
+    )
+    assert data.model_names == ["dense", "flat (predicts one value only)"]
+    assert len(data.notes) == 1
+    assert "broken" in data.notes[0]
+
+
+def test_another_library_is_the_dense_one(people):
+    X, y, groups = people
+    linear = LogisticRegression().fit(X, y)
+    ours = PrunedClassifier(
+        hidden_layer_sizes=(8,), finetune_epochs=2, sparsity=0.5, random_state=0
+    )
+    models = {"linear": linear, "ours": ours.fit(X, y)}
+    data = to_fairness_dashboard(
+        models, X, y, sensitive_features=groups["sex"], positive_class="a", n_boot=20
+    )
+    dictionary = data.to_dict()
+    assert dictionary["trueY"] == (y == "a").astype(int).tolist()
+    first, second = dictionary["precomputedMetrics"][0]
+    assert first["excessive_loss"]["bins"] == [0.0, 0.0]
+    assert first["excessive_loss"]["bounds"] == {"lower": 0.0, "upper": 0.0}
+    drop = linear.score(X, y) - ours.score(X, y)
+    assert second["accuracy_drop"]["global"] == pytest.approx(drop)
+    assert all("'linear'" in c["description"] for c in dictionary["customMetrics"][:2])
