@@ -20,8 +20,8 @@ def estimator_outcomes(estimator, X, y):
     Returns
     -------
     losses : ndarray of shape (n,)
-        Cross-entropy of the probability of the true class, or squared error (mean over
-        the targets).
+        Cross-entropy of the probability of the true class, where probabilities below the
+        smallest normal float64 count as that; or squared error (mean over the targets).
     predicted : ndarray of shape (n,)
         Predictions.
     """
@@ -36,9 +36,12 @@ def estimator_outcomes(estimator, X, y):
             f"y has labels that the model does not know: {unknown[:10].tolist()}; its "
             f"classes are {classes[:10].tolist()}."
         )
+    tiny = np.finfo(np.float64).tiny
     if hasattr(estimator, "predict_log_proba"):
-        log_probability = np.asarray(estimator.predict_log_proba(X))
+        with np.errstate(divide="ignore"):
+            log_probability = np.asarray(estimator.predict_log_proba(X), dtype=np.float64)
     else:
-        probability = np.asarray(estimator.predict_proba(X), dtype=np.float64)
-        log_probability = np.log(np.maximum(probability, np.finfo(np.float64).tiny))
+        with np.errstate(divide="ignore"):
+            log_probability = np.log(np.asarray(estimator.predict_proba(X), dtype=np.float64))
+    log_probability = np.maximum(log_probability, np.log(tiny))
     return -log_probability[np.arange(len(y)), np.searchsorted(classes, y)], predicted

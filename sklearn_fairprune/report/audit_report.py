@@ -7,7 +7,7 @@ import pandas as pd
 
 from .displays import GroupPathDisplay
 from .gate import DisparityError, disparity_failures
-from .groups import group_label
+from .groups import group_label, group_names
 from .markdown import as_markdown
 from .page import render_page, render_summary
 from .report import Report, frame_from
@@ -133,7 +133,8 @@ class AuditReport(Report):
         for feature, part in self.by_feature.items():
             models = part.overall.reset_index()
             groups = part.by_group.reset_index()
-            groups["group"] = [group_label(label[1:]) for label in part.by_group.index]
+            names = group_names(part.by_group)
+            groups["group"] = [names[label[1:]] for label in part.by_group.index]
             groups["sparsity"] = groups["model"].map(part.overall["sparsity"])
             for about, table in (("model", models.assign(group="")), ("group", groups)):
                 parts.append(_long(table).assign(feature=feature, about=about))

@@ -4,7 +4,7 @@ import numbers
 
 import pandas as pd
 
-from .groups import group_label
+from .groups import group_names
 
 
 class DisparityError(AssertionError):
@@ -116,9 +116,8 @@ def _rows(part, model, column):
     """Numbers of a model by what they are about: a group's name, or the feature."""
     if column in part.overall:
         return {"": part.overall.loc[model]}
-    return {
-        group_label(label[1:]): row for label, row in part.by_group.loc[[model]].iterrows()
-    }
+    names = group_names(part.by_group)
+    return {names[label[1:]]: row for label, row in part.by_group.loc[[model]].iterrows()}
 
 
 def _over(rows, column, what, model, feature, name, limit, judge_by):

@@ -1,6 +1,6 @@
 """An audit at a glance: which sparsity, who pays most, and how sure that is."""
 
-from .groups import as_tuple, group_label
+from .groups import group_names
 
 
 def headline(part):
@@ -101,5 +101,6 @@ def group_order(part):
     labels : list of str
     """
     damage = part.by_group.loc[[lead_model(part)], "excessive_loss"]
-    damage = damage.droplevel("model").sort_values(ascending=False, kind="stable")
-    return [group_label(as_tuple(label)) for label in damage.index]
+    names = group_names(part.by_group)
+    damage = damage.sort_values(ascending=False, kind="stable")
+    return [names[label[1:]] for label in damage.index]

@@ -1,5 +1,7 @@
 """Groups of the rows in a report: codes, names, index, small ones."""
 
+from collections import Counter
+
 import numpy as np
 
 from ..estimators.sensitive import encode_groups, sensitive_columns
@@ -40,6 +42,56 @@ def as_tuple(label):
 def group_label(label):
     """Name of a group as text; the parts of an intersection are joined by " & "."""
     return " & ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def distinct_labels(labels):
+    """Names of groups as texts that differ: 1 and "1" would else look alike.
+
+    Parameters
+    ----------
+    labels : iterable of object
+        Values, or tuples of values for intersections; all different.
+
+    Returns
+    -------
+    texts : list of str
+        Those that would look alike are written as Python writes them.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.report.groups import distinct_labels
+    >>> distinct_labels([("black", "f"), ("white", "m")])
+    ['black & f', 'white & m']
+    >>> distinct_labels([1, "1", "a"])
+    ['1', "'1'", 'a']
+    """
+    labels = list(labels)
+    plain = [group_label(label) for label in labels]
+    counts = Counter(plain)
+    literal = [" & ".join(map(_literal, as_tuple(label))) for label in labels]
+    mixed = [q if counts[p] > 1 else p for p, q in zip(plain, literal, strict=True)]
+    return mixed if len(set(mixed)) == len(mixed) else literal
+
+
+def _literal(value):
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def group_names(by_group):
+    """Texts of the groups of a table with a row per model and group.
+
+    Parameters
+    ----------
+    by_group : DataFrame
+        Indexed by model and sensitive features.
+
+    Returns
+    -------
+    names : dict of tuple to str
+        All different; by the values of the sensitive features.
+    """
+    labels = list(dict.fromkeys(label[1:] for label in by_group.index))
+    return dict(zip(labels, distinct_labels(labels), strict=True))
 
 
 def small_groups(labels, sizes, min_group_size):

@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from .changes import change_columns, changed_rows
-from .groups import as_tuple, group_label, group_rows, small_groups
+from .groups import as_tuple, distinct_labels, group_label, group_rows, small_groups
 from .measures import HeldOut
 from .models import named_models
 from .sizes import layer_table, size_of
@@ -232,7 +232,7 @@ def who_pays(models, labels, rows):
         sentence = payer_sentence(labels[a], rows.sizes[a], excess, top, "excessive loss")
         findings.append(f"{name}: {sentence}")
         table[name] = {
-            "group": group_label(labels[a]),
+            "group": distinct_labels(labels)[a],
             "rows": rows.sizes[a],
             "excessive_loss": excess,
             "against_others": distance,

@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.estimators.outcomes import estimator_outcomes
@@ -100,3 +101,9 @@ def test_labels_in_a_column_are_those_of_the_rows():
     assert losses.shape == predicted.shape == (60,)
     with pytest.raises(ValueError, match="should be a 1d array"):
         estimator_outcomes(model, X, np.stack([THREE, THREE], axis=1))
+
+
+def test_a_sure_and_wrong_model_has_a_finite_loss():
+    tree = DecisionTreeClassifier(random_state=0).fit([[0.0], [1.0]], ["a", "b"])
+    losses, _ = estimator_outcomes(tree, np.array([[0.0], [1.0]]), np.array(["b", "b"]))
+    np.testing.assert_allclose(losses, [-np.log(np.finfo(np.float64).tiny), 0])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...estimators.sensitive import encode_groups, sensitive_columns
-from ..groups import as_tuple, group_label
+from ..groups import distinct_labels
 
 
 class FeatureBins(NamedTuple):
@@ -46,41 +46,10 @@ def feature_bins(sensitive_features, n_rows):
     features = []
     for name, column in columns.items():
         codes, values = encode_groups({name: column}, n_rows)
-        features.append(FeatureBins(name, codes, texts(values)))
+        features.append(FeatureBins(name, codes, distinct_labels(values)))
     if len(columns) > 1:
         name = " & ".join(columns)
         while name in columns:  # a column of just that name
             name += " (crossed)"
-        features.append(FeatureBins(name, crossed.codes, texts(crossed.names)))
+        features.append(FeatureBins(name, crossed.codes, distinct_labels(crossed.names)))
     return features
-
-
-def texts(values):
-    """Values as text; as Python literals where the plain texts of two are the same.
-
-    Parameters
-    ----------
-    values : ndarray or list
-        All different.
-
-    Returns
-    -------
-    texts : list of str
-        All different.
-
-    Examples
-    --------
-    >>> from sklearn_fairprune.report.dashboards.bins import texts
-    >>> texts([("black", "f"), ("white", "m")])
-    ['black & f', 'white & m']
-    >>> texts([1, "1"])
-    ['1', "'1'"]
-    """
-    plain = [group_label(value) for value in values]
-    if len(set(plain)) == len(plain):
-        return plain
-    return [" & ".join(map(_literal, as_tuple(value))) for value in values]
-
-
-def _literal(value):
-    return repr(value.item() if isinstance(value, np.generic) else value)

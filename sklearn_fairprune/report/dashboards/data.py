@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from ...estimators.outcomes import estimator_outcomes
-from ..audit import _named
-from ..groups import small_groups
-from .bins import feature_bins, texts
+from ..groups import distinct_labels, small_groups
+from ..models import named_models
+from .bins import feature_bins
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
 from .targets import (
@@ -232,15 +233,14 @@ def to_fairness_dashboard(
     >>> data.to_dict()["precomputedFeatureBins"][0]["binLabels"]
     ['female', 'male']
     """
-    models, _ = _named(models)
+    models, _ = named_models(models)
     y, classes = targets(models, y)
     check_consistent_length(X, y)
     features = feature_bins(sensitive_features, len(y))
-    with np.errstate(divide="ignore"):  # a loss may be infinite
-        outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
+    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = [np.asarray(p).reshape(-1) for _, p in outcomes]
-    names, correct, notes = texts(list(models)), None, []
+    names, correct, notes = distinct_labels(models), None, []
     if classes is None:
         refuse_positive_class(positive_class)
         names, notes = say_constant(names, predicted)
@@ -263,5 +263,7 @@ def to_fairness_dashboard(
         )
     finest = features[-1]
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
-    notes += small_groups(finest.labels, sizes, min_group_size)
-    return FairnessDashboardData(dictionary, features, notes)
+    small = small_groups(finest.labels, sizes, min_group_size)
+    if small:
+        warnings.warn(small[0], UserWarning, stacklevel=2)
+    return FairnessDashboardData(dictionary, features, notes + small)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..groups import group_label
+from ..groups import distinct_labels
 
 # Okabe and Ito's palette without black, which is for the whole, and without yellow, which
 # nobody reads on white.
@@ -110,9 +110,9 @@ def distinct_names(labels):
     Returns
     -------
     names : list of str
-        Two that would look alike, such as 1 and "1", have their position added.
+        See `distinct_labels`; two that look alike when cut have their position added.
     """
-    names = [group_label(label) for label in labels]
+    names = distinct_labels(labels)
     names = [
         name if len(name) <= LONGEST_NAME else f"{name[:39]}...{name[42 - LONGEST_NAME :]}"
         for name in names

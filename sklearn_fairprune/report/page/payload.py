@@ -3,7 +3,7 @@
 import math
 
 from ..glance import group_order, lead_model
-from ..groups import as_tuple, group_label
+from ..groups import group_names
 
 MEASURES = {
     "accuracy": ("Accuracy", "accuracy, %", 100),
@@ -68,6 +68,7 @@ def _quality(overall):
 def _feature(name, part):
     order = {model: k for k, model in enumerate(part.overall.index)}
     measures = [m for m in MEASURES if m in part.by_group]
+    names = group_names(part.by_group)
     totals = [m for m in (*DISPARITIES, "accuracy", "loss") if m in part.overall]
     return {
         "name": name,
@@ -75,7 +76,7 @@ def _feature(name, part):
         "byGroup": [
             {
                 "model": order[label[0]],
-                "group": group_label(as_tuple(label[1:])),
+                "group": names[label[1:]],
                 "rows": int(row["rows"]),
                 **{m: _interval(row, m) for m in measures},
             }

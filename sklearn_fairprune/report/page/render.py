@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from ..glance import broken_models, headline
-from ..groups import as_tuple, group_label
+from ..groups import group_names
 from ..text import (
     DAMAGE_COLUMNS,
     DIAGNOSIS_COLUMNS,
@@ -102,7 +102,7 @@ def _vocabulary():
     return {
         "headline": headline,
         "broken": broken_models,
-        "group_label": lambda label: group_label(as_tuple(label)),
+        "group_names": group_names,
         "interval": with_interval,
         "group_columns": GROUP_COLUMNS,
         "overall_columns": OVERALL_COLUMNS,

@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sklearn_fairprune.report.dashboards import to_fairness_dashboard
-from sklearn_fairprune.report.dashboards.bins import feature_bins, texts
+from sklearn_fairprune.report.dashboards.bins import feature_bins
+from sklearn_fairprune.report.groups import distinct_labels
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,10 @@ def test_groups_of_the_same_text_stay_apart():
     values = ["1", 1, 1.5]
     (feature,) = feature_bins(values, 3)
     assert len(set(feature.labels)) == 3
-    assert texts([("a & b", "c"), ("a", "b & c")]) == ["'a & b' & 'c'", "'a' & 'b & c'"]
+    assert distinct_labels([("a & b", "c"), ("a", "b & c")]) == [
+        "'a & b' & 'c'",
+        "'a' & 'b & c'",
+    ]
     features = feature_bins({"a": [1, 2], "b": [1, 1], "a & b": [3, 3]}, 2)
     assert [f.name for f in features] == ["a", "b", "a & b", "a & b & a & b"]
 

@@ -40,7 +40,7 @@ def test_a_picture_of_mathematics_is_another(data):
 
 
 def test_names_are_distinct():
-    assert distinct_names([1, "1", "a", ("f", "old")]) == ["1 (#1)", "1 (#2)", "a", "f & old"]
+    assert distinct_names([1, "1", "a", ("f", "old")]) == ["1", "'1'", "a", "f & old"]
     long = [f"{'x' * 70}{k}{'y' * 70}" for k in range(2)]
     names = distinct_names([*long, "z" * 60])
     assert len(set(names)) == 3
