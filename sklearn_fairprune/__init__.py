@@ -4,7 +4,22 @@ from .estimators.constrained import GroupConstrainedPruner
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
 from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
 from .metrics import GroupScorer, diagnostic_metrics
-from .report import AuditReport, DiagnosisReport, audit, diagnose
+from .report import (
+    AuditReport,
+    DiagnosisReport,
+    DisparityError,
+    DualHistoryDisplay,
+    FairnessDashboardData,
+    GroupDiagnosticsDisplay,
+    GroupPathDisplay,
+    LayerSparsityDisplay,
+    TradeOffDisplay,
+    audit,
+    compare_reports,
+    diagnose,
+    plot_model_comparison,
+    to_fairness_dashboard,
+)
 
 __version__ = "0.1.0.dev0"
 
@@ -12,12 +27,22 @@ __all__ = [
     "AuditReport",
     "BoundaryCloseness",
     "DiagnosisReport",
+    "DisparityError",
+    "DualHistoryDisplay",
+    "FairnessDashboardData",
     "GroupConstrainedPruner",
+    "GroupDiagnosticsDisplay",
+    "GroupPathDisplay",
     "GroupScorer",
+    "LayerSparsityDisplay",
     "PrunedClassifier",
     "PrunedRegressor",
     "SampleDiagnostics",
+    "TradeOffDisplay",
     "audit",
+    "compare_reports",
     "diagnose",
     "diagnostic_metrics",
+    "plot_model_comparison",
+    "to_fairness_dashboard",
 ]

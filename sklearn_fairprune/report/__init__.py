@@ -1,16 +1,33 @@
-"""Floor 4: audit and diagnosis, their tables and intervals."""
+"""Floor 4: audit and diagnosis, their tables, intervals, plots, pages and dashboards."""
 
 from .audit import audit
 from .audit_report import AuditReport
 from .compare import compare_reports
+from .dashboards import FairnessDashboardData, to_fairness_dashboard
 from .diagnose import DiagnosisReport, diagnose
+from .displays import (
+    DualHistoryDisplay,
+    GroupDiagnosticsDisplay,
+    GroupPathDisplay,
+    LayerSparsityDisplay,
+    TradeOffDisplay,
+    plot_model_comparison,
+)
 from .gate import DisparityError
 
 __all__ = [
     "AuditReport",
     "DiagnosisReport",
     "DisparityError",
+    "DualHistoryDisplay",
+    "FairnessDashboardData",
+    "GroupDiagnosticsDisplay",
+    "GroupPathDisplay",
+    "LayerSparsityDisplay",
+    "TradeOffDisplay",
     "audit",
     "compare_reports",
     "diagnose",
+    "plot_model_comparison",
+    "to_fairness_dashboard",
 ]

@@ -47,6 +47,19 @@ def compare_reports(first, second):
     rows the intervals are too wide, and a sure change is all the surer. They hold for all
     comparisons at once: each is widened by the ratio of the normal quantiles at levels
     1 - (1 - confidence) / k and confidence, for k comparisons.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_fairprune import PrunedClassifier, audit, compare_reports
+    >>> X, y = load_iris(return_X_y=True)
+    >>> options = {"sensitive_features": X[:, 0] > 6, "n_boot": 200}
+    >>> half = PrunedClassifier(sparsity=0.5, random_state=0).fit(X, y)
+    >>> tenth = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
+    >>> reports = [audit({"net": net}, X, y, **options) for net in (half, tenth)]
+    >>> table = compare_reports(*reports)
+    >>> table[table["measure"] == "loss"]["verdict"].tolist()
+    ['worse', 'worse', 'worse']
     """
     sides = [_measures(first, "first"), _measures(second, "second")]
     both = sides[0].merge(sides[1], on=KEYS, how="outer", indicator="where", sort=False)

@@ -11,8 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.report.dashboards import to_fairness_dashboard
 
-pytestmark = pytest.mark.browser
-
 HOSTILE = ["</script><script>document.title='x'</script>", "B`${x}\\", "<b>R&amp;D</b>"]
 WIDE = {"viewport": {"width": 1400, "height": 1000}}
 OPTIONS = {"n_boot": 50, "min_group_size": 1}
