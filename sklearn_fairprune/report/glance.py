@@ -33,7 +33,8 @@ def headline(part):
             whom = ", ".join(f"{model} ({payers.loc[model, 'group']})" for model in more)
             sentences.append(f"A group surely pays most also in {whom}.")
     else:
-        sentences = ["In no model can a group be shown to pay more than the others."]
+        sentences = ["In no model can a group's loss be shown to rise more than the others'."]
+    sentences += _accuracy_drop(part)
     if unsure := by_verdict["cannot tell"]:
         sentences.append(f"The data cannot tell who pays most in {', '.join(unsure)}.")
     if spared := by_verdict["no loss rose"]:
@@ -61,8 +62,7 @@ def lead_model(part):
     -------
     model : str
     """
-    models = part.overall.index.tolist()
-    working = [model for model in models[1:] if model not in broken_models(part)]
+    models, working = part.overall.index.tolist(), _working(part)
     payers = part.payers
     if len(payers):
         sure = payers[payers["verdict"] == "pays most"]["excessive_loss"]
@@ -79,6 +79,35 @@ def _pays(model, row, confidence):
         f"others ({100 * confidence:g} % interval {row['against_others_low']:.3f} to "
         f"{row['against_others_high']:.3f})."
     )
+
+
+def _accuracy_drop(part):
+    """Say which group's accuracy fell most, by the lower limit, in a model that works."""
+    if "accuracy_drop" not in part.by_group:
+        return []
+    models = part.by_group.index.get_level_values("model")
+    rows = part.by_group[models.isin(_working(part))]
+    if not len(rows):
+        return []
+    label = rows["accuracy_drop_low"].idxmax()
+    row, level = rows.loc[label], f"{100 * part.about['confidence']:g} %"
+    if not row["accuracy_drop_low"] > 0:
+        return [
+            f"No group's accuracy fell by more than its {level} interval allows for chance."
+        ]
+    drop, low, high = (
+        f"{100 * row[f'accuracy_drop{end}']:.1f}" for end in ("", "_low", "_high")
+    )
+    return [
+        f"Accuracy fell most for {group_names(part.by_group)[label[1:]]} "
+        f"({row['rows']:.0f} rows) in {label[0]}: by {drop} points ({level} interval {low} to "
+        f"{high})."
+    ]
+
+
+def _working(part):
+    """Names of the pruned models that do not predict one class for everybody."""
+    return [model for model in part.overall.index[1:] if model not in broken_models(part)]
 
 
 def broken_models(part):

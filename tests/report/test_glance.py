@@ -11,13 +11,18 @@ def models(*names):
 
 def test_the_group_that_surely_pays_comes_first():
     report = models("dense", "harmed")
-    (first,) = headline(report)
+    first, second = headline(report)
     row = report.payers.loc["harmed"]
     assert first == (
         f"f & 60 ({row['rows']} rows) pays most, in harmed: its loss rose by "
         f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
         f"others (95 % interval {row['against_others_low']:.3f} to "
         f"{row['against_others_high']:.3f})."
+    )
+    drop = report.by_group.loc[("harmed", "f", 60)]
+    assert second == (
+        f"Accuracy fell most for f & 60 ({row['rows']} rows) in harmed: by 100.0 points (95 % "
+        f"interval {100 * drop['accuracy_drop_low']:.1f} to 100.0)."
     )
     assert group_order(report)[0] == "f & 60"
 
@@ -28,13 +33,15 @@ def test_a_working_model_comes_before_a_broken_one():
     assert lead_model(report) == "harmed"
     assert "in harmed:" in told[0]
     assert "also in harmed again (f & 60)" in told[1]
+    assert "Accuracy fell most for f & 60" in told[2]
     assert "Broken for all, not fair: stuck predicts one class for everybody." in told
 
 
 def test_when_nobody_can_be_shown_to_pay():
     report = make_report({"dense": MODELS["dense"], "same": MODELS["dense"]})
     assert headline(report) == [
-        "In no model can a group be shown to pay more than the others.",
+        "In no model can a group's loss be shown to rise more than the others'.",
+        "No group's accuracy fell by more than its 95 % interval allows for chance.",
         "No group's loss rose in same.",
     ]
     assert lead_model(report) == "same"
