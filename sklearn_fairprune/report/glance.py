@@ -92,9 +92,7 @@ def _accuracy_drop(part):
     label = rows["accuracy_drop_low"].idxmax()
     row, level = rows.loc[label], f"{100 * part.about['confidence']:g} %"
     if not row["accuracy_drop_low"] > 0:
-        return [
-            f"No group's accuracy fell by more than its {level} interval allows for chance."
-        ]
+        return [f"No group's accuracy surely fell: every {level} interval includes 0."]
     drop, low, high = (
         f"{100 * row[f'accuracy_drop{end}']:.1f}" for end in ("", "_low", "_high")
     )
