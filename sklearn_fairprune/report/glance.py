@@ -92,7 +92,8 @@ def _accuracy_drop(part):
     label = rows["accuracy_drop_low"].idxmax()
     row, level = rows.loc[label], f"{100 * part.about['confidence']:g} %"
     if not row["accuracy_drop_low"] > 0:
-        return [f"No group's accuracy surely fell: every {level} interval includes 0."]
+        where = "In the models that work no" if broken_models(part) else "No"
+        return [f"{where} group's accuracy surely fell: every {level} interval includes 0."]
     drop, low, high = (
         f"{100 * row[f'accuracy_drop{end}']:.1f}" for end in ("", "_low", "_high")
     )

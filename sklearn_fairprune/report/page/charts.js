@@ -15,7 +15,7 @@ const AuditCharts = (() => {
       tickColor: soft, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500,
       labelLimit: 220, labelOverlap: true },
     legend: { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 13,
-      symbolSize: 90, symbolOpacity: 1, labelLimit: 260, orient: "top", columns: 4, symbolStrokeWidth: 2 },
+      symbolSize: 90, symbolOpacity: 1, labelLimit: 260, orient: "top", columns: 4, symbolStrokeWidth: 0 },
     header: { labelColor: text, titleColor: text, labelFontSize: 13 },
     title: { color: text, fontSize: 13, fontWeight: 500, anchor: "start" },
   };
