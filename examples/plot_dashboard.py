@@ -119,7 +119,7 @@ except ImportError as error:
 # fairlearn's ``plot_model_comparison``, given models in place of predictions: accuracy and
 # its difference between the groups, as points. ``TradeOffDisplay`` shows the same with
 # intervals; show that one where somebody may read a difference into two points.
-figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), sharey=False, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
 plot_model_comparison(path, X_test, y_test, sensitive_features=race_test, ax=axes[0])
 axes[0].set_title("Without intervals", fontsize=11)
 TradeOffDisplay.from_report(report, ax=axes[1])

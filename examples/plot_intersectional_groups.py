@@ -115,8 +115,8 @@ for label in [("black", "female"), ("hispanic", "female"), ("white", "female")]:
     print(f"  {', '.join(label):<18} {n * (half / 5) ** 2:4.0f} (there are {n:.0f})")
 
 # %%
-# The picture: the six groups that are worst off in the sparsest network have colours, the
-# others are grey.
+# The pictures: six of the intersections have colours, the smallest are grey; below them race
+# alone. The axis is logarithmic in the weights kept.
 GroupPathDisplay.from_report(report, measure="accuracy_drop")
-GroupPathDisplay.from_report(report.by_feature["sex"], measure="accuracy_drop")
+GroupPathDisplay.from_report(report.by_feature["race"], measure="accuracy_drop")
 plt.show()

@@ -32,8 +32,10 @@ from sklearn_fairprune.report.displays import DualHistoryDisplay
 
 torch.set_num_threads(1)
 parser = argparse.ArgumentParser(description="Can the constraint hold the groups together?")
-parser.add_argument("--seeds", type=int, default=8, help="splits and trainings, at least 2")
+parser.add_argument("--seeds", type=int, default=8, help="splits and trainings")
 n_seeds = parser.parse_args().seeds
+if n_seeds < 2:
+    parser.error("one seed has no interval; give --seeds 2 or more")
 
 
 # %%
@@ -144,8 +146,9 @@ for load in (digits, mortgage):
 # %%
 # What it found
 # -------------
-# Every way is compared with plain pruning of the same seed. A change counts as shown where
-# its interval excludes zero. The splits share rows, so the intervals are about these data;
+# Every way, the dense network too, is compared with plain pruning of the same seed: that of
+# the dense network says what pruning did. A change counts as shown where its interval
+# excludes zero. The splits share rows, so the intervals are about these data;
 # they are not corrected for their number.
 changes = {}
 for data, table in runs.items():
@@ -155,7 +158,7 @@ for data, table in runs.items():
         for name, label in MEASURES.items():
             values = table[name].unstack("way")
             line = "    {:<30}{:7.3f} [{:7.3f}, {:7.3f}]".format(label, *interval(values[way]))
-            if way not in ("dense", "plain"):
+            if way != "plain":
                 changes[data, name, way] = values[way] - values["plain"]
                 found = interval(changes[data, name, way])
                 line += "  change {:+8.3f} [{:+8.3f}, {:+8.3f}] ".format(*found)
@@ -172,13 +175,26 @@ for data, table in runs.items():
         + verdict(found)
     )
     met = [pruner.constraint_satisfied_ for pruner in constrained[data]]
-    print(f"  equal_loss is met on the training rows in {sum(met)} of {n_seeds} seeds")
+    largest = [pruner.violations_["train"].max() for pruner in constrained[data]]
+    print(
+        f"  equal_loss is met on the training rows in {sum(met)} of {n_seeds} seeds; largest "
+        "violation {:.3f} [{:.3f}, {:.3f}] nats".format(*interval(largest))
+        + f", tolerance {constrained[data][0].tolerance:g}"
+    )
+
+# %%
+# So it depends on what pruning did. Where it drove the groups apart, as in the thinned digits,
+# the constraint has something to take back, and takes back more of the spread than longer
+# fine-tuning does; accuracy stays below that of the dense network. Where the spread after
+# pruning cannot be told from that before, as in the mortgage data at this sparsity, there is
+# nothing to take back: the loss of the worst group falls a little, the spread does not.
+# Whether a constraint is met on its own training rows is another matter, and said above.
 
 # %%
 # The changes in a picture: a dot is a seed, the bar the mean with its interval. The two rows
 # have axes of their own.
 figure, axes = plt.subplots(2, 3, figsize=(11, 5), layout="constrained")
-compared = WAYS[2:]
+compared = [way for way in WAYS if way != "plain"]
 for row, data in zip(axes, runs, strict=True):
     for ax, (name, label) in zip(row, MEASURES.items(), strict=True):
         for at, way in enumerate(compared):
