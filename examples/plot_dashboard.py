@@ -7,7 +7,7 @@ gate for a build, data and page for the Responsible AI dashboard, and fairlearn'
 of models.
 
 Run: python examples/plot_dashboard.py [--out DIR]
-Needs: pip install "sklearn-fairprune[demo,plot]" vl-convert-python
+Needs: pip install "sklearn-fairprune[demo,plot]"
 """
 
 import argparse
@@ -21,11 +21,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_fairprune import PrunedClassifier, audit
+from sklearn_fairprune import (
+    DisparityError,
+    PrunedClassifier,
+    TradeOffDisplay,
+    audit,
+    plot_model_comparison,
+    to_fairness_dashboard,
+)
 from sklearn_fairprune.datasets import load_mortgage
-from sklearn_fairprune.report import DisparityError
-from sklearn_fairprune.report.dashboards import to_fairness_dashboard
-from sklearn_fairprune.report.displays import TradeOffDisplay, plot_model_comparison
 
 torch.set_num_threads(1)
 parser = argparse.ArgumentParser(description="How do I show this to others?")

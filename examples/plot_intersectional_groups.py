@@ -19,9 +19,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_fairprune import PrunedClassifier, audit
+from sklearn_fairprune import GroupPathDisplay, PrunedClassifier, audit
 from sklearn_fairprune.datasets import load_mortgage
-from sklearn_fairprune.report.displays import GroupPathDisplay
 from sklearn_fairprune.report.intervals import difference_interval
 
 torch.set_num_threads(1)

@@ -26,9 +26,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, audit
+from sklearn_fairprune import (
+    DualHistoryDisplay,
+    GroupConstrainedPruner,
+    PrunedClassifier,
+    audit,
+)
 from sklearn_fairprune.datasets import load_digits, load_mortgage
-from sklearn_fairprune.report.displays import DualHistoryDisplay
 
 torch.set_num_threads(1)
 parser = argparse.ArgumentParser(description="Can the constraint hold the groups together?")

@@ -22,9 +22,8 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_fairprune import PrunedClassifier, audit
+from sklearn_fairprune import LayerSparsityDisplay, PrunedClassifier, audit
 from sklearn_fairprune.datasets import load_digits
-from sklearn_fairprune.report.displays import LayerSparsityDisplay
 from sklearn_fairprune.report.intervals import paired_difference_interval, proportion_interval
 
 torch.set_num_threads(1)

@@ -15,9 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_fairprune import PrunedClassifier, audit
+from sklearn_fairprune import PrunedClassifier, TradeOffDisplay, audit
 from sklearn_fairprune.datasets import load_mortgage
-from sklearn_fairprune.report.displays import TradeOffDisplay
 
 torch.set_num_threads(1)
 

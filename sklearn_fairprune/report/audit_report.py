@@ -24,8 +24,9 @@ class AuditReport(Report):
         each with its ``_low`` and ``_high`` limit.
     overall : DataFrame
         One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
-        accuracy_spread with limits, accuracy_ratio, classes_predicted and
-        predicts_one_class.
+        accuracy_spread with limits, accuracy_ratio, classes_predicted,
+        predicts_one_class, and no_better_than_chance: the interval of the balanced accuracy
+        has nothing above that of one class for everybody.
     findings : list of str
         Who pays most in each model, and whether the data can tell.
     notes : list of str

@@ -4,6 +4,7 @@ import numbers
 
 import pandas as pd
 
+from .glance import broken_models
 from .groups import group_names
 
 
@@ -57,8 +58,8 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     Returns
     -------
     failures : list of str
-        Empty if all is well. A model that predicts one class and a number that is unknown
-        are failures too.
+        Empty if all is well. A model that is broken and a number that is unknown are failures
+        too.
 
     Raises
     ------
@@ -74,8 +75,10 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     chosen = _chosen(first.overall.index, models)
     failures = []
     for model in chosen:
-        if first.overall.get("predicts_one_class", pd.Series(dtype=bool)).get(model, False):
-            failures.append(f"{model} predicts one class only: it is broken, not fair.")
+        if model in broken_models(first):
+            failures.append(
+                f"{model} predicts one class only, or is no better: it is broken, not fair."
+            )
         for feature, part in parts.items():
             for name, value in limits.items():
                 column, what = LIMITS[name]

@@ -39,10 +39,10 @@ def headline(part):
         sentences.append(f"The data cannot tell who pays most in {', '.join(unsure)}.")
     if spared := by_verdict["no loss rose"]:
         sentences.append(f"No group's loss rose in {', '.join(spared)}.")
-    if one_class := broken_models(part):
-        verb = "predicts" if len(one_class) == 1 else "predict"
+    if useless := broken_models(part):
         sentences.append(
-            f"Broken for all, not fair: {', '.join(one_class)} {verb} one class for everybody."
+            f"Broken for all, not fair: {', '.join(useless)} (one class for everybody, or no "
+            "better)."
         )
     return sentences
 
@@ -105,15 +105,14 @@ def _accuracy_drop(part):
 
 
 def _working(part):
-    """Names of the pruned models that do not predict one class for everybody."""
+    """Names of the pruned models that are not broken."""
     return [model for model in part.overall.index[1:] if model not in broken_models(part)]
 
 
 def broken_models(part):
-    """Return the names of the models that predict one class for rows of several."""
-    if "predicts_one_class" not in part.overall:
-        return []
-    return part.overall.index[part.overall["predicts_one_class"]].tolist()
+    """Return the names of the models that predict one class, or are no better than that."""
+    flags = [f for f in ("predicts_one_class", "no_better_than_chance") if f in part.overall]
+    return part.overall.index[part.overall[flags].any(axis=1)].tolist() if flags else []
 
 
 def group_order(part):

@@ -15,7 +15,7 @@ from .groups import as_tuple, distinct_labels, group_label, group_rows, small_gr
 from .measures import HeldOut
 from .models import named_models
 from .sizes import layer_table, size_of
-from .text import payer_sentence, payer_verdict
+from .text import payer_sentence, payer_verdict, with_interval
 from .training import constraint_table, training_table
 
 
@@ -196,8 +196,12 @@ def grouped_tables(outcomes, rows, names, labels, settings):
     if outcomes.predicted is not None:
         several = len(np.unique(outcomes.y)) > 1
         overall["predicts_one_class"] = several & (overall["classes_predicted"] == 1)
+        chance = 1 / len(np.unique(outcomes.y))
+        overall["no_better_than_chance"] = several & (
+            overall["balanced_accuracy_high"] <= chance + 1e-12
+        )
         notes = broken(overall, outcomes.predicted)
-    payers, findings = who_pays(models, labels, rows)
+    payers, findings = who_pays(models, labels, rows, settings.min_group_size)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
     return {
         "by_group": pd.concat(tables).set_index(group_index(models, names, labels)),
@@ -217,8 +221,12 @@ def group_index(models, names, labels):
     return pd.MultiIndex.from_tuples(index, names=["model", *names])
 
 
-def who_pays(models, labels, rows):
-    """Table and sentences: the group that pays most in each pruned model, if one can tell."""
+def who_pays(models, labels, rows, min_group_size):
+    """Table and sentences: the group that pays most in each pruned model, if one can tell.
+
+    Student's interval is too narrow for the skewed losses of a few rows, so smaller groups
+    than `min_group_size` are not said to pay most.
+    """
     table, findings = {}, []
     for k, name in enumerate(models):
         if k == 0:
@@ -228,8 +236,10 @@ def who_pays(models, labels, rows):
             continue
         top = rows.payer(k)
         a, distance, low, high = top
-        excess = rows.excess[a, k]
-        sentence = payer_sentence(labels[a], rows.sizes[a], excess, top, "excessive loss")
+        excess, few = rows.excess[a, k], rows.sizes[a] < min_group_size
+        sentence = payer_sentence(
+            labels[a], rows.sizes[a], excess, top, "excessive loss", few=few
+        )
         findings.append(f"{name}: {sentence}")
         table[name] = {
             "group": distinct_labels(labels)[a],
@@ -238,7 +248,7 @@ def who_pays(models, labels, rows):
             "against_others": distance,
             "against_others_low": low,
             "against_others_high": high,
-            "verdict": payer_verdict(excess, low),
+            "verdict": payer_verdict(excess, low, few=few),
         }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("model"), findings
 
@@ -262,13 +272,22 @@ def changed_tables(outcomes, rows, names, labels, confidence):
 
 
 def broken(overall, predicted):
-    """Name the classifiers that predict one class only."""
-    return [
-        f"{name} predicts only {column[0]}: it is broken, and its equal treatment of the "
-        "groups means nothing."
-        for name, column in zip(overall.index, predicted.T, strict=True)
-        if overall.loc[name, "predicts_one_class"]
-    ]
+    """Name the classifiers that predict one class only, or are no better than that."""
+    notes = []
+    for name, column in zip(overall.index, predicted.T, strict=True):
+        row = overall.loc[name]
+        if row["predicts_one_class"]:
+            what = f"predicts only {column[0]}"
+        elif row["no_better_than_chance"]:
+            value = with_interval(row, "balanced_accuracy", scale=100, digits=1)
+            what = f"is no better than one class for everybody (balanced accuracy {value} %)"
+        else:
+            continue
+        notes.append(
+            f"{name} {what}: it is broken, and its equal treatment of the groups means "
+            "nothing."
+        )
+    return notes
 
 
 def network_tables(models):

@@ -18,7 +18,7 @@ def with_interval(row, name, *, scale=1.0, digits=3, sign=""):
     return f"{value} [{low}, {high}]"
 
 
-def payer_sentence(label, n_rows, excess, top, what):
+def payer_sentence(label, n_rows, excess, top, what, *, few=False):
     """Say whether a group pays most, or why the data cannot tell.
 
     Parameters
@@ -33,6 +33,8 @@ def payer_sentence(label, n_rows, excess, top, what):
         From `intervals.top_group`.
     what : str
         Name of the value.
+    few : bool, default=False
+        Whether its rows are too few to name it.
 
     Returns
     -------
@@ -43,18 +45,16 @@ def payer_sentence(label, n_rows, excess, top, what):
     if np.isnan(low):
         return f"cannot tell who pays most. {who} has the largest {loss}, from one row."
     against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    verdict = payer_verdict(excess, low)
+    verdict = payer_verdict(excess, low, few=few)
     if verdict == "no loss rose":
         return f"no group's loss rose; {who} gained least ({loss}; {against})."
     if verdict == "pays most":
         return f"{who} pays most: {loss}; {against}."
-    return (
-        f"cannot tell who pays most. {who} has the largest {loss}; {against}, is too wide: "
-        "it includes 0."
-    )
+    why = "comes from too few rows" if low > 0 else "is too wide: it includes 0"
+    return f"cannot tell who pays most. {who} has the largest {loss}; {against}, {why}."
 
 
-def payer_verdict(excess, low):
+def payer_verdict(excess, low, *, few=False):
     """Say in two or three words what is known of the group with the largest value.
 
     Parameters
@@ -63,6 +63,8 @@ def payer_verdict(excess, low):
         Its value.
     low : float
         Lower limit of its distance to the others; NaN if unknown.
+    few : bool, default=False
+        Whether its rows are too few to name it.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def payer_verdict(excess, low):
     """
     if excess <= 0 and not np.isnan(low):
         return "no loss rose"
-    return "pays most" if low > 0 else "cannot tell"
+    return "pays most" if low > 0 and not few else "cannot tell"
 
 
 PER_CENT = {"scale": 100, "digits": 1}

@@ -225,3 +225,28 @@ def test_rows_keep_their_names_only_in_pandas(report):
 def test_models_must_be_named():
     with pytest.raises(TypeError, match=r"dict of names to fitted estimators, .* got list"):
         make_report(list(MODELS.values()))
+
+
+def test_no_better_than_one_class_is_broken_too():
+    nearly = np.full(len(X), 0.9)
+    nearly[np.flatnonzero(Y == "yes")[:3]] = 0.1  # says "no" three times, wrongly
+    rows = np.column_stack([X[:, 0], nearly])
+    models = {"dense": MODELS["dense"], "nearly": MODELS["harmed"]}
+    report = audit(models, rows, Y, sensitive_features=PEOPLE["sex"], n_boot=200)
+    assert report.overall["no_better_than_chance"].tolist() == [False, True]
+    assert not report.overall["predicts_one_class"].any()
+    assert "nearly is no better than one class for everybody (balanced accuracy" in str(report)
+    assert "broken: no better than one class" in report._repr_html_()
+    with pytest.raises(AssertionError, match="nearly predicts one class only, or is no bet"):
+        report.assert_disparity(max_spread=1)
+
+
+def test_a_group_of_few_rows_is_not_said_to_pay_most():
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    sizes = make_report(models).by_group.loc["harmed", "rows"]
+    with pytest.warns(UserWarning, match="f & 60"):
+        few = make_report(models, min_group_size=int(sizes["f", 60]) + 1)
+    assert few.payers.loc["harmed", "verdict"] == "cannot tell"
+    assert few.payers.loc["harmed", "against_others_low"] > 0
+    assert "comes from too few rows." in few.findings[0]
+    assert "In no model" in few._repr_html_()

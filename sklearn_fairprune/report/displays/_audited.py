@@ -2,7 +2,6 @@
 
 import inspect
 
-import numpy as np
 from sklearn.utils import Bunch
 
 from ...estimators.fitted import dense_twin, fitted_pruner
@@ -145,20 +144,3 @@ def check_path(path):
             f"estimators, got {type(path).__name__}. For a dict of models use "
             "from_estimators."
         )
-
-
-def one_class(overall):
-    """Whether each model of a report predicts one class only.
-
-    Parameters
-    ----------
-    overall : DataFrame
-        Of an `AuditReport`.
-
-    Returns
-    -------
-    broken : bool ndarray of shape (n_models,)
-    """
-    if "predicts_one_class" not in overall:
-        return np.zeros(len(overall), dtype=bool)
-    return overall["predicts_one_class"].to_numpy(dtype=bool)

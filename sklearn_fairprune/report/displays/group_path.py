@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from ._audited import REGRESSORS, AuditedDisplay, one_class
+from ..glance import broken_models
+from ._audited import REGRESSORS, AuditedDisplay
 from ._style import (
     LOSS_UNITS,
     REST,
@@ -59,7 +60,7 @@ class GroupPathDisplay(AuditedDisplay):
     confidence : float, default=0.95
         Level of the limits.
     broken : bool ndarray of shape (n_models,), default=None
-        Models that predict one class only.
+        Models that predict one class only, or are no better than that.
 
     Attributes
     ----------
@@ -146,7 +147,7 @@ class GroupPathDisplay(AuditedDisplay):
             grouped_by=" & ".join(map(str, by_group.index.names[1:])),
             loss=report.about["loss"],
             confidence=report.about["confidence"],
-            broken=one_class(overall),
+            broken=overall.index.isin(broken_models(report)),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -278,7 +279,7 @@ class GroupPathDisplay(AuditedDisplay):
         for name, sparsity, bad in zip(self.models, self.sparsities, broken, strict=True):
             lines = [] if re.fullmatch(r"sparsity [\d.e-]+", name) else [literal(name)]
             lines += [] if np.isnan(sparsity) else [per_cent(sparsity)]
-            ticks.append([*lines, *(["one class"] if bad else [])])
+            ticks.append([*lines, *(["broken"] if bad else [])])
         longest = max((len(line) for tick in ticks for line in tick), default=0)
         turned = {"rotation": 30, "ha": "right"} if longest * len(ticks) > 70 else {}
         ticks = [(", " if turned else "\n").join(lines) for lines in ticks]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._audited import REGRESSORS, AuditedDisplay, one_class
+from ..glance import broken_models
+from ._audited import REGRESSORS, AuditedDisplay
 from ._names import write_names
 from ._style import (
     COLOURS,
@@ -25,7 +26,7 @@ DISPARITIES = {
     "accuracy_spread": ("accuracy spread", "points", 100.0),
     "fairness_violation": ("fairness violation ξ", None, 1.0),
 }
-BROKEN = "predicts one class"
+BROKEN = "broken"
 
 
 class TradeOffDisplay(AuditedDisplay):
@@ -43,7 +44,7 @@ class TradeOffDisplay(AuditedDisplay):
     sparsities : ndarray of shape (n_models,), default=None
         Shares of weights removed; a thin line joins the models if they rise.
     broken : bool ndarray of shape (n_models,), default=None
-        Models that predict one class only.
+        Models that predict one class only, or are no better than that.
     performance : {"accuracy", "balanced_accuracy", "loss"}, default="accuracy"
         What x is.
     disparity : {"accuracy_spread", "fairness_violation"}, default="accuracy_spread"
@@ -60,7 +61,7 @@ class TradeOffDisplay(AuditedDisplay):
     ax_, figure_ : Axes, Figure
         Where it is drawn.
     points_ : list of Line2D
-        One a model; hollow if it predicts one class.
+        One a model; hollow if it is broken.
     marks_ : Line2D
         Crosses in those.
     bars_ : list of LineCollection
@@ -126,7 +127,7 @@ class TradeOffDisplay(AuditedDisplay):
             y,
             models=distinct_names(overall.index),
             sparsities=overall["sparsity"].to_numpy(dtype=float),
-            broken=one_class(overall),
+            broken=overall.index.isin(broken_models(report)),
             performance=performance,
             disparity=disparity,
             grouped_by=" & ".join(map(str, report.by_group.index.names[1:])),

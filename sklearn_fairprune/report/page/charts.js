@@ -91,7 +91,7 @@ const AuditCharts = (() => {
       { field: "remark", title: "remark" }];
     const x = quantity("x", quality.axis), y = quantity("y", disparity.axis, true);
     const kind = { field: "kind", type: "nominal", title: null,
-      scale: { domain: ["dense", "pruned", "predicts one class"],
+      scale: { domain: ["dense", "pruned", "broken"],
         range: ["var(--g0)", "var(--g1)", "var(--mute)"] } };
     const shape = { ...kind, scale: { ...kind.scale, range: ["square", "circle", "cross"] } };
     return base(description, rows, { height: 340, layer: [

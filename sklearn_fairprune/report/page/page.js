@@ -118,7 +118,7 @@
       const model = audit.models[k], numbers = chosen.feature.overall[k];
       const x = interval(numbers[quality.id], quality.scale);
       const y = interval(numbers[chosen.disparity.id], chosen.disparity.scale);
-      const kind = model.oneClass ? "predicts one class" : k === 0 ? "dense" : "pruned";
+      const kind = model.broken ? "broken" : k === 0 ? "dense" : "pruned";
       return { model: model.name, x: x.value, xLow: x.low, xHigh: x.high, y: y.value,
         yLow: y.low, yHigh: y.high, quality: x.shown, disparity: y.shown, kind,
         qualityRange: x.range, range: y.range, remark: kind,
@@ -131,7 +131,7 @@
       description }));
     const better = quality.id === "accuracy" ? "right" : "left";
     say("caption-tradeoff", `${description} Better is down and to the ${better}; lines are ` +
-      `${level} intervals. A model that predicts one class is not fair, it is broken.`);
+      `${level} intervals. A model that predicts one class for everybody, or is no better, is broken, not fair.`);
   }
 
   function drawBars(chosen) {

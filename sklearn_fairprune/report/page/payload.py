@@ -2,7 +2,7 @@
 
 import math
 
-from ..glance import group_order, lead_model
+from ..glance import broken_models, group_order, lead_model
 from ..groups import group_names
 
 MEASURES = {
@@ -30,13 +30,13 @@ def page_payload(report):
     payload : dict
         Plain values only; unknown numbers are None.
     """
-    overall = report.overall
+    overall, useless = report.overall, broken_models(report)
     return {
         "models": [
             {
                 "name": str(model),
                 "sparsity": _number(row["sparsity"]),
-                "oneClass": bool(row.get("predicts_one_class", False)),
+                "broken": model in useless,
             }
             for model, row in overall.iterrows()
         ],

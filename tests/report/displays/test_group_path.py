@@ -217,8 +217,8 @@ def test_a_broken_model_is_marked(report):
     display = GroupPathDisplay.from_report(report)
     display.broken = np.array([False, False, False, True])
     ticks = [t.get_text() for t in display.plot().ax_.get_xticklabels()]
-    assert ticks[-1].endswith("\none class")
-    assert "one class" not in ticks[0]
+    assert ticks[-1].endswith("\nbroken")
+    assert "broken" not in ticks[0]
 
 
 def test_errors_before_any_work(data, path, report):

@@ -67,7 +67,7 @@ def test_a_model_that_predicts_one_class(data):
     np.testing.assert_array_equal(display.marks_.get_xydata(), display.points_[1].get_xydata())
     assert display.marks_.get_marker() == "x"
     texts = [t.get_text() for t in display.legend_.get_texts()]
-    assert texts == ["dense", "predicts one class"]
+    assert texts == ["dense", "broken"]
     assert display.path_ is None  # models without sparsities are no path
     right = np.flatnonzero(data.y == "yes")  # one class in the rows: nobody is broken
     options["sensitive_features"] = data.sex.iloc[right]

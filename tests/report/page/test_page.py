@@ -51,7 +51,7 @@ def hostile():
 def test_payload_has_the_numbers(report):
     payload = json.loads(json.dumps(page_payload(report), allow_nan=False))
     assert [m["name"] for m in payload["models"]] == ["dense", "harmed", "stuck"]
-    assert [m["oneClass"] for m in payload["models"]] == [False, False, True]
+    assert [m["broken"] for m in payload["models"]] == [False, False, True]
     assert payload["models"][0]["sparsity"] is None
     assert payload["detail"] == 1
     first = payload["features"][0]
