@@ -26,7 +26,7 @@ class AuditReport(Report):
         One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
         accuracy_spread with limits, accuracy_ratio, classes_predicted,
         predicts_one_class, and no_better_than_chance: the interval of the balanced accuracy
-        has nothing above that of one class for everybody.
+        ends less than a point above that of one class for everybody.
     findings : list of str
         Who pays most in each model, and whether the data can tell.
     notes : list of str

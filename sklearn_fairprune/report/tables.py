@@ -19,6 +19,10 @@ from .text import payer_sentence, payer_verdict, with_interval
 from .training import constraint_table, training_table
 
 
+# Balanced accuracy that is surely less than this above chance is no better than chance.
+NEGLIGIBLE = 0.01
+
+
 class Outcomes(NamedTuple):
     """What all models make of the held-out rows.
 
@@ -198,7 +202,7 @@ def grouped_tables(outcomes, rows, names, labels, settings):
         overall["predicts_one_class"] = several & (overall["classes_predicted"] == 1)
         chance = 1 / len(np.unique(outcomes.y))
         overall["no_better_than_chance"] = several & (
-            overall["balanced_accuracy_high"] <= chance + 1e-12
+            overall["balanced_accuracy_high"] <= chance + NEGLIGIBLE
         )
         notes = broken(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings.min_group_size)
