@@ -69,6 +69,7 @@ def add_report_options(command):
     """Add the options that say what becomes of the report."""
     add = command.add_argument_group("report").add_argument
     add("--html", metavar="FILE", help="write the report there as one interactive page")
+    add("--plot", metavar="FILE", help="draw each group's accuracy (or loss) along the path")
     add("--out", metavar="DIR", help="write the report there as JSON and CSV")
     add(
         "--fail-above",
@@ -290,6 +291,10 @@ def audit_command(arguments):
         out = Path(arguments.out)
         written += [out / "audit.json", *report.to_csv(out)]
         report.to_json(out / "audit.json")
+    if arguments.plot:
+        measure = "accuracy" if "accuracy" in report.by_group else "loss"
+        report.plot(measure).figure_.savefig(arguments.plot, dpi=130)
+        written.append(arguments.plot)
     if arguments.json:
         print(report.to_json())
     elif not arguments.quiet:
