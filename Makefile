@@ -26,10 +26,10 @@ demo: .venv/demo
 test: .venv/test
 	sh tests/browser/get_chromium.sh
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 # raiwidgets brings the dashboard's front end; not the old versions that it asks for.
 .venv/dashboard: .venv/test

@@ -73,7 +73,7 @@ def test_global_random_state_does_not_matter():
         {"callbacks": [EarlyStopping()]},
         cross([1.0, 2.0]),
     ],
-    ids=str,
+    ids=lambda change: ", ".join(change),
 )
 def test_what_changes_the_weights_changes_the_key(change):
     assert key(**change) != key()

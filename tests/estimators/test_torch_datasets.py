@@ -90,7 +90,7 @@ def own_collate(pairs):
         {"sampler": range(60)},
         {"batch_sampler": [list(range(k, min(k + 16, 60))) for k in range(0, 60, 16)]},
     ],
-    ids=str,
+    ids=lambda options: ", ".join(options),
 )
 def test_options_of_the_data_loader(options, weights):
     own = {f"iterator_train__{k}": v for k, v in options.items()}
