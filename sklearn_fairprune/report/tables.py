@@ -5,15 +5,22 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from .changes import change_columns, changed_rows
-from .groups import as_tuple, distinct_labels, group_label, group_rows, small_groups
+from .checks import check_confidence, check_counts
+from .groups import (
+    as_tuple,
+    distinct_labels,
+    feature_levels,
+    group_label,
+    group_rows,
+    small_groups,
+)
 from .measures import HeldOut
-from .models import named_models
+from .models import check_kinds, held_out_targets, named_models
 from .sizes import layer_table, size_of
 from .text import payer_sentence, payer_verdict
 from .training import constraint_table, training_table
@@ -62,8 +69,8 @@ def gather_outcomes(models, X, y):
     outcomes : Outcomes
     """
     models, sparsities = named_models(models)
-    classifies = all(is_classifier(m) for m in models.values())
-    y = column_or_1d(y) if classifies else np.asarray(y)
+    classifies = check_kinds(models)
+    y = held_out_targets(y, classifies)
     check_consistent_length(X, y)
     outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
@@ -95,6 +102,27 @@ class Settings(NamedTuple):
     n_boot: int = 2000
     min_group_size: int = 30
     random_state: int = 0
+
+
+def check_settings(settings):
+    """Refuse settings out of their range, by name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What a user gave.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what it must be and what was given.
+    """
+    check_confidence(settings.confidence)
+    check_counts(
+        n_boot=(settings.n_boot, 2),
+        min_group_size=(settings.min_group_size, 0),
+        random_state=(settings.random_state, 0),
+    )
 
 
 def feature_columns(sensitive_features):
@@ -147,11 +175,13 @@ def measure_models(models, X, y, sensitive_features, settings):
     UserWarning
         Naming small groups; to the caller of the caller.
     """
+    check_settings(settings)
     outcomes = gather_outcomes(models, X, y)
     rng = np.random.default_rng(settings.random_state)
     parts, rows = {}, None
     for way, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
+        names = feature_levels(names)
         rows = HeldOut(
             outcomes.losses,
             outcomes.correct,
@@ -164,7 +194,7 @@ def measure_models(models, X, y, sensitive_features, settings):
             totals=rows,
         )
         parts[way] = grouped_tables(outcomes, rows, names, labels, settings)
-        small = small_groups(labels, rows.sizes, settings.min_group_size)
+        small = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
         parts[way]["notes"][:0] = small
         if small and len(parts) == 1:
             warnings.warn(small[0], UserWarning, stacklevel=3)
@@ -213,13 +243,12 @@ def grouped_tables(outcomes, rows, names, labels, settings):
 def group_index(models, names, labels):
     """Index of a table with a row per model and group."""
     index = [(model, *as_tuple(label)) for model in models for label in labels]
-    names = [f"{name} (group)" if name == "model" else name for name in names]
     return pd.MultiIndex.from_tuples(index, names=["model", *names])
 
 
 def who_pays(models, labels, rows):
     """Table and sentences: the group that pays most in each pruned model, if one can tell."""
-    table, findings = {}, []
+    table, findings, texts = {}, [], distinct_labels(labels)
     for k, name in enumerate(models):
         if k == 0:
             continue
@@ -229,10 +258,10 @@ def who_pays(models, labels, rows):
         top = rows.payer(k)
         a, distance, low, high = top
         excess = rows.excess[a, k]
-        sentence = payer_sentence(labels[a], rows.sizes[a], excess, top, "excessive loss")
+        sentence = payer_sentence(texts[a], rows.sizes[a], excess, top, "excessive loss")
         findings.append(f"{name}: {sentence}")
         table[name] = {
-            "group": distinct_labels(labels)[a],
+            "group": texts[a],
             "rows": rows.sizes[a],
             "excessive_loss": excess,
             "against_others": distance,
