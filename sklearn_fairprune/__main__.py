@@ -9,18 +9,38 @@ import torch
 from sklearn.utils import _safe_indexing
 
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
-from .preparation import is_regression, make_preprocessing, split, standardized, steps_of
+from .arguments import check_outputs, limits, numbers_of, share, whole
+from .preparation import (
+    check_rows,
+    is_regression,
+    make_preprocessing,
+    split,
+    standardized,
+    steps_of,
+)
 from .report import AuditReport, DisparityError
 from .report.compare import compare_reports, comparison_as_text
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
 
+# Options of the training that a report tells.
+TOLD = (
+    "target",
+    "sensitive",
+    "keep_sensitive",
+    "test_size",
+    "sparsities",
+    "hidden",
+    "finetune_epochs",
+    "seed",
+    "threads",
+)
 EXIT_STATUS = """exit status:
   0  all went well
   1  a limit of --fail-above is not kept, or --fail-if-worse found something worse
-  2  the command or its input is wrong"""
-LIMITS = {name: f"max_{name}" for name in ("spread", "degradation", "violation")}
+  2  the command or its input is wrong
+  130  interrupted"""
 
 
 def make_parser():
@@ -96,24 +116,6 @@ def add_output_options(command):
     add("--json", action="store_true", help="print JSON in place of text")
 
 
-def limits(text):
-    """Read ``spread=0.1,degradation=0.05``."""
-    found = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        if name not in LIMITS:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(LIMITS)}; write for example degradation=0.05"
-            )
-        try:
-            found[LIMITS[name]] = float(value)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{part!r} has no number; write for example {name}=0.05"
-            ) from None
-    return found
-
-
 def add_data_options(command):
     """Add the options that say which rows and which groups."""
     add = command.add_argument_group("data").add_argument
@@ -138,7 +140,7 @@ def add_data_options(command):
     )
     add(
         "--test-size",
-        type=float,
+        type=share,
         default=0.3,
         metavar="SHARE",
         help="share of rows held out for the report (default: %(default)s)",
@@ -165,23 +167,13 @@ def add_training_options(command):
     )
     add(
         "--finetune-epochs",
-        type=int,
+        type=whole(0),
         default=5,
         metavar="N",
         help="epochs of training after pruning (default: %(default)s)",
     )
-    add("--seed", type=int, default=0, help="default: %(default)s")
-    add("--threads", type=int, default=1, help="of torch (default: %(default)s)")
-
-
-def numbers_of(kind):
-    """Return a reader of comma-separated numbers, for argparse."""
-
-    def numbers(text):
-        return tuple(kind(number) for number in text.split(","))
-
-    numbers.__name__ = f"comma-separated {kind.__name__}"
-    return numbers
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="default: %(default)s")
+    add("--threads", type=whole(1), default=1, help="of torch (default: %(default)s)")
 
 
 def load(arguments):
@@ -232,15 +224,22 @@ def progress(estimator, quiet=False):
 
 def run_audit(arguments):
     """Do what ``audit`` says; returns the report."""
+    check_outputs(arguments)
     torch.set_num_threads(arguments.threads)
     data = load(arguments)
     X, y, notes = data.X, data.y, list(data.notes)
+    kind = PrunedRegressor if is_regression(y) else PrunedClassifier
+    if kind is PrunedRegressor and arguments.fail_above.keys() - {"max_violation"}:
+        raise ValueError(
+            "--fail-above: a quantity has no accuracy, so no spread and no degradation; limit "
+            "violation."
+        )
     train, test = split(data, arguments.test_size, arguments.seed)
+    check_rows(data, train, test, kind is PrunedRegressor)
     preprocessing = make_preprocessing(X)
     X_train = preprocessing.fit_transform(_safe_indexing(X, train))
-    kind = PrunedClassifier
-    if is_regression(y):
-        kind, (y, note) = PrunedRegressor, standardized(y, train)
+    if kind is PrunedRegressor:
+        y, note = standardized(y, train)
         notes.append(note)
     estimator = kind(
         hidden_layer_sizes=arguments.hidden,
@@ -269,32 +268,10 @@ def run_audit(arguments):
     return report
 
 
-# Options of the training that a report tells.
-TOLD = (
-    "target",
-    "sensitive",
-    "keep_sensitive",
-    "test_size",
-    "sparsities",
-    "hidden",
-    "finetune_epochs",
-    "seed",
-    "threads",
-)
-
-
 def audit_command(arguments):
-    """Run ``audit``, print and write the report; returns the exit status."""
+    """Run ``audit``, write and print the report; returns the exit status."""
     report = run_audit(arguments)
-    written = []
-    if arguments.out:
-        out = Path(arguments.out)
-        written += [out / "audit.json", *report.to_csv(out)]
-        report.to_json(out / "audit.json")
-    if arguments.plot:
-        measure = "accuracy" if "accuracy" in report.by_group else "loss"
-        report.plot(measure).figure_.savefig(arguments.plot, dpi=130)
-        written.append(arguments.plot)
+    written = write_report(report, arguments)
     if arguments.json:
         print(report.to_json())
     elif not arguments.quiet:
@@ -307,12 +284,9 @@ def audit_command(arguments):
         print(report)
         if written:
             print(f"\nWritten: {', '.join(map(str, written))}")
-    if arguments.html:
-        page = Path(arguments.html)
-        page.parent.mkdir(parents=True, exist_ok=True)
-        report.to_html(page)
-        if not (arguments.quiet or arguments.json):
-            print(f"\nThe report as a page, to open in a browser: {page.resolve().as_uri()}")
+        if arguments.html:
+            page = Path(arguments.html).resolve().as_uri()
+            print(f"\nThe report as a page, to open in a browser: {page}")
     if arguments.fail_above:
         try:
             report.assert_disparity(**arguments.fail_above, judge_by=arguments.judge_by)
@@ -322,12 +296,33 @@ def audit_command(arguments):
     return 0
 
 
+def write_report(report, arguments):
+    """Write the report in the forms that were asked for; returns the files."""
+    written = []
+    if arguments.out:
+        out = Path(arguments.out)
+        written += [out / "audit.json", *report.to_csv(out)]
+        report.to_json(out / "audit.json")
+    for path in filter(None, (arguments.plot, arguments.html)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        written.append(path)
+    if arguments.plot:
+        measure = "accuracy" if "accuracy" in report.by_group else "loss"
+        report.plot(measure).figure_.savefig(arguments.plot, dpi=130)
+    if arguments.html:
+        report.to_html(arguments.html)
+    return written
+
+
 def compare_command(arguments):
     """Run ``compare`` and print what changed; returns the exit status."""
     reports = []
     for name in (arguments.first, arguments.second):
         path = Path(name) / "audit.json" if Path(name).is_dir() else Path(name)
-        reports.append(AuditReport.from_json(path))
+        try:
+            reports.append(AuditReport.from_json(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     table = compare_reports(*reports)
     if arguments.json:
         print(table.to_json(orient="records", indent=1))
@@ -348,6 +343,9 @@ def main(argv=None):
     except (ValueError, ImportError, OSError) as error:
         print(f"sklearn-fairprune: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("sklearn-fairprune: interrupted.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ def as_text_values(values):
 
 def split(data, test_size, seed):
     """Training and held-out row numbers, with every group and class in both if it can be."""
+    if len(data.y) < 2:
+        raise ValueError(f"The table has {len(data.y)} rows with a target; give more.")
     strata = [data.y.astype(str)]
     if data.sensitive is not None:
         strata += [data.sensitive[c].astype(str).to_numpy() for c in data.sensitive]
@@ -57,8 +59,23 @@ def split(data, test_size, seed):
     return train_test_split(rows, test_size=test_size, random_state=seed)
 
 
+def check_rows(data, train, test, regression):
+    """Refuse what cannot be trained or measured, in the words of the table."""
+    if regression:
+        if np.ptp(data.y[train]) == 0:
+            raise ValueError(f"The target is {data.y[0]:g} in every training row.")
+        return
+    if unknown := np.setdiff1d(data.y[test], data.y[train])[:10].tolist():
+        raise ValueError(
+            f"The target has values in the held-out rows that no training row has: {unknown}. "
+            "Merge rare values, or take another column."
+        )
+
+
 def is_regression(y):
     """Whether the target is a quantity: fractions, or more than 20 different numbers."""
+    if not len(y):
+        return False
     kind = type_of_target(y)
     return kind == "continuous" or (y.dtype.kind in "iuf" and len(np.unique(y)) > 20)
 

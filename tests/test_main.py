@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.__main__ import main
 
 QUICK = ["--finetune-epochs", "1", "--hidden", "16"]
@@ -111,6 +112,12 @@ def test_a_quantity_is_a_regression(tmp_path, capsys):
         (["--data", "digits", "--sparsities", "many"], "--sparsities"),
         (["--data", "digits", "--hidden", "wide"], "--hidden"),
         (["--data", "mortgage", "--sensitive", "age"], "have race and sex"),
+        (["--data", "digits", "--threads", "0"], "--threads: must be at least 1, got 0"),
+        (["--data", "digits", "--seed", "-1"], "--seed: must be at least 0 .* got -1"),
+        (["--data", "digits", "--test-size", "30"], "--test-size: must be between 0 and 1"),
+        (["--data", "digits", "--finetune-epochs", "-1"], "must be at least 0, got -1"),
+        (["--data", "digits", "--fail-above", "spread=5"], "spread must be a share .* got 5"),
+        (["--data", "digits", "--fail-above", "violation=inf"], "at least 0 and finite"),
     ],
 )
 def test_mistakes_end_with_one_line_and_status_2(words, message, capsys):
@@ -132,3 +139,79 @@ def test_help_and_version():
         check=True,
     )
     assert "--sensitive" in run.stdout
+
+
+def no_training(*args, **options):
+    raise AssertionError("it was trained")
+
+
+@pytest.fixture
+def loans(tmp_path, monkeypatch):
+    """Words of an audit of a small file, in whose folder it runs; training is an error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PrunedClassifier, "pruning_path", no_training)
+    monkeypatch.setattr(PrunedRegressor, "pruning_path", no_training)
+    mixed_table().to_csv("loans.csv", index=False)
+    return ["audit", "--data", "loans.csv", "--target", "paid", "--sensitive", "sex"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--html", "."], r"--html \. is a folder; name a file"),
+        (["--html", "loans.csv/page.html"], "is no folder that can be written to"),
+        (["--out", "loans.csv"], "--out loans.csv: .* is no folder"),
+        (["--target", "price", "--fail-above", "spread=0.1"], "a quantity has no accuracy"),
+        (["--target", "same"], "loans.csv has no column 'same'"),
+    ],
+)
+def test_mistakes_are_found_before_the_training(loans, words, message, capsys):
+    assert main([*loans, *words]) == 2
+    told = capsys.readouterr()
+    assert re.search(message, told.err)
+    assert told.out == ""
+
+
+def test_the_library_of_charts_is_missed_before_the_training(loans, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert main([*loans, "--html", "page.html"]) == 2
+    assert 'pip install "sklearn-fairprune[html]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"paid": np.nan}, "has 0 rows with a target"),
+        ({"paid": [f"c{k}" for k in range(200)]}, "that no training row has: "),
+        ({"paid": 0.5}, "The target is 0.5 in every training row"),
+    ],
+)
+def test_targets_that_cannot_be_learned(loans, change, message, capsys):
+    mixed_table().assign(**change).to_csv("loans.csv", index=False)
+    assert main(loans) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_interrupt_is_no_traceback(loans, monkeypatch, capsys):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PrunedClassifier, "pruning_path", interrupt)
+    assert main([*loans, "--quiet"]) == 130
+    assert capsys.readouterr().err == "sklearn-fairprune: interrupted.\n"
+
+
+def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mixed_table().to_csv("loans.csv", index=False)
+    command = ["audit", "--data", "loans.csv", "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5", *QUICK]
+    assert main([*command, "--json", "--out", "a"]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == json.loads((tmp_path / "a" / "audit.json").read_text())
+    assert main([*command, "--quiet", "--seed", "1", "--out", "b"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["compare", "a", "b", "--json"]) == 0
+    assert {row["verdict"] for row in json.loads(capsys.readouterr().out)}
+    assert main(["compare", "a", "loans.csv"]) == 2
+    assert "loans.csv: This is no audit report" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from .audit_report import AuditReport
 from .tables import Settings, feature_columns, measure_models
-from .why import why_tables
+from .why import why_options, why_tables
 
 
 def audit(
@@ -47,7 +47,7 @@ def audit(
     min_group_size : int, default=30
         Smaller groups are warned about; they stay in the report.
     random_state : int, default=0
-        Of the bootstrap.
+        Of the bootstrap, at least 0.
 
     Returns
     -------
@@ -58,7 +58,8 @@ def audit(
     Raises
     ------
     ValueError
-        If there is no model, a path does not begin dense, or the input is unusable.
+        If there is no model, a path does not begin dense, a parameter is out of its range,
+        or the input is unusable.
 
     Warns
     -----
@@ -98,14 +99,13 @@ def audit(
     sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
     """
     settings = Settings(confidence, n_boot, min_group_size, random_state)
+    options = why_options(explain, settings)
     parts, networks, about, outcomes = measure_models(
         models, X, y, sensitive_features, settings
     )
-    if explain is not False:
-        given = {"bound_samples": 0, "n_boot": n_boot, "confidence": confidence}
-        given |= {"random_state": random_state} | ({} if explain is True else explain)
+    if options is not None:
         for way, columns in feature_columns(sensitive_features).items():
-            told, notes = why_tables(outcomes.models, X, outcomes.y, columns, **given)
+            told, notes = why_tables(outcomes.models, X, outcomes.y, columns, **options)
             parts[way] |= told
             parts[way]["notes"] += notes
     about = {

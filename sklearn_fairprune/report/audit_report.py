@@ -133,8 +133,8 @@ class AuditReport(Report):
         parts = []
         for feature, part in self.by_feature.items():
             models = part.overall.reset_index()
-            groups = part.by_group.reset_index()
-            names = group_names(part.by_group)
+            groups, names = part.by_group.reset_index(drop=True), group_names(part.by_group)
+            groups["model"] = part.by_group.index.get_level_values("model")
             groups["group"] = [names[label[1:]] for label in part.by_group.index]
             groups["sparsity"] = groups["model"].map(part.overall["sparsity"])
             for about, table in (("model", models.assign(group="")), ("group", groups)):
@@ -169,11 +169,11 @@ class AuditReport(Report):
             If it is no such report.
         """
         text = str(source)
-        if not text.lstrip().startswith("{"):
-            text = Path(source).read_text(encoding="utf-8")
         try:
+            if not text.lstrip().startswith("{"):
+                text = Path(source).read_text(encoding="utf-8")
             return cls._from_dict(json.loads(text))
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"This is no audit report written by to_json: {type(error).__name__} {error}."
             ) from error

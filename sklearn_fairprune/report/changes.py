@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .groups import as_tuple
+from .groups import as_tuple, free_name
 from .intervals import proportion_interval
 
 
@@ -115,5 +115,6 @@ def changed_rows(dense, pruned, y, groups, labels, names, representation, index=
         "prediction": pruned[rows],
         "outcome": outcome,
     }
-    clash = {n: f"{n} (group)" for n in members if n in table or n in told}
-    return pd.DataFrame(table | {clash.get(n, n): v for n, v in members.items()} | told)
+    taken = {*table, *told}
+    free = {n: free_name(n, {*taken, *members}) if n in taken else n for n in members}
+    return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | told)

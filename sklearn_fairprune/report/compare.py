@@ -144,4 +144,4 @@ def _line(row):
     signed = options | {"sign": "+"}
     who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
     numbers = [with_interval(row, "first", **options), with_interval(row, "second", **options)]
-    return ["  " + row["model"], who, title, *numbers, with_interval(row, "change", **signed)]
+    return [f"  {row['model']}", who, title, *numbers, with_interval(row, "change", **signed)]

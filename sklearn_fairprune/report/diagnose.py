@@ -1,13 +1,12 @@
 """Why a group pays: gradients, curvature and closeness to the decision boundary."""
 
-import numbers
-
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
 from ..estimators.fitted import fitted_pruner
 from ..functional.bounds import theorem1_bound
+from .checks import check_confidence, check_counts, is_real
 from .evidence import GroupMeans, draw, gather, gather_bounds
 from .explanations import Explanation, explain
 from .groups import as_tuple, group_rows
@@ -175,8 +174,17 @@ def diagnose(
     >>> "excessive_loss" in before.by_group
     False
     """
-    _check_options(sparsity, dtype, tol, confidence)
-    _check_counts(max_samples, bound_samples, max_products, n_boot, random_state)
+    check_options(
+        sparsity=sparsity,
+        max_samples=max_samples,
+        bound_samples=bound_samples,
+        dtype=dtype,
+        tol=tol,
+        max_products=max_products,
+        confidence=confidence,
+        n_boot=n_boot,
+        random_state=random_state,
+    )
     pruner, X = fitted_pruner(estimator, X, y)
     rows, _ = pruner._training_rows(X, y, None, None, reset=False, known=vars(pruner))
     classifies = is_classifier(pruner)
@@ -303,37 +311,39 @@ def _explanations(evidence, means, table, random_state):
     return pd.concat(tables, names=["damage"])
 
 
-def _check_options(sparsity, dtype, tol, confidence):
-    """Refuse options out of their range, by name."""
-    if sparsity is not None and not (_is_real(sparsity) and 0 < sparsity < 1):
+def check_options(
+    *,
+    sparsity=None,
+    max_samples=None,
+    bound_samples=100,
+    dtype=None,
+    tol=1e-3,
+    max_products=64,
+    confidence=0.95,
+    n_boot=2000,
+    random_state=0,
+):
+    """Refuse options of `diagnose` that are out of their range, by name.
+
+    Raises
+    ------
+    ValueError
+        Naming the option, what it must be and what was given.
+    """
+    if sparsity is not None and not (is_real(sparsity) and 0 < sparsity < 1):
         raise ValueError(
             "sparsity is the share of weights to remove and must be in (0, 1), or None to "
             f"diagnose the pruned network, got {sparsity!r}. Use 0.9, not 90, for 90 %."
         )
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}.")
-    if not (_is_real(tol) and 0 <= tol < 1):
+    if not (is_real(tol) and 0 <= tol < 1):
         raise ValueError(f"tol must be in [0, 1), such as 1e-3, got {tol!r}.")
-    if not (_is_real(confidence) and 0 < confidence < 1):
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
-
-
-def _is_real(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _check_counts(max_samples, bound_samples, max_products, n_boot, random_state):
-    """Refuse counts that are none, by name."""
-    counts = {
-        "max_samples": (max_samples, 1),
-        "bound_samples": (bound_samples, 0),
-        "max_products": (max_products, 1),
-        "n_boot": (n_boot, 2),
-        "random_state": (random_state, 0),
-    }
-    if max_samples is None:
-        del counts["max_samples"]
-    for name, (value, least) in counts.items():
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+    check_confidence(confidence)
+    check_counts(
+        max_samples=(1 if max_samples is None else max_samples, 1),
+        bound_samples=(bound_samples, 0),
+        max_products=(max_products, 1),
+        n_boot=(n_boot, 2),
+        random_state=(random_state, 0),
+    )

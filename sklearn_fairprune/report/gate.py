@@ -1,9 +1,9 @@
 """A gate for continuous integration: no group may lose more than is allowed."""
 
-import numbers
-
+import numpy as np
 import pandas as pd
 
+from .checks import is_real
 from .glance import broken_models
 from .groups import group_names
 
@@ -67,11 +67,12 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
         If a limit or a name is unusable.
     """
     limits = {name: value for name, value in limits.items() if value is not None}
-    if judge_by not in JUDGED_BY:
+    if judge_by not in list(JUDGED_BY):
         raise ValueError(f"judge_by must be one of {list(JUDGED_BY)}, got {judge_by!r}.")
     first = next(iter(parts.values()))
     for name, value in limits.items():
-        _check_limit(name, value, first)
+        check_limit(name, value)
+        _check_measured(name, first)
     chosen = _chosen(first.overall.index, models)
     failures = []
     for model in chosen:
@@ -87,12 +88,29 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     return failures
 
 
-def _check_limit(name, value, report):
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+def check_limit(name, value):
+    """Refuse a limit that is none.
+
+    Parameters
+    ----------
+    name : str
+        Of `LIMITS`.
+    value : object
+        What a user gave.
+
+    Raises
+    ------
+    ValueError
+        Unless it is a share, or for ``max_violation`` a finite number of at least 0.
+    """
     share = name != "max_violation"
-    if not real or not value >= 0 or (share and value > 1):
-        rule = "a share from 0 to 1, such as 0.05 for 5 points" if share else "at least 0"
+    if not is_real(value) or not 0 <= value <= (1 if share else np.finfo(float).max):
+        rule = "a share from 0 to 1, such as 0.05 for 5 points"
+        rule = rule if share else "at least 0 and finite"
         raise ValueError(f"{name} must be {rule}, got {value!r}.")
+
+
+def _check_measured(name, report):
     column, what = LIMITS[name]
     if column not in report.overall and column not in report.by_group:
         raise ValueError(
@@ -109,7 +127,9 @@ def _chosen(names, models):
                 "judge. Audit it together with pruned models, or name it in models."
             )
         return list(names[1:])
-    models = [models] if isinstance(models, str) else list(models)
+    models = [models] if isinstance(models, str) or not hasattr(models, "__iter__") else models
+    if not (models := list(models)):
+        raise ValueError(f"models is empty, so nothing is judged; choose from {list(names)}.")
     if unknown := [m for m in models if m not in names]:
         raise ValueError(f"models has unknown names {unknown}; the report has {list(names)}.")
     return models

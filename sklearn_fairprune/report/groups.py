@@ -34,6 +34,29 @@ def group_rows(sensitive_features, y, classifies):
     return ["group"], np.zeros(len(y), dtype=np.int64), np.array(["all"])
 
 
+def free_name(name, taken):
+    """Return a name that no other column has: "rows" or "rows (group)"."""
+    while name in taken:
+        name += " (group)"
+    return name
+
+
+def feature_levels(names):
+    """Names of the sensitive features beside the models of a table.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the sensitive features, all different.
+
+    Returns
+    -------
+    levels : list of str
+        The same but for "model", which is the name of another level.
+    """
+    return [free_name(n, {*names}) if n == "model" else n for n in names]
+
+
 def as_tuple(label):
     """Return a group's name as a tuple of values, one per sensitive feature."""
     return label if isinstance(label, tuple) else (label,)

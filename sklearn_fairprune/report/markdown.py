@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 
-from .groups import group_label
+from .groups import group_names
 from .text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
 
 
@@ -59,8 +59,9 @@ def _payer(payers, model):
 def _groups(part):
     columns = {k: v for k, v in GROUP_COLUMNS.items() if k in part.by_group}
     header = ["model", " & ".join(part.by_group.index.names[1:]), "rows"]
+    names = group_names(part.by_group)
     lines = [
-        [label[0], group_label(label[1:]), int(row["rows"])]
+        [label[0], names[label[1:]], int(row["rows"])]
         + [with_interval(row, k, **options) for k, (_, options) in columns.items()]
         for label, row in part.by_group.iterrows()
     ]

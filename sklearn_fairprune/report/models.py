@@ -1,7 +1,10 @@
 """The models of a report by name, the dense one first."""
 
-from sklearn.utils import Bunch
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils import Bunch, column_or_1d
 
+from .groups import distinct_labels
 from .sizes import sparsity_of
 
 
@@ -16,13 +19,14 @@ def named_models(models):
     Returns
     -------
     models : dict of str to fitted estimator
+        Names that are no text have become text.
     sparsities : list of float
         As achieved; NaN for a model that has none.
 
     Raises
     ------
     TypeError
-        If they are neither.
+        If they are neither, or one of them cannot predict.
     ValueError
         If there is none, or a path does not begin with the dense network.
     """
@@ -32,17 +36,97 @@ def named_models(models):
                 "The path must begin with sparsity 0, the dense network to compare with; it "
                 f"begins with {models.sparsities[0]:g}."
             )
-        models = {
-            f"sparsity {s:g}": e
-            for s, e in zip(models.sparsities, models.estimators, strict=True)
-        }
+        names = path_names(models.sparsities)
+        models = dict(zip(names, models.estimators, strict=True))
     if not hasattr(models, "items"):
         raise TypeError(
             "models must be a dict of names to fitted estimators, the dense one first, such "
             "as {'dense': a, 'pruned': b}, or what pruning_path returned, got "
             f"{type(models).__name__}."
         )
-    models = dict(models)
     if not models:
         raise ValueError("models is empty; give the dense model first, then pruned ones.")
+    models = dict(zip(distinct_labels(models), models.values(), strict=True))
+    for name, model in models.items():
+        if isinstance(model, type) or not hasattr(model, "predict"):
+            raise TypeError(f"models must be fitted estimators, and {name!r} is {model!r}.")
     return models, [sparsity_of(model) for model in models.values()]
+
+
+def path_names(sparsities):
+    """Names of the models of a path, with as many digits as tell them apart.
+
+    Parameters
+    ----------
+    sparsities : sequence of float
+        As asked.
+
+    Returns
+    -------
+    names : list of str
+    """
+    short = len({f"{s:g}" for s in sparsities}) == len(set(sparsities))
+    return [f"sparsity {s:g}" if short else f"sparsity {float(s)}" for s in sparsities]
+
+
+def check_kinds(models):
+    """Say whether the models are classifiers, and refuse what cannot be measured.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        By name.
+
+    Returns
+    -------
+    classifies : bool
+
+    Raises
+    ------
+    ValueError
+        If some are classifiers and some are not, or a classifier has no probabilities.
+    """
+    kinds = {name: is_classifier(model) for name, model in models.items()}
+    if len(set(kinds.values())) > 1:
+        others = [name for name, classifies in kinds.items() if not classifies]
+        raise ValueError(
+            f"models must be all classifiers or all regressors; {others} are no classifiers."
+        )
+    classifies = next(iter(kinds.values()))
+    for name, model in models.items():
+        ways = (hasattr(model, way) for way in ("predict_proba", "predict_log_proba"))
+        if classifies and not any(ways):
+            raise ValueError(
+                f"{name} is a {type(model).__name__} without predict_proba, which its loss "
+                "needs; wrap it in CalibratedClassifierCV."
+            )
+    return classifies
+
+
+def held_out_targets(y, classifies):
+    """Targets as an array, refused by name where nothing can be measured with them.
+
+    Parameters
+    ----------
+    y : array-like
+        As in `audit`.
+    classifies : bool
+        Whether they are classes.
+
+    Returns
+    -------
+    y : ndarray
+
+    Raises
+    ------
+    ValueError
+        If there are none, or those of regressors are no finite numbers.
+    """
+    if y is None:
+        raise ValueError("y must hold one target per row of X, got None.")
+    y = column_or_1d(y) if classifies else np.asarray(y)
+    if not len(y):
+        raise ValueError("X and y have no rows; give held-out rows to measure on.")
+    if not classifies and not (y.dtype.kind in "biuf" and np.isfinite(y).all()):
+        raise ValueError("y must be finite numbers, for the models are regressors.")
+    return y

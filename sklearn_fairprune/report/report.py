@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .groups import free_name
+
 
 class Report:
     """Base of the reports: `_frames` names their tables, which are attributes."""
@@ -62,21 +64,28 @@ def frame_from(records, levels):
     frame = pd.DataFrame(records)
     if frame.empty:
         return frame
-    renamed = {level: f"{level} (group)" for level in levels}
-    keys = [
-        renamed[level] if renamed[level] in frame and renamed[level] not in levels else level
-        for level in levels
-    ]
-    frame = frame.set_index(keys).rename_axis(levels)
+    frame = frame.set_index(_columns_of(levels, frame)).rename_axis(levels)
     unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
     return frame.astype(dict.fromkeys(unknown, float))
+
+
+def _columns_of(levels, frame):
+    """Columns that `_flat` made of the levels: the names they had to take, if they had to."""
+    found = {levels[0]: levels[0]}  # the models, whose name no column has
+    for level in sorted(levels[1:], key=len):
+        name = found[level] = level
+        while (name := f"{name} (group)") in {*frame, *levels}:
+            if name not in {*levels, *found.values()}:
+                found[level] = name
+    return [found[level] for level in levels]
 
 
 def _flat(frame):
     """Return a table whose index has become columns, each with a name of its own."""
     if frame.empty:
         return frame
-    names = [f"{name} (group)" if name in frame else name for name in frame.index.names]
+    levels = frame.index.names
+    names = [free_name(n, {*frame, *levels}) if n in frame else n for n in levels]
     return frame.rename_axis(names).reset_index()
 
 

@@ -5,19 +5,25 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from .changes import change_columns, changed_rows
-from .groups import as_tuple, distinct_labels, group_label, group_rows, small_groups
+from .checks import check_confidence, check_counts
+from .groups import (
+    as_tuple,
+    distinct_labels,
+    feature_levels,
+    group_label,
+    group_rows,
+    small_groups,
+)
 from .measures import HeldOut
-from .models import named_models
+from .models import check_kinds, held_out_targets, named_models
 from .sizes import layer_table, size_of
 from .text import payer_sentence, payer_verdict, with_interval
 from .training import constraint_table, training_table
-
 
 # Balanced accuracy that is surely less than this above chance is no better than chance.
 NEGLIGIBLE = 0.01
@@ -66,8 +72,8 @@ def gather_outcomes(models, X, y):
     outcomes : Outcomes
     """
     models, sparsities = named_models(models)
-    classifies = all(is_classifier(m) for m in models.values())
-    y = column_or_1d(y) if classifies else np.asarray(y)
+    classifies = check_kinds(models)
+    y = held_out_targets(y, classifies)
     check_consistent_length(X, y)
     outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
@@ -99,6 +105,27 @@ class Settings(NamedTuple):
     n_boot: int = 2000
     min_group_size: int = 30
     random_state: int = 0
+
+
+def check_settings(settings):
+    """Refuse settings out of their range, by name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What a user gave.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what it must be and what was given.
+    """
+    check_confidence(settings.confidence)
+    check_counts(
+        n_boot=(settings.n_boot, 2),
+        min_group_size=(settings.min_group_size, 0),
+        random_state=(settings.random_state, 0),
+    )
 
 
 def feature_columns(sensitive_features):
@@ -151,11 +178,13 @@ def measure_models(models, X, y, sensitive_features, settings):
     UserWarning
         Naming small groups; to the caller of the caller.
     """
+    check_settings(settings)
     outcomes = gather_outcomes(models, X, y)
     rng = np.random.default_rng(settings.random_state)
     parts, rows = {}, None
     for way, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
+        names = feature_levels(names)
         rows = HeldOut(
             outcomes.losses,
             outcomes.correct,
@@ -168,7 +197,7 @@ def measure_models(models, X, y, sensitive_features, settings):
             totals=rows,
         )
         parts[way] = grouped_tables(outcomes, rows, names, labels, settings)
-        small = small_groups(labels, rows.sizes, settings.min_group_size)
+        small = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
         parts[way]["notes"][:0] = small
         if small and len(parts) == 1:
             warnings.warn(small[0], UserWarning, stacklevel=3)
@@ -221,7 +250,6 @@ def grouped_tables(outcomes, rows, names, labels, settings):
 def group_index(models, names, labels):
     """Index of a table with a row per model and group."""
     index = [(model, *as_tuple(label)) for model in models for label in labels]
-    names = [f"{name} (group)" if name == "model" else name for name in names]
     return pd.MultiIndex.from_tuples(index, names=["model", *names])
 
 
@@ -231,7 +259,7 @@ def who_pays(models, labels, rows, min_group_size):
     Student's interval is too narrow for the skewed losses of a few rows, so smaller groups
     than `min_group_size` are not said to pay most.
     """
-    table, findings = {}, []
+    table, findings, texts = {}, [], distinct_labels(labels)
     for k, name in enumerate(models):
         if k == 0:
             continue
@@ -242,11 +270,11 @@ def who_pays(models, labels, rows, min_group_size):
         a, distance, low, high = top
         excess, few = rows.excess[a, k], rows.sizes[a] < min_group_size
         sentence = payer_sentence(
-            labels[a], rows.sizes[a], excess, top, "excessive loss", few=few
+            texts[a], rows.sizes[a], excess, top, "excessive loss", few=few
         )
         findings.append(f"{name}: {sentence}")
         table[name] = {
-            "group": distinct_labels(labels)[a],
+            "group": texts[a],
             "rows": rows.sizes[a],
             "excessive_loss": excess,
             "against_others": distance,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .groups import group_label
+from .groups import group_label, group_names
 
 
 def _number(value, digits, sign=""):
@@ -109,12 +109,12 @@ def as_text(report):
     overall_columns = {k: v for k, v in OVERALL_COLUMNS.items() if k in report.overall}
     names = report.by_group.index.names[1:]
     header = [" & ".join(names), "rows", *(title for title, _ in group_columns.values())]
-    lines, starts = [], []
+    lines, starts, groups = [], [], group_names(report.by_group)
     for model in report.overall.index:
         starts.append(len(lines))
         for label, row in report.by_group.loc[[model]].iterrows():
             cells = (with_interval(row, k, **o) for k, (_, o) in group_columns.items())
-            lines.append([f"  {group_label(label[1:])}", int(row["rows"]), *cells])
+            lines.append([f"  {groups[label[1:]]}", int(row["rows"]), *cells])
     aligned = table(["  " + header[0], *header[1:]], lines)
     out = [aligned[0]]
     for start, stop, model in zip(

@@ -313,3 +313,38 @@ def test_many_groups_and_groups_of_one_row(open_page, tmp_path):
     alone = [s for s in spoken(page, "chart-path") if s.startswith("49,")]
     assert all("interval unknown, 1 rows" in s for s in alone)
     assert len(alone) == 3
+
+
+def test_names_that_every_object_has_and_none_at_all(open_page, tmp_path):
+    names = np.array(["constructor", "__proto__", "toString", "", "all"])
+    path = pruner().pruning_path(X, Y, sparsities=[0, 0.5])
+    models = dict(zip(["constructor", "__proto__"], path.estimators, strict=True))
+    groups = pd.Series(names[np.arange(N) % 5], name="__proto__")
+    report = audit(models, X, Y, sensitive_features=groups, n_boot=20, min_group_size=1)
+    page = shown(open_page, report, tmp_path)
+    heard = [s.replace("\u200b", "") for s in spoken(page, "chart-path") if "interval" in s]
+    for name in [*names[:3], "(empty)", "all"]:
+        assert len([s for s in heard if s.startswith(f"{name}, ")]) == 2
+    choose(page, "follow", "(empty)")
+    assert "The band of (empty)" in page.locator("#caption-path").inner_text()
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_long_names_do_not_widen_the_page(open_page, tmp_path, width):
+    models = dict(zip(["d" * 300, "p" * 300], [pruner().fit(X, Y)] * 2, strict=True))
+    groups = pd.Series(np.where(SEX == "f", "f" * 300, "m m" * 100), name="s" * 300)
+    audit(models, X, Y, sensitive_features=groups, n_boot=20).to_html(tmp_path / "r.html")
+    page, problems = open_page(tmp_path / "r.html", viewport={"width": width, "height": 800})
+    page.wait_for_selector(READY)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert problems == []
+
+
+def test_sparsities_that_round_to_one_number_are_two_points(open_page, tmp_path):
+    path = pruner().pruning_path(X, Y, sparsities=[0, 0.5, 0.9])
+    report = audit(path, X, Y, sensitive_features=SEX, n_boot=20)
+    report.overall["sparsity"] = [0, 0.9991, 0.9994]
+    page = shown(open_page, report, tmp_path)
+    axis = page.locator("#chart-path .role-axis-label").first.text_content()
+    assert "0.9991" in axis
+    assert "0.9994" in axis

@@ -100,7 +100,14 @@ def test_after_reading_it_back(report):
         ({}, "got no limit; give max_spread, max_degradation or max_violation"),
         ({"max_spread": 5}, "max_spread must be a share from 0 to 1, .* got 5"),
         ({"max_degradation": -0.1}, "max_degradation must be a share .* got -0.1"),
-        ({"max_violation": float("nan")}, "max_violation must be at least 0, got nan"),
+        (
+            {"max_violation": float("nan")},
+            "must be at least 0 and finite, got nan",
+        ),
+        ({"max_violation": float("inf")}, "at least 0 and finite, got inf"),
+        ({"max_spread": 1, "models": []}, "models is empty, so nothing is judged"),
+        ({"max_spread": 1, "models": 3}, r"unknown names \[3\]"),
+        ({"max_spread": 1, "judge_by": ["low"]}, "judge_by must be one of"),
         ({"max_spread": "much"}, "got 'much'"),
         ({"max_spread": True}, "got True"),
         (

@@ -3,7 +3,11 @@
   "use strict";
   const $ = (id) => document.getElementById(id);
   const all = (selector) => [...document.querySelectorAll(selector)];
-  const audit = JSON.parse($("audit").textContent);
+  const NO_NAME = "(empty)";
+  /* Vega cannot tell a name such as "constructor" from what every object has. */
+  const nameable = (_, value) => typeof value !== "string" ? value
+    : value in Object.prototype ? `${value}\u200b` : value || NO_NAME;
+  const audit = JSON.parse($("audit").textContent, nameable);
   const level = `${+(100 * audit.confidence).toFixed(4)} %`;
 
   function fill(select, options) {
@@ -74,7 +78,9 @@
     const sparsities = chosen.models.map((k) => audit.models[k].sparsity);
     const ordered = sparsities.length > 1 && !sparsities.some(unknown) &&
       sparsities.every((s, k) => k === 0 || s > sparsities[k - 1]);
-    const at = (k) => ordered ? String(+audit.models[k].sparsity.toPrecision(3))
+    const short = (digits) => sparsities.map((s) => String(+s.toPrecision(digits)));
+    const digits = ordered && [3, 4, 5].find((n) => new Set(short(n)).size === sparsities.length);
+    const at = (k) => ordered ? String(+audit.models[k].sparsity.toPrecision(digits || 6))
       : audit.models[k].name;
     const rows = groupRows(chosen, chosen.models).map((row) => ({ ...row, at: at(row.position) }));
     const { groups } = chosen.feature;

@@ -47,7 +47,7 @@ def render_page(report):
     marks have names and values for screen readers. A content security policy forbids the
     page every connection, and every script but its own.
     """
-    scripts = [_charts_library(), *(_asset(name) for name in ("charts.js", "page.js"))]
+    scripts = [charts_library(), *(_asset(name) for name in ("charts.js", "page.js"))]
     return _template("page.html").render(
         report=report,
         style=Markup(_asset("page.css")),
@@ -127,8 +127,14 @@ def _sha256(script):
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _charts_library():
-    """Code of Vega-Lite in one script."""
+def charts_library():
+    """Return the code of Vega-Lite in one script.
+
+    Raises
+    ------
+    ImportError
+        Without vl-convert-python.
+    """
     try:
         import vl_convert
     except ImportError as error:

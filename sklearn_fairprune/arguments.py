@@ -1,0 +1,92 @@
+"""Reads and checks what is typed on the command line, before anything is trained."""
+
+import argparse
+import os
+from pathlib import Path
+
+from .report.displays._style import require_matplotlib
+from .report.gate import check_limit
+from .report.page import charts_library
+
+LIMITS = {name: f"max_{name}" for name in ("spread", "degradation", "violation")}
+
+
+def limits(text):
+    """Read ``spread=0.1,degradation=0.05``."""
+    found = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if name not in LIMITS:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is none of {', '.join(LIMITS)}; write for example degradation=0.05"
+            )
+        try:
+            found[LIMITS[name]] = float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} has no number; write for example {name}=0.05"
+            ) from None
+        try:
+            check_limit(LIMITS[name], found[LIMITS[name]])
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix("max_")) from None
+    return found
+
+
+def share(text):
+    """Read a number between 0 and 1, for argparse."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, got {text}; try 0.3")
+    return value
+
+
+def whole(least, most=None):
+    """Return a reader of whole numbers, for argparse."""
+
+    def number(text):
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            limit = f"at least {least}" + (f" and at most {most}" if most else "")
+            raise argparse.ArgumentTypeError(f"must be {limit}, got {text}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+def numbers_of(kind):
+    """Return a reader of comma-separated numbers, for argparse."""
+
+    def numbers(text):
+        return tuple(kind(number) for number in text.split(","))
+
+    numbers.__name__ = f"comma-separated {kind.__name__}"
+    return numbers
+
+
+def check_outputs(arguments):
+    """Refuse what cannot be written, before anything is trained."""
+    if arguments.html:
+        charts_library()
+        check_file("--html", Path(arguments.html), "report.html")
+    if arguments.plot:
+        require_matplotlib("--plot")
+        check_file("--plot", Path(arguments.plot), "accuracy.png")
+    if arguments.out:
+        check_writable(f"--out {arguments.out}", Path(arguments.out))
+
+
+def check_file(option, path, example):
+    """Refuse a file that cannot be written."""
+    if path.is_dir():
+        raise ValueError(f"{option} {path} is a folder; name a file, such as {example}.")
+    check_writable(f"{option} {path}", path.parent)
+
+
+def check_writable(option, folder):
+    """Refuse a folder in which, or in whose first existing parent, nothing can be written."""
+    folder = folder.absolute()
+    there = next(path for path in [folder, *folder.parents] if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ValueError(f"{option}: {there} is no folder that can be written to.")
