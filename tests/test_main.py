@@ -215,3 +215,24 @@ def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):
     assert {row["verdict"] for row in json.loads(capsys.readouterr().out)}
     assert main(["compare", "a", "loans.csv"]) == 2
     assert "loans.csv: This is no audit report" in capsys.readouterr().err
+
+
+def test_a_page_and_a_plot_where_they_are_asked_for(tmp_path, capsys):
+    pytest.importorskip("vl_convert")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    page, plot = tmp_path / "new" / "report.html", tmp_path / "other" / "accuracy.png"
+    command = ["audit", "--data", "digits", "--sparsities", "0.8", *QUICK]
+    assert main([*command, "--html", str(page), "--plot", str(plot)]) == 0
+    plt.close("all")
+    text = capsys.readouterr().out
+    assert f"open in a browser: {page.as_uri()}" in text
+    assert "Why a group pays" in page.read_text(encoding="utf-8")
+    assert "Not measured" not in page.read_text(encoding="utf-8")
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_matplotlib_nothing_is_trained(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setattr("sklearn_fairprune.__main__.load", lambda arguments: 1 / 0)
+    assert main(["audit", "--data", "digits", "--plot", str(tmp_path / "a.png")]) == 2
+    assert 'pip install "sklearn-fairprune[plot]"' in capsys.readouterr().err
