@@ -215,3 +215,12 @@ def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):
     assert {row["verdict"] for row in json.loads(capsys.readouterr().out)}
     assert main(["compare", "a", "loans.csv"]) == 2
     assert "loans.csv: This is no audit report" in capsys.readouterr().err
+
+
+def test_a_file_has_the_report_and_no_progress(tmp_path, capsys):
+    mixed_table().to_csv(tmp_path / "loans.csv", index=False)
+    words = ["audit", "--data", str(tmp_path / "loans.csv"), "--target", "paid"]
+    assert main([*words, "--sparsities", "0.5", *QUICK]) == 0
+    told = capsys.readouterr()
+    assert told.out.lstrip().startswith("loans: 140 training rows")
+    assert told.err == "Training and pruning ...\n"
