@@ -213,13 +213,15 @@ def progress(estimator, quiet=False):
     """Attach scikit-learn's progress bar where there is one (1.9 or newer, with rich)."""
     if quiet:
         return estimator
-    try:
-        from sklearn.callback import ProgressBar
+    if sys.stdout.isatty():  # the bar writes there, and a file is for the report alone
+        try:
+            from sklearn.callback import ProgressBar
 
-        return estimator.set_callbacks(ProgressBar(max_propagation_depth=None))
-    except ImportError:
-        print("Training and pruning ...", file=sys.stderr)
-        return estimator
+            return estimator.set_callbacks(ProgressBar(max_propagation_depth=None))
+        except ImportError:
+            pass
+    print("Training and pruning ...", file=sys.stderr)
+    return estimator
 
 
 def run_audit(arguments):

@@ -236,3 +236,12 @@ def test_without_matplotlib_nothing_is_trained(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sklearn_fairprune.__main__.load", lambda arguments: 1 / 0)
     assert main(["audit", "--data", "digits", "--plot", str(tmp_path / "a.png")]) == 2
     assert 'pip install "sklearn-fairprune[plot]"' in capsys.readouterr().err
+
+
+def test_a_file_has_the_report_and_no_progress(tmp_path, capsys):
+    mixed_table().to_csv(tmp_path / "loans.csv", index=False)
+    words = ["audit", "--data", str(tmp_path / "loans.csv"), "--target", "paid"]
+    assert main([*words, "--sparsities", "0.5", *QUICK]) == 0
+    told = capsys.readouterr()
+    assert told.out.lstrip().startswith("loans: 140 training rows")
+    assert told.err == "Training and pruning ...\n"

@@ -28,13 +28,19 @@ def named_models(models):
     TypeError
         If they are neither, or one of them cannot predict.
     ValueError
-        If there is none, or a path does not begin with the dense network.
+        If there is none, or a path does not begin with the dense network or has a sparsity
+        twice.
     """
     if isinstance(models, Bunch):
         if models.sparsities[0] != 0:
             raise ValueError(
                 "The path must begin with sparsity 0, the dense network to compare with; it "
                 f"begins with {models.sparsities[0]:g}."
+            )
+        if len(set(models.sparsities)) < len(models.sparsities):
+            raise ValueError(
+                f"The path has a sparsity twice: {list(map(float, models.sparsities))}. Make it "
+                "with each once."
             )
         names = path_names(models.sparsities)
         models = dict(zip(names, models.estimators, strict=True))

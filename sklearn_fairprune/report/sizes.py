@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ..estimators.fitted import unwrapped
 from ..functional.params import prunable
@@ -102,7 +103,7 @@ def size_of(model):
         return {}
     parameters = list(module.parameters())
     stored = b"".join(
-        np.ascontiguousarray(t.detach().cpu().numpy()).tobytes()
+        t.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
         for t in [*parameters, *module.buffers()]
     )
     return {

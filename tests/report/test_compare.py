@@ -32,6 +32,30 @@ def test_the_change_and_its_limits_by_hand():
     k = len(table)
     wider = stats.norm.isf(0.025 / k) / stats.norm.isf(0.025)
     np.testing.assert_allclose(got["change_low"], got["change"] - wider * low)
+    high = np.sqrt(
+        (b["accuracy_high"] - b["accuracy"]) ** 2 + (a["accuracy"] - a["accuracy_low"]) ** 2
+    )
+    np.testing.assert_allclose(got["change_high"], got["change"] + wider * high)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_intervals_hold_for_what_is_compared_and_no_more(confidence):
+    options = SEX | {"confidence": confidence}
+    before = make_report({"dense": MODELS["dense"], "pruned": MODELS["dense"]}, **options)
+    more = {"dense": MODELS["dense"], "pruned": Column(1), "new": Column(1)}
+    table = compare_reports(before, make_report(more, **options))
+    both = table[~table["verdict"].str.startswith("only")]
+    assert len(both) < len(table)
+    tail = (1 - confidence) / 2
+    wider = stats.norm.isf(tail / len(both)) / stats.norm.isf(tail)
+    sides = [[both[f"{s}{end}"] for end in ("", "_low", "_high")] for s in ("first", "second")]
+    low, high = difference_interval(*sides)
+    np.testing.assert_allclose(
+        both["change_low"], both["change"] - wider * (both["change"] - low), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        both["change_high"], both["change"] + wider * (high - both["change"]), atol=1e-12
+    )
 
 
 def test_verdicts_know_what_is_better():

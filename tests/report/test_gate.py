@@ -99,6 +99,7 @@ def test_after_reading_it_back(report):
     [
         ({}, "got no limit; give max_spread, max_degradation or max_violation"),
         ({"max_spread": 5}, "max_spread must be a share from 0 to 1, .* got 5"),
+        ({"max_spread": 1.01}, "max_spread must be a share .* got 1.01"),
         ({"max_degradation": -0.1}, "max_degradation must be a share .* got -0.1"),
         (
             {"max_violation": float("nan")},

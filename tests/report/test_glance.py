@@ -61,3 +61,34 @@ def test_regressors_are_told_by_their_loss():
     report = regression_report()
     assert "f (" in headline(report)[0]
     assert lead_model(report) == "pruned"
+
+
+def told_as(verdict, names):
+    """A report of these models, with verdicts and losses as if they had been found."""
+    report = make_report({"dense": MODELS["dense"]} | names)
+    report.payers["verdict"] = verdict
+    report.payers["excessive_loss"] = [0.1 * (1 + k) for k in range(len(names))]
+    return report
+
+
+MANY = {"mild": MODELS["harmed"], "harmed": MODELS["harmed"], "stuck": MODELS["stuck"]}
+
+
+def test_the_model_to_look_at_first():
+    assert lead_model(told_as("pays most", MANY)) == "harmed"
+    assert lead_model(told_as("cannot tell", MANY)) == "harmed"
+    assert lead_model(told_as("cannot tell", {"stuck": MODELS["stuck"]})) == "stuck"
+    falling = told_as("pays most", MANY)
+    falling.payers["excessive_loss"] = [0.2, 0.1, 0.3]
+    assert lead_model(falling) == "mild"
+
+
+def test_models_of_which_nobody_can_tell_and_several_broken_ones():
+    told = headline(told_as("cannot tell", MANY | {"stuck too": MODELS["stuck"]}))
+    assert told == [
+        "In no model can a group's loss be shown to rise more than the others'.",
+        told[1],
+        "The data cannot tell who pays most in mild, harmed, stuck, stuck too.",
+        "Broken for all, not fair: stuck, stuck too (one class for everybody, or no better).",
+    ]
+    assert told[1].startswith("Accuracy fell most for f & 60")

@@ -151,3 +151,38 @@ def test_what_is_no_report_is_said_to_be_none(text, tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="no audit report written by to_json"):
         AuditReport.from_json(tmp_path / "a.json")
+
+
+def test_held_out_rows_of_one_class_make_no_model_broken():
+    yes = Y == "yes"
+    options = {"sensitive_features": PEOPLE[yes], "n_boot": 20, "min_group_size": 1}
+    report = audit(MODELS, X[yes], Y[yes], **options)
+    assert not report.overall["predicts_one_class"].any()
+    assert not [note for note in report.notes if "broken" in note]
+
+
+def test_broken_models_are_named_with_their_own_class():
+    models = {"dense": Column(0), "always": Column(2), "never": Column(3)}
+    report = audit(models, np.column_stack([X, 1 - X[:, 2]]), Y, n_boot=20)
+    told = [note.split(":")[0] for note in report.notes]
+    assert told == ["always predicts only yes", "never predicts only no"]
+
+
+def test_small_groups_are_warned_about_once():
+    with pytest.warns(UserWarning, match="min_group_size") as caught:
+        report = make_report(TWO, min_group_size=N)
+    assert len(caught) == 1
+    assert all("min_group_size" in part.notes[0] for part in report.by_feature.values())
+
+
+def test_what_holds_for_all_rows_is_the_same_by_every_feature():
+    report = make_report(TWO)
+    for part in report.by_feature.values():
+        for name in ("loss_low", "loss_high", "balanced_accuracy_low"):
+            assert part.overall[name].equals(report.overall[name])
+
+
+def test_a_path_with_a_sparsity_twice_loses_no_model():
+    path = Bunch(sparsities=[0.0, 0.5, 0.5], estimators=[Column(0)] * 3)
+    with pytest.raises(ValueError, match=r"has a sparsity twice: \[0.0, 0.5, 0.5\]"):
+        audit(path, X, Y)

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
 
 from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.report.sizes import layer_table, size_of, sparsity_of
@@ -57,3 +58,12 @@ def test_without_a_network_nothing_is_invented():
     assert np.isnan(sparsity_of(model))
     assert layer_table(model).empty
     assert size_of(model) == {}
+
+
+@pytest.mark.parametrize(("dtype", "width"), [(torch.float32, 4), (torch.bfloat16, 2)])
+def test_buffers_are_stored_too(dtype, width):
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)).to(dtype)
+    net = NeuralNetClassifier(module, criterion=torch.nn.CrossEntropyLoss).initialize()
+    size = size_of(net)
+    assert (size["weights"], size["parameters"]) == (12, 12 + 3 + 3 + 3)
+    assert size["bytes"] == width * (21 + 3 + 3) + 8  # mean, variance, batches counted

@@ -8,8 +8,9 @@ import re
 import sys
 
 import pytest
-from report_cases import MODELS, PEOPLE, N, make_report, regression_report
+from report_cases import MODELS, PEOPLE, N, X, Y, make_report, regression_report
 
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, audit
 from sklearn_fairprune.report.page.payload import page_payload
 from sklearn_fairprune.report.page.render import render_page, render_summary, script_json
 
@@ -64,6 +65,24 @@ def test_payload_has_the_numbers(report):
         assert row[name] == pytest.approx(limits, rel=1e-5)
     spread = report.by_feature["age"].overall.loc["stuck", "accuracy_spread"]
     assert payload["features"][2]["overall"][2]["accuracy_spread"][0] == pytest.approx(spread)
+
+
+def test_payload_of_networks_and_their_training():
+    clf = PrunedClassifier(
+        hidden_layer_sizes=(4,), finetune_epochs=2, sparsity=0.5, random_state=0
+    )
+    held = GroupConstrainedPruner(clf, tolerance=9.0)
+    held.fit(X, Y, sensitive_features=PEOPLE["sex"])
+    report = audit({"held": held}, X, Y, n_boot=10)
+    payload = page_payload(report)
+    table = report.layers.reset_index()
+    for name in ("layer", "weights", "kept", "shape"):
+        assert [row[name] for row in payload["layers"]] == table[name].tolist()
+    for name in ("multiplier", "violation"):
+        truth = report.training[name].tolist()
+        assert [row[name] for row in payload["training"]] == pytest.approx(truth, rel=1e-5)
+    for name in ("epoch", "group"):
+        assert [row[name] for row in payload["training"]] == report.training[name].tolist()
 
 
 def test_payload_of_a_regressor():
