@@ -39,8 +39,8 @@ def named_models(models):
             )
         if len(set(models.sparsities)) < len(models.sparsities):
             raise ValueError(
-                f"The path has a sparsity twice: {list(map(float, models.sparsities))}. Make it "
-                "with each once."
+                f"The path has a sparsity twice: {list(map(float, models.sparsities))}. Make "
+                "it with each once."
             )
         names = path_names(models.sparsities)
         models = dict(zip(names, models.estimators, strict=True))
