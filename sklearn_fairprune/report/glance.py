@@ -28,7 +28,7 @@ def headline(part):
     }
     sure, lead = by_verdict["pays most"], lead_model(part)
     if lead in sure:
-        sentences = [_pays(lead, payers.loc[lead], part.about["confidence"])]
+        sentences = [_pays(part, lead)]
         if more := [model for model in sure if model != lead]:
             whom = ", ".join(f"{model} ({payers.loc[model, 'group']})" for model in more)
             sentences.append(f"A group surely pays most also in {whom}.")
@@ -72,11 +72,14 @@ def lead_model(part):
     return (working or models)[-1]
 
 
-def _pays(model, row, confidence):
+def _pays(part, model):
+    """Say who pays most in a model."""
+    row, level = part.payers.loc[model], f"{100 * part.about['confidence']:g} %"
+    where = f"{model}, a broken model" if model in broken_models(part) else model
     return (
-        f"{row['group']} ({row['rows']} rows) pays most, in {model}: its loss rose by "
+        f"{row['group']} ({row['rows']} rows) pays most, in {where}: its loss rose by "
         f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
-        f"others ({100 * confidence:g} % interval {row['against_others_low']:.3f} to "
+        f"others ({level} interval {row['against_others_low']:.3f} to "
         f"{row['against_others_high']:.3f})."
     )
 

@@ -92,3 +92,9 @@ def test_models_of_which_nobody_can_tell_and_several_broken_ones():
         "Broken for all, not fair: stuck, stuck too (one class for everybody, or no better).",
     ]
     assert told[1].startswith("Accuracy fell most for f & 60")
+
+
+def test_a_lead_that_is_broken_is_called_so():
+    report = make_report({"dense": MODELS["dense"], "harmed": MODELS["harmed"]})
+    report.overall["predicts_one_class"] = [False, True]
+    assert "pays most, in harmed, a broken model: its loss rose" in headline(report)[0]
