@@ -4,11 +4,12 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from ..estimators.constrained import GroupConstrainedPruner
 from .groups import group_label
 
 
 def constrained_pruner(model):
-    """Return the fitted `GroupConstrainedPruner` inside a model, or None.
+    """Return the `GroupConstrainedPruner` inside a model, or None.
 
     Parameters
     ----------
@@ -26,8 +27,7 @@ def constrained_pruner(model):
         return constrained_pruner(model.estimator)
     if hasattr(model, "best_estimator_"):
         return constrained_pruner(model.best_estimator_)
-    history = getattr(model, "history_", None)
-    return model if isinstance(history, pd.DataFrame) and "violation" in history else None
+    return model if isinstance(model, GroupConstrainedPruner) else None
 
 
 def training_table(models):

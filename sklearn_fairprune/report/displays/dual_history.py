@@ -2,11 +2,9 @@
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ...estimators.constrained import GroupConstrainedPruner
+from ..training import constrained_pruner
 from ._style import (
     REST,
     Display,
@@ -123,7 +121,12 @@ class DualHistoryDisplay(Display):
             Drawn.
         """
         require_matplotlib("DualHistoryDisplay.from_estimator")
-        pruner = _constrained(estimator)
+        pruner = constrained_pruner(estimator)
+        if pruner is None:
+            raise TypeError(
+                "estimator must be a fitted GroupConstrainedPruner, or a Pipeline or search "
+                f"that holds one, got {type(estimator).__name__}, which has no multipliers."
+            )
         check_is_fitted(pruner)
         history = pruner.history_
         if history.empty:
@@ -272,24 +275,6 @@ class DualHistoryDisplay(Display):
             handles.append(Line2D([], [], color="0.3", **hollow))
             names.append("held-out rows")
         return write_legend(above, handles, names, outside=outside, handlelength=3)
-
-
-def _constrained(estimator):
-    """Find the `GroupConstrainedPruner` inside."""
-    inner = estimator
-    while not isinstance(inner, GroupConstrainedPruner):
-        if isinstance(inner, FrozenEstimator):
-            inner = inner.estimator
-        elif isinstance(inner, Pipeline):
-            inner = inner[-1]
-        elif hasattr(inner, "best_estimator_"):
-            inner = inner.best_estimator_
-        else:
-            raise TypeError(
-                "estimator must be a fitted GroupConstrainedPruner, or a Pipeline or search "
-                f"that holds one, got {type(inner).__name__}, which has no multipliers."
-            )
-    return inner
 
 
 def _numbered(values):

@@ -181,18 +181,7 @@ class GroupPathDisplay(AuditedDisplay):
         shown, looks = sorted(shown), styles(shown)
         names = [literal(self.groups[a]) for a in shown]
         with canvas(ax, (6.0 + room_for(names) * bool(legend), 4.4)) as (figure, axes):
-            self.lines_, self.bands_ = [], []
-            for a in range(len(self.groups)):
-                look = {"label": literal(self.groups[a])} | REST
-                look |= {"marker": ".", "markersize": 3}
-                band = None
-                if a in shown:
-                    look |= looks[a] | {"linewidth": 1.8, "markersize": 6}
-                    look |= {"zorder": 3}
-                    band = self._band(axes, positions, a, factor, look["color"])
-                    look |= {"markerfacecolor": "white"} if band is None else {}
-                self.lines_ += axes.plot(positions, factor * self.values[:, a], **look)
-                self.bands_.append(band)
+            self._draw_groups(axes, positions, factor, looks)
             self.overall_line_ = axes.plot(
                 positions,
                 factor * self.overall,
@@ -205,29 +194,41 @@ class GroupPathDisplay(AuditedDisplay):
             self._label(axes, positions, logarithmic, f"{title}, {unit}")
             what, level = literal(self.grouped_by), f"{100 * self.confidence:g} %"
             axes.set_title(
-                f"{title[0].upper()}{title[1:]} by {what}, {level} intervals",
-                fontsize=11,
+                f"{title[0].upper()}{title[1:]} by {what}, {level} intervals", fontsize=11
             )
-            self.legend_ = None
-            if legend:
-                handles, n_rest = (
-                    [self.lines_[a] for a in shown],
-                    len(self.groups) - len(shown),
-                )
-                if n_rest:
-                    rest = next(h for a, h in enumerate(self.lines_) if a not in shown)
-                    handles.append(rest)
-                    names.append(f"{n_rest} more group{'s' * (n_rest > 1)}")
-                self.legend_ = write_legend(
-                    axes,
-                    [*handles, self.overall_line_],
-                    [*names, "all rows"],
-                    outside=ax is None,
-                    title=what,
-                    handlelength=3.5,
-                )
+            self.legend_ = self._legend(axes, shown, names, ax is None) if legend else None
         self.ax_, self.figure_ = axes, figure
         return self
+
+    def _draw_groups(self, axes, positions, factor, looks):
+        """A line and a band for every group that has a look, a thin grey line for others."""
+        self.lines_, self.bands_ = [], []
+        for a in range(len(self.groups)):
+            look = {"label": literal(self.groups[a])} | REST
+            look |= {"marker": ".", "markersize": 3}
+            band = None
+            if a in looks:
+                look |= looks[a] | {"linewidth": 1.8, "markersize": 6, "zorder": 3}
+                band = self._band(axes, positions, a, factor, look["color"])
+                look |= {"markerfacecolor": "white"} if band is None else {}
+            self.lines_ += axes.plot(positions, factor * self.values[:, a], **look)
+            self.bands_.append(band)
+
+    def _legend(self, axes, shown, names, outside):
+        """Names of the groups with a look, how many have none, and all rows together."""
+        handles, names = [self.lines_[a] for a in shown], list(names)
+        rest = [line for a, line in enumerate(self.lines_) if a not in shown]
+        if rest:
+            handles.append(rest[0])
+            names.append(f"{len(rest)} more group{'s' * (len(rest) > 1)}")
+        return write_legend(
+            axes,
+            [*handles, self.overall_line_],
+            [*names, "all rows"],
+            outside=outside,
+            title=literal(self.grouped_by),
+            handlelength=3.5,
+        )
 
     def _worst_off(self, better):
         """Positions of the groups, the worst off first; those without an interval last."""

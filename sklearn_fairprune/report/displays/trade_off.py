@@ -163,47 +163,40 @@ class TradeOffDisplay(AuditedDisplay):
             if len(sparsities) > 2 and (np.diff(sparsities) > 0).all():
                 look = {"color": COLOURS[0], "linewidth": 0.8, "alpha": 0.5, "zorder": 2}
                 self.path_ = axes.plot(x[:, 0], y[:, 0], linestyle=":", **look)[0]
-            kinds = self._kinds()
-            self.points_ = [
-                axes.plot(*at, linestyle="none", zorder=4, label=literal(name), **kinds[kind])[
-                    0
-                ]
-                for at, name, kind in zip(
-                    np.column_stack([x[:, 0], y[:, 0]]), self.models, self._kind(), strict=True
-                )
-            ]
-            self.marks_ = axes.plot(
-                *np.column_stack([x[:, 0], y[:, 0]])[np.array(self._kind()) == BROKEN].T,
-                linestyle="none",
-                marker="x",
-                color=COLOURS[1],
-                markersize=6,
-                markeredgewidth=1.5,
-                zorder=4.5,
-            )[0]
-            for set_label, (title, unit, _) in (
-                (axes.set_xlabel, across),
-                (axes.set_ylabel, up),
-            ):
-                set_label(f"{title}, {unit or LOSS_UNITS.get(self.loss, self.loss)}")
-            axes.set_title(
-                f"{across[0][0].upper()}{across[0][1:]} and {up[0]} by "
-                f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
-                fontsize=11,
-            )
-            axes.margins(0.12)
+            places = np.column_stack([x[:, 0], y[:, 0]])
+            self._draw_points(axes, places)
+            self._label(axes, across, up)
             if ax is None and np.nanmin(y) >= 0:  # no disparity is below 0
                 axes.set_ylim(bottom=max(axes.get_ylim()[0], -0.04 * axes.get_ylim()[1]))
             axes.grid(alpha=0.25)
             self.legend_ = self._legend(axes, ax is None) if legend else None
-            self.names_ = write_names(
-                axes,
-                np.column_stack([x[:, 0], y[:, 0]]),
-                [literal(name) for name in self.models],
-                bars=self._bars(x, y),
-            )
+            names = [literal(name) for name in self.models]
+            self.names_ = write_names(axes, places, names, bars=self._bars(x, y))
         self.ax_, self.figure_ = axes, figure
         return self
+
+    def _draw_points(self, axes, places):
+        """One point a model; broken ones are crossed out."""
+        look = {"linestyle": "none", "zorder": 4}
+        kinds, kind = self._kinds(), self._kind()
+        self.points_ = [
+            axes.plot(*at, label=literal(name), **look, **kinds[k])[0]
+            for at, name, k in zip(places, self.models, kind, strict=True)
+        ]
+        cross = {"marker": "x", "color": COLOURS[1], "markersize": 6, "markeredgewidth": 1.5}
+        crossed = places[np.array(kind) == BROKEN].T
+        self.marks_ = axes.plot(*crossed, **look | {"zorder": 4.5}, **cross)[0]
+
+    def _label(self, axes, across, up):
+        """Titles and units."""
+        for set_label, (title, unit, _) in ((axes.set_xlabel, across), (axes.set_ylabel, up)):
+            set_label(f"{title}, {unit or LOSS_UNITS.get(self.loss, self.loss)}")
+        axes.set_title(
+            f"{across[0][0].upper()}{across[0][1:]} and {up[0]} by "
+            f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
+            fontsize=11,
+        )
+        axes.margins(0.12)
 
     @staticmethod
     def _kinds():
