@@ -245,7 +245,7 @@ def _dense_columns(evidence, means, sizes):
     table |= means.with_limits("dense_loss")
     curvatures = evidence.curvatures
     table["gradient_norm"] = np.array([c.gradient_norm for c in curvatures])
-    table |= means.limits("gradient_norm", lowest=0.0)
+    table |= means.limits("gradient_norm")
     table["largest_eigenvalue"] = np.array([c.eigenvalue.value for c in curvatures])
     table |= means.limits("largest_eigenvalue")
     table["eigenvalue_residual"] = np.array([c.eigenvalue.residual for c in curvatures])

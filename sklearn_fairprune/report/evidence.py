@@ -157,6 +157,10 @@ def gather_bounds(evidence, rows, groups, *, tol, max_products):
     return columns, int((~converged).sum())
 
 
+# Bootstrap samples of means are stretched, and may leave what is possible.
+NEVER_NEGATIVE = ("dense_loss", "gradient_norm", "closeness", "gradient_norm_bound")
+
+
 class GroupMeans:
     """Group means of columns of row values, and bootstrap samples of the same rows.
 
@@ -190,9 +194,10 @@ class GroupMeans:
         self.values = dict(zip(columns, means.T, strict=True))
         self.samples = dict(zip(columns, samples.transpose(2, 0, 1), strict=True))
 
-    def limits(self, name, samples=None, lowest=-np.inf):
+    def limits(self, name, samples=None):
         """Percentile limits of a quantity, as columns of a table."""
         samples = self.samples[name] if samples is None else samples
+        lowest = 0.0 if name in NEVER_NEGATIVE else -np.inf
         low, high = percentile_interval(np.maximum(samples, lowest), self.confidence)
         return {f"{name}_low": low, f"{name}_high": high}
 

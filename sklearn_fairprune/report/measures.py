@@ -97,11 +97,11 @@ class HeldOut:
         """
         excess = self.excess[:, k]
         columns = {"loss": self.loss[:, k]}
-        columns |= self._percentiles("loss", self.loss_samples[:, :, k])
+        columns |= self._percentiles("loss", np.maximum(self.loss_samples[:, :, k], 0))
         columns |= {"excessive_loss": excess}
         columns |= self._percentiles("excessive_loss", self.excess_samples[:, :, k])
         totals = {"loss": self.losses[:, k].mean()}
-        totals |= self._percentiles("loss", self.total_loss_samples[:, k])
+        totals |= self._percentiles("loss", np.maximum(self.total_loss_samples[:, k], 0))
         totals["fairness_violation"] = float(largest_gap(torch.as_tensor(excess)))
         gap = intervals.gap_interval(self.excess_samples[:, :, k], excess, self.confidence)
         return columns, totals | _limits("fairness_violation", *gap)

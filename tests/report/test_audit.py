@@ -306,3 +306,12 @@ def test_lengths_must_agree(data):
     X, y, _ = data
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[300, 299\]"):
         audit(MODELS, X, y[:-1])
+
+
+def test_a_loss_has_no_limit_below_zero():
+    X = np.array([[0.999]] * 3 + [[0.01]])
+    report = audit(
+        {"dense": Table(0)}, X, ["b"] * 4, sensitive_features=["g"] * 4, min_group_size=1
+    )
+    assert report.by_group["loss_low"].item() >= 0
+    assert report.overall["loss_low"].item() >= 0

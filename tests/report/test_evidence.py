@@ -294,6 +294,8 @@ def test_group_means_of_the_same_resampled_rows():
     assert list(means.with_limits("y")) == ["y", "y_low", "y_high"]
     low, high = means.limits("x").values()
     np.testing.assert_allclose([low, high], np.quantile(means.samples["x"], [0.25, 0.75], 0))
-    np.testing.assert_allclose(means.limits("x", lowest=0.1)["x_low"], np.maximum(low, 0.1))
+    below = means.limits("closeness", samples=means.samples["x"])  # which is never negative
+    np.testing.assert_allclose(below["closeness_low"], np.maximum(low, 0))
+    assert low.min() < 0
     other = means.limits("x", samples=means.samples["x"] + 5)
     np.testing.assert_allclose(other["x_high"], high + 5)
