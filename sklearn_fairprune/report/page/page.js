@@ -57,17 +57,55 @@
 
   const views = {};
   function draw(id, spec) {
-    const target = $(id);
-    const options = { renderer: "svg", ast: true,
-      actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false } };
-    const old = views[id];
+    const target = $(id), old = views[id];
+    const options = { renderer: "svg", ast: true, actions: false };
     views[id] = vegaEmbed(target, spec, options).then((result) => {
       if (old) old.then((previous) => previous.finalize());
-      const menu = target.querySelector("summary");
-      if (menu) menu.setAttribute("aria-label", "Save this chart");
+      target.append(saveButtons(result.view, id));
       return result;
     });
     return views[id];
+  }
+
+  /* A saved chart stands alone: its colours are those of white paper, not the page's. */
+  async function standalone(view) {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).replace(/light-dark\(([^,]+),.*/, "$1");
+    const svg = (await view.toSVG()).replace(/var\((--\w+)\)/g, (_, name) => colour(name).trim());
+    return svg.replace(/(<svg[^>]*>)/, '$1<rect width="100%" height="100%" fill="#ffffff"/>');
+  }
+
+  async function drawing(svg, scale = 2) {
+    const picture = new Image();
+    picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+    await picture.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = scale * picture.width;
+    canvas.height = scale * picture.height;
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    return new Promise((done) => { canvas.toBlob(done, "image/png"); });
+  }
+
+  function saveButtons(view, id) {
+    const bar = document.createElement("p");
+    bar.className = "save";
+    for (const kind of ["svg", "png"]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `Save as ${kind.toUpperCase()}`;
+      button.addEventListener("click", async () => {
+        const svg = await standalone(view);
+        const blob = kind === "png" ? await drawing(svg)
+          : new Blob([svg], { type: "image/svg+xml" });
+        const link = document.createElement("a");
+        link.href = URL.createObjectURL(blob);
+        link.download = `${id}.${kind}`;
+        link.click();
+        URL.revokeObjectURL(link.href);
+      });
+      bar.append(button);
+    }
+    return bar;
   }
 
   function say(id, text) {
@@ -272,7 +310,7 @@
   });
   const opened = [];
   addEventListener("beforeprint", () => {
-    const closed = all("main details:not([open]):not(.chart *)");
+    const closed = all("main details:not([open])");
     for (const part of closed) part.open = true;
     opened.push(...closed);
   });
