@@ -43,8 +43,9 @@ def render_page(report):
 
     Notes
     -----
-    The charts are Vega-Lite's: its code is a fifth of Plotly's, and it draws SVG whose
-    marks have names and values for screen readers. A content security policy forbids the
+    The charts are Vega-Lite's: its code has 0.9 MB (6.2, with Vega and its embedding)
+    where Plotly's has 4.8 (7.1), and it draws SVG whose marks have names and values for
+    screen readers. A content security policy forbids the
     page every connection, and every script but its own.
     """
     scripts = [charts_library(), *(_asset(name) for name in ("charts.js", "page.js"))]
