@@ -86,3 +86,26 @@ def constraint_table(models):
             "satisfied": pruner.constraint_satisfied_,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def by_epoch(training, model, column):
+    """Return one quantity of a constrained training with a column per group.
+
+    Parameters
+    ----------
+    training : DataFrame
+        From `training_table`.
+    model : str
+        Name of the model.
+    column : str
+        Such as "multiplier".
+
+    Returns
+    -------
+    table : DataFrame
+        Indexed by ``stage`` and ``epoch``, in their order.
+    """
+    rows = training.loc[[model], ["stage", "epoch", "group", column]]
+    wide = rows.set_index(["stage", "epoch", "group"])[column].unstack("group", sort=False)
+    order = dict.fromkeys(zip(rows["stage"], rows["epoch"], strict=True))
+    return wide.loc[list(order)]

@@ -182,7 +182,7 @@ def test_training_under_the_constraint(page, report):
         last = report.training[report.training["group"] == "f"].iloc[-1]
         heard = [s for s in spoken(page, f"chart-training-{k}") if s.startswith("f, epoch")]
         assert heard[-1].endswith(f"{last[column]:.3f}")
-    row = page.locator("section:has(#h-training) tbody tr")
+    row = page.locator("section:has(#h-training) .scroll").first.locator("tbody tr")
     assert row.inner_text().split("\t")[1:] == [
         "equal_loss",
         "both",

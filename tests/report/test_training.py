@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 from sklearn_fairprune.report.training import (
+    by_epoch,
     constrained_pruner,
     constraint_table,
     training_table,
@@ -33,6 +34,17 @@ def test_the_history_as_it_is(held):
     assert set(table["group"]) == {"f & 30", "f & 60", "m & 30", "m & 60"}
     assert set(table["stage"]) == {"dense", "finetune"}
     assert (table["tolerance"] == 5).all()
+
+
+def test_by_epoch_in_the_order_of_the_training(held):
+    table = training_table({"held": held})
+    wide = by_epoch(table, "held", "violation")
+    assert wide.index.tolist() == list(
+        dict.fromkeys(zip(table["stage"], table["epoch"], strict=True))
+    )
+    assert wide.index[0] == ("dense", 1)
+    for _, row in table.iterrows():
+        assert wide.loc[(row["stage"], row["epoch"]), row["group"]] == row["violation"]
 
 
 def test_whether_it_is_met(held):

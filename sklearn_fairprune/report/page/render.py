@@ -18,6 +18,7 @@ from ..text import (
     OVERALL_COLUMNS,
     with_interval,
 )
+from ..training import by_epoch
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -108,6 +109,7 @@ def _vocabulary():
         "group_columns": GROUP_COLUMNS,
         "overall_columns": OVERALL_COLUMNS,
         "why_columns": DAMAGE_COLUMNS | DIAGNOSIS_COLUMNS,
+        "by_epoch": by_epoch,
         "missing": pd.isna,
         "most_changed_rows": MOST_CHANGED_ROWS,
     }

@@ -161,3 +161,18 @@ def test_tables_without_scripts_have_every_group(report):
         assert len(part.by_group) == len(MODELS) * (4 if "&" in feature else 2)
     assert page.count("<tr") == 3 * (2 + len(MODELS)) + len(MODELS) * (4 + 2 + 2)
     assert list(PEOPLE) == ["sex", "age"]
+
+
+def test_every_number_of_the_charts_is_in_a_table():
+    pytest.importorskip("vl_convert")
+    clf = PrunedClassifier(hidden_layer_sizes=(8,), finetune_epochs=3, random_state=0)
+    held = GroupConstrainedPruner(clf, tolerance=9.0, holdout=0.2)
+    held.fit(X, Y, sensitive_features=PEOPLE["sex"])
+    dense = clf.set_params(sparsity=0.0).fit(X, Y)
+    page = make_report({"dense": dense, "held": held}).to_html()
+    tables = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    for column in ("multiplier", "violation", "holdout_violation"):
+        for value in held.history_[column]:
+            assert f"<td>{value:.3f}</td>" in tables
+    for kept in (int(mask.sum()) for mask in held.masks_.values()):
+        assert f"<td>{kept:,} of " in tables
