@@ -17,11 +17,11 @@ X = np.column_stack([RIGHT, HARMED, np.full(N, 0.9)])
 
 
 class Column(ClassifierMixin, BaseEstimator):
-    """Predicts the probabilities in a column of X."""
+    """Predicts the probabilities in a column of X, as of the second of its classes."""
 
-    def __init__(self, column):
-        self.column = column
-        self.classes_ = np.array(["no", "yes"])
+    def __init__(self, column, classes=("no", "yes")):
+        self.column, self.classes = column, classes
+        self.classes_ = np.array(classes)
 
     def predict_proba(self, X):
         p = np.asarray(X)[:, self.column]

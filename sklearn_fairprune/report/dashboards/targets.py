@@ -1,8 +1,9 @@
 """Targets of the models, and which class counts as 1."""
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
+
+from ..models import check_kinds
 
 
 def targets(models, y):
@@ -21,14 +22,7 @@ def targets(models, y):
     classes : ndarray or None
         In sorted order; None for regressors.
     """
-    kinds = {name: is_classifier(model) for name, model in models.items()}
-    if len(set(kinds.values())) > 1:
-        regressors = [name for name, classifies in kinds.items() if not classifies]
-        raise ValueError(
-            f"models must be all classifiers or all regressors; {regressors} are no "
-            "classifiers, the others are. Make one dashboard for each kind."
-        )
-    if not all(kinds.values()):
+    if not check_kinds(models):
         y = np.asarray(y)
         if y.size != len(y):
             raise ValueError(

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from fairlearn.metrics import false_positive_rate, true_positive_rate
+from report_cases import Column, Value
 from sklearn import metrics as sk
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -38,26 +38,9 @@ REGRESSION = {
 }
 
 
-class Table(ClassifierMixin, BaseEstimator):
-    """Predicts the probabilities stored in X[:, column] (of class "b")."""
-
-    def __init__(self, column):
-        self.column = column
-        self.classes_ = np.array(["a", "b"])
-
-    def predict_proba(self, X):
-        return np.column_stack([1 - X[:, self.column], X[:, self.column]])
-
-    def predict(self, X):
-        return self.classes_[(X[:, self.column] > 0.5).astype(int)]
-
-
-class Column(RegressorMixin, BaseEstimator):
-    def __init__(self, column):
-        self.column = column
-
-    def predict(self, X):
-        return X[:, self.column]
+def table(column):
+    """Model that predicts the probabilities in a column of X, as of class "b"."""
+    return Column(column, classes=("a", "b"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +53,7 @@ def people():
     return X, y, groups
 
 
-MODELS = {"dense": Table(0), "half": Table(1), "tiny": Table(2)}
+MODELS = {"dense": table(0), "half": table(1), "tiny": table(2)}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +177,7 @@ def test_what_cannot_be_measured_is_none():
     X = np.array([[0.9], [0.2], [0.9], [0.3]])
     y, groups = np.array(["b", "a", "b", "b"]), ["f", "f", "m", "m"]
     data = to_fairness_dashboard(
-        {"dense": Table(0)}, X, y, sensitive_features=groups, n_boot=10, min_group_size=1
+        {"dense": table(0)}, X, y, sensitive_features=groups, n_boot=10, min_group_size=1
     )
     entries = data.to_dict()["precomputedMetrics"][0][0]
     assert entries["fallout_rate"]["bins"] == [0.0, None]
@@ -207,12 +190,12 @@ def test_what_cannot_be_measured_is_none():
 
 
 def test_sure_and_wrong_is_a_large_loss_and_no_warning():
-    class Sure(Table):
+    class Sure(Column):
         def predict_log_proba(self, X):
             return np.log(self.predict_proba(X))
 
     X, y = np.array([[0.9, 1.0], [0.2, 1.0]] * 4), np.array(["b", "a"] * 4)
-    models = {"dense": Sure(0), "sure": Sure(1)}
+    models = {"dense": Sure(0, ("a", "b")), "sure": Sure(1, ("a", "b"))}
     groups = ["f", "f", "m", "m"] * 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -284,7 +267,7 @@ def test_r2_of_equal_targets_is_none():
     X = np.array([[1.0], [2.0], [3.0], [5.0]])
     y = np.array([1.0, 1.0, 3.0, 4.0])
     data = to_fairness_dashboard(
-        {"dense": Column(0)}, X, y, sensitive_features=list("ffmm"), min_group_size=1
+        {"dense": Value(0)}, X, y, sensitive_features=list("ffmm"), min_group_size=1
     )
     bins = data.to_dict()["precomputedMetrics"][0][0]["r2_score"]["bins"]
     assert bins[0] is None
@@ -293,7 +276,7 @@ def test_r2_of_equal_targets_is_none():
 
 def test_a_constant_regressor_says_so():
     X, y = np.array([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0], [5.0, 2.0]]), np.arange(4.0)
-    models = {"dense": Column(0), "flat": Column(1)}
+    models = {"dense": Value(0), "flat": Value(1)}
     data = to_fairness_dashboard(
         models, X, y, sensitive_features=list("ffmm"), n_boot=10, min_group_size=1
     )

@@ -126,6 +126,7 @@ def test_any_number_of_groups(data, path, m):
             path, data.X, data.y, disparity=disparity, **options
         )
         display.figure_.draw_without_rendering()
+        assert len(display.points_) == len(display.models) == len(path.estimators)
 
 
 def test_strange_names_of_models(data, path):
