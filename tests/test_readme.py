@@ -217,3 +217,18 @@ def test_defaults_of_the_multipliers_are_those_that_measured_best():
     assert own["dual_update"] == "projected"
     assert own["dual_optimizer"] == "nupi"
     assert (own["dual_lr"], own["window"], own["nupi_gain"]) == (0.3, 0.5, 3.0)
+
+
+def test_how_sure_pays_most_is():
+    result = json.loads((ROOT / "benchmarks/results/sureness.json").read_text())
+    lines = {line["name"]: line for line in result["summary"]}
+    hard = "few rows gain a lot: group of {} rows falsely named"
+    for size, start in ((30, ""), (60, "one of 60 in ")):
+        line = lines[hard.format(size)]
+        low, high = json.loads(line["unit"])
+        said = f"{start}{100 * line['value']:.1f} %"
+        assert said in README
+        assert f"[{100 * low:.1f}, {100 * high:.1f}]" in README
+    others = [line["met"] for name, line in lines.items() if "gain" not in name]
+    assert all(others)
+    assert not any(line["met"] for name, line in lines.items() if "gain" in name)

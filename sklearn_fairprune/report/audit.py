@@ -45,7 +45,7 @@ def audit(
     n_boot : int, default=2000
         Bootstrap samples, drawn within the groups.
     min_group_size : int, default=30
-        Smaller groups are warned about; they stay in the report.
+        Smaller groups are warned about and not said to pay most; they stay in the report.
     random_state : int, default=0
         Of the bootstrap, at least 0.
 
@@ -73,7 +73,8 @@ def audit(
     losses, excessive losses and balanced accuracy have percentile bootstrap intervals,
     and the fairness violation a band that holds for all pairs of groups at once. Who pays
     most is told by a Student interval with the bootstrap standard error, at a level that
-    holds for all groups at once. They cover the drawing of the held-out rows, not the
+    holds for all groups at once, and of groups of at least `min_group_size` rows only; where
+    few rows gain a lot it is too sure all the same (``benchmarks/sureness.py``). They cover the drawing of the held-out rows, not the
     randomness of the training.
 
     References

@@ -256,8 +256,9 @@ def group_index(models, names, labels):
 def who_pays(models, labels, rows, min_group_size):
     """Table and sentences: the group that pays most in each pruned model, if one can tell.
 
-    Student's interval is too narrow for the skewed losses of a few rows, so smaller groups
-    than `min_group_size` are not said to pay most.
+    Student's interval is too narrow for few rows whose losses are skewed to the left (see
+    ``benchmarks/sureness.py``), so smaller groups than `min_group_size` are not said to pay
+    most.
     """
     table, findings, texts = {}, [], distinct_labels(labels)
     for k, name in enumerate(models):

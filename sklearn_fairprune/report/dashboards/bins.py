@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...estimators.sensitive import encode_groups, sensitive_columns
-from ..groups import distinct_labels
+from ..groups import distinct_labels, group_label
 
 
 class FeatureBins(NamedTuple):
@@ -48,8 +48,6 @@ def feature_bins(sensitive_features, n_rows):
         codes, values = encode_groups({name: column}, n_rows)
         features.append(FeatureBins(name, codes, distinct_labels(values)))
     if len(columns) > 1:
-        name = " & ".join(columns)
-        while name in columns:  # a column of just that name
-            name += " (crossed)"
+        name = group_label(tuple(columns))  # longer than the name of any column
         features.append(FeatureBins(name, crossed.codes, distinct_labels(crossed.names)))
     return features
