@@ -74,8 +74,8 @@ def audit(
     and the fairness violation a band that holds for all pairs of groups at once. Who pays
     most is told by a Student interval with the bootstrap standard error, at a level that
     holds for all groups at once, and of groups of at least `min_group_size` rows only; where
-    few rows gain a lot it is too sure all the same (``benchmarks/sureness.py``). They cover the drawing of the held-out rows, not the
-    randomness of the training.
+    few rows gain a lot it is too sure all the same (``benchmarks/sureness.py``). Intervals
+    cover the drawing of the held-out rows, not the randomness of the training.
 
     References
     ----------
