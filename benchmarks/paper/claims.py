@@ -1,0 +1,230 @@
+"""The paper's claims, judged one by one from the kept results.
+
+Every judgement is a row: claim, figure, task, statement, sparsity, mean over the seeds with
+95 % Student interval, and verdict. Intervals are not corrected for their number.
+"""
+
+import numpy as np
+from records import (
+    UNSURE,
+    having,
+    interval,
+    judge,
+    judge_within,
+    rank_correlation,
+)
+from ways import FRONT_SPARSITY, SPARSITIES, STAGES
+
+MARGIN_ACCURACY = 0.01  # "no worse", "stays": at most a point lower
+MARGIN_SPREAD = 0.05  # "about the same": at most five points apart
+HIGH = tuple(s for s in SPARSITIES if s >= FRONT_SPARSITY)
+DIAGNOSIS = "dense, none"
+UPDATES = {"equal_loss": "the package's defaults", "paper": "the paper's update"}
+
+
+def row(claim, figure, task, statement, sparsity, values, verdict=judge, **options):
+    """One judgement of the values of all seeds."""
+    mean, low, high = interval(values)
+    found = UNSURE if np.isnan(mean) else verdict(low, high, **options)
+    return {
+        "claim": claim,
+        "figure": figure,
+        "task": task,
+        "statement": statement,
+        "sparsity": sparsity,
+        "seeds": len(values),
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "verdict": found,
+    }
+
+
+# ---- claim 1: who loses accuracy ---------------------------------------------------------
+
+
+def halves(record, by):
+    """Numbers of the groups in the upper and in the lower half of an order.
+
+    By "size" (training rows), or by dense "accuracy" on validation rows: not on the test
+    rows, where the best groups would be those that were lucky, and fall by that alone.
+    """
+    if by == "size":
+        values = np.array(record.about["rows"]["train"])
+    else:
+        values = record.by_group("dense; 0", "validation", "accuracy")
+    order, half = np.argsort(values, kind="stable"), len(values) // 2
+    return order[-half:], order[:half]
+
+
+def change(record, cell, groups):
+    """Mean change of the held-out accuracy of some groups by pruning."""
+    found = [record.by_group(c, "test", "accuracy")[groups] for c in (cell, "dense; 0")]
+    return float((found[0] - found[1]).mean())
+
+
+def who_loses(task, records):
+    """Fig. 1: large accurate groups keep their accuracy, small ones lose theirs."""
+    orders = ("accuracy",) if task == "cifar10" else ("size", "accuracy")
+    for by in orders:
+        names = ("large", "small") if by == "size" else ("accurate", "inaccurate")
+        for sparsity in SPARSITIES:
+            cell = f"none; {sparsity:g}"
+            kept = having(records, cell)
+            pairs = [halves(r, by) for r in kept]
+            upper = np.array([change(r, cell, p[0]) for r, p in zip(kept, pairs, strict=True)])
+            lower = np.array([change(r, cell, p[1]) for r, p in zip(kept, pairs, strict=True)])
+            about = (1, "Fig. 1", task)
+            kind = {"verdict": judge, "above": -MARGIN_ACCURACY}
+            yield row(*about, f"accuracy of {names[0]} groups stays", sparsity, upper, **kind)
+            yield row(*about, f"accuracy of {names[1]} groups falls", sparsity, -lower)
+            yield row(*about, f"{names[1]} groups lose more", sparsity, upper - lower)
+
+
+# ---- claims 2 to 4: what goes with what --------------------------------------------------
+
+
+def quantity(record, name):
+    """A quantity of the dense network by group, on training rows."""
+    if name == "size":
+        return np.array(record.about["rows"]["train"])
+    if name == "accuracy":
+        return record.by_group("dense; 0", "train", "accuracy")
+    return np.array(record.diagnoses[DIAGNOSIS][name])
+
+
+NAMES = {
+    "size": "group size",
+    "accuracy": "dense accuracy",
+    "gradient_norm": "gradient norm",
+    "largest_eigenvalue": "largest eigenvalue",
+    "closeness": "closeness to the boundary",
+    "second_order": "estimate R2",
+}
+RELATIONS = [  # claim, figure, x, y, sign in the paper
+    (2, "Fig. 2", "size", "gradient_norm", -1),
+    (2, "Fig. 3", "accuracy", "gradient_norm", -1),
+    (4, "Fig. 5", "closeness", "largest_eigenvalue", 1),
+    (4, "Fig. 5", "accuracy", "largest_eigenvalue", -1),
+    (4, "Fig. 6", "gradient_norm", "largest_eigenvalue", 1),
+]
+EXPLAIN = [("accuracy", -1), ("gradient_norm", 1), ("largest_eigenvalue", 1)]
+EXPLAIN_R2 = [*EXPLAIN, ("second_order", 1)]
+
+
+def signed(claim, figure, task, statement, sparsity, rhos, sign):
+    """Judge correlations that the paper shows with a sign; keep them as they are."""
+    found = row(claim, figure, task, statement, sparsity, [sign * r for r in rhos])
+    if sign < 0:
+        low, high = -found["high"], -found["low"]
+        found |= {"mean": -found["mean"], "low": low, "high": high}
+    found["low"], found["high"] = max(found["low"], -1.0), min(found["high"], 1.0)
+    return found | {"paper": "+" if sign > 0 else "-"}
+
+
+def relations(task, records):
+    """Figs. 2, 3, 5, 6: rank correlations over the groups, at the dense network."""
+    records = [r for r in records if DIAGNOSIS in r.diagnoses]
+    for claim, figure, x, y, sign in RELATIONS:
+        if x == "size" and task == "cifar10":
+            continue  # its classes are of one size
+        rhos = [rank_correlation(quantity(r, x), quantity(r, y)) for r in records]
+        yield signed(claim, figure, task, f"{NAMES[x]} and {NAMES[y]}", 0.0, rhos, sign)
+
+
+def explanations(task, records):
+    """Fig. 4: what is said to order the groups by their damage, against that damage."""
+    records = [r for r in records if DIAGNOSIS in r.diagnoses]
+    for x, sign in EXPLAIN_R2:
+        masked = [
+            rank_correlation(quantity(r, x), quantity(r, "masked_excessive_loss"))
+            for r in records
+        ]
+        statement = f"{NAMES[x]} and R(a), masked only"
+        yield signed(3, "Fig. 4", task, statement, FRONT_SPARSITY, masked, sign)
+    for part, name in (("train", "training rows"), ("test", "held-out rows")):
+        for x, sign in EXPLAIN:
+            for sparsity in SPARSITIES:
+                cell = f"none; {sparsity:g}"
+                rhos = [
+                    rank_correlation(quantity(r, x), r.by_group(cell, part, "excessive_loss"))
+                    for r in having(records, cell)
+                ]
+                statement = f"{NAMES[x]} and R(a), fine-tuned, {name}"
+                yield signed(3, "Fig. 4", task, statement, sparsity, rhos, sign)
+
+
+# ---- claim 5: what the constraint balances -----------------------------------------------
+
+
+def balances(task, records):
+    """Fig. 7: the gap between the groups with the constraint, as part of that without."""
+    for network, stage, base in (("dense", "before", "none"), ("pruned", "after", "none")):
+        for update in UPDATES:
+            way = f"{network}, {update}, {stage}"
+            kept = [r for r in records if way in r.diagnoses]
+            for name in ("dense_accuracy", "gradient_norm", "closeness"):
+                ratios = [
+                    np.ptp(r.diagnoses[way][name])
+                    / np.ptp(r.diagnoses[f"{network}, {base}"][name])
+                    for r in kept
+                ]
+                label = name.replace("dense_", "").replace("_", " ")
+                statement = f"gap in {label}, {network} network, {UPDATES[update]}"
+                sparsity = FRONT_SPARSITY if network == "pruned" else 0.0
+                logs = -np.log(ratios)
+                found = row(5, "Fig. 7", task, statement, sparsity, logs)
+                ends = np.exp([-found["mean"], -found["high"], -found["low"]])
+                yield found | dict(zip(("mean", "low", "high"), ends.tolist(), strict=True))
+
+
+# ---- claim 6: the regimes ----------------------------------------------------------------
+
+
+def differences(records, metric, first, second, sparsity):
+    """Held-out metric of one way minus that of another, seed by seed."""
+    cells = [f"{way}; {sparsity:g}" for way in (first, second)]
+    kept = having(records, *cells)
+    return [r.value(cells[0], metric) - r.value(cells[1], metric) for r in kept]
+
+
+def regimes(task, records):
+    """Figs. 8 and 9: violations of the regimes, ordered, and their overall accuracy."""
+    figure = "Fig. 9" if task == "utkface_age" else "Fig. 8"
+    for update, name in UPDATES.items():
+        for sparsity in SPARSITIES:
+            about = (6, figure, task)
+            for metric in ("spread", "xi"):
+                for stage in STAGES:
+                    way = f"{update}, {stage}"
+                    statement = f"{metric} of none >= {stage}, {name}"
+                    values = differences(records, metric, "none", way, sparsity)
+                    yield row(*about, statement, sparsity, values)
+            before, after, both = (f"{update}, {stage}" for stage in STAGES)
+            if sparsity in HIGH:
+                values = differences(records, "spread", before, after, sparsity)
+                yield row(*about, f"spread of before >= after, {name}", sparsity, values)
+            values = differences(records, "spread", both, after, sparsity)
+            kind = {"verdict": judge_within, "margin": MARGIN_SPREAD}
+            yield row(
+                *about, f"spread of both about that of after, {name}", sparsity, values, **kind
+            )
+            for stage in STAGES:
+                values = differences(
+                    records, "accuracy", f"{update}, {stage}", "none", sparsity
+                )
+                statement = f"accuracy of {stage} no worse than none, {name}"
+                yield row(*about, statement, sparsity, values, above=-MARGIN_ACCURACY)
+
+
+CLAIMS = [who_loses, relations, explanations, balances, regimes]
+
+
+def judgements(records):
+    """All rows of all claims and tasks."""
+    return [
+        found
+        for judged in CLAIMS
+        for task, kept in records.items()
+        for found in judged(task, kept)
+    ]

@@ -1,0 +1,79 @@
+"""Judge the claims, draw the figures and write the page, from the kept results alone.
+
+Run: python benchmarks/paper/report.py
+Reads results/*.json and writes verdicts.json, one figure a claim and README.md beside it.
+"""
+
+import json
+
+import numpy as np
+from claims import judgements
+from figures import draw_all
+from fronts import chosen, goal, held_out
+from page import page
+from records import HERE, load
+
+
+def rounded(value):
+    """Numbers to four digits, for the file; what is no finite number becomes None."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.4g}") if np.isfinite(value) else None
+    return value
+
+
+def verdicts(records):
+    """Everything that is said on the page.
+
+    Parameters
+    ----------
+    records : dict of str to list of Record
+        As from `records.load`.
+
+    Returns
+    -------
+    verdicts : dict
+        ``claims``: rows of `claims.judgements`; ``held_out``: rows of `fronts.held_out`;
+        ``fronts``: {task: {metric: rows of `fronts.chosen`}}; ``goal``: {task: verdicts};
+        ``runs``: what the results are of.
+    """
+    fronts = {
+        task: {metric: chosen(kept, metric) for metric in ("spread", "xi")}
+        for task, kept in records.items()
+    }
+    return {
+        "runs": {task: [r.about for r in kept] for task, kept in records.items()},
+        "claims": judgements(records),
+        "held_out": [row for task, kept in records.items() for row in held_out(task, kept)],
+        "fronts": {task: found for task, found in fronts.items() if found["spread"]},
+        "goal": {task: goal(found["spread"]) for task, found in fronts.items()},
+    }
+
+
+def write(found, path):
+    """Keep the verdicts, a row a line."""
+    parts = []
+    for name, value in rounded(found).items():
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(json.dumps(v) for v in value) + "\n]"
+        else:
+            text = json.dumps(value)
+        parts.append(f"{json.dumps(name)}: {text}")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def main():
+    """Write verdicts, figures and page."""
+    records = load()
+    found = verdicts(records)
+    write(found, HERE / "verdicts.json")
+    draw_all(records, [*found["claims"], *found["held_out"]], HERE)
+    (HERE / "README.md").write_text(page(found), encoding="utf-8")
+    print(f"written: {HERE / 'README.md'}")
+
+
+if __name__ == "__main__":
+    main()
