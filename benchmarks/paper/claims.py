@@ -6,11 +6,13 @@ Every judgement is a row: claim, figure, task, statement, sparsity, mean over th
 
 import numpy as np
 from records import (
+    BROKEN,
     UNSURE,
     having,
     interval,
     judge,
     judge_within,
+    mostly_broken,
     rank_correlation,
 )
 from ways import FRONT_SPARSITY, SPARSITIES, STAGES
@@ -22,10 +24,13 @@ DIAGNOSIS = "dense, none"
 UPDATES = {"equal_loss": "the package's defaults", "paper": "the paper's update"}
 
 
-def row(claim, figure, task, statement, sparsity, values, verdict=judge, **options):
-    """One judgement of the values of all seeds."""
+def row(
+    claim, figure, task, statement, sparsity, values, verdict=judge, broken=False, **options
+):
+    """One judgement of the values of all seeds; none where networks are `broken`."""
     mean, low, high = interval(values)
     found = UNSURE if np.isnan(mean) else verdict(low, high, **options)
+    found = BROKEN if broken else found
     return {
         "claim": claim,
         "figure": figure,
@@ -74,11 +79,14 @@ def who_loses(task, records):
             pairs = [halves(r, by) for r in kept]
             upper = np.array([change(r, cell, p[0]) for r, p in zip(kept, pairs, strict=True)])
             lower = np.array([change(r, cell, p[1]) for r, p in zip(kept, pairs, strict=True)])
-            about = (1, "Fig. 1", task)
-            kind = {"verdict": judge, "above": -MARGIN_ACCURACY}
-            yield row(*about, f"accuracy of {names[0]} groups stays", sparsity, upper, **kind)
-            yield row(*about, f"accuracy of {names[1]} groups falls", sparsity, -lower)
-            yield row(*about, f"{names[1]} groups lose more", sparsity, upper - lower)
+            broken = mostly_broken(kept, cell)
+            for statement, values, above in (
+                (f"accuracy of {names[0]} groups stays", upper, -MARGIN_ACCURACY),
+                (f"accuracy of {names[1]} groups falls", -lower, 0.0),
+                (f"{names[1]} groups lose more", upper - lower, 0.0),
+            ):
+                about = (1, "Fig. 1", task, statement, sparsity, values)
+                yield row(*about, broken=broken, above=above)
 
 
 # ---- claims 2 to 4: what goes with what --------------------------------------------------
@@ -112,9 +120,10 @@ EXPLAIN = [("accuracy", -1), ("gradient_norm", 1), ("largest_eigenvalue", 1)]
 EXPLAIN_R2 = [*EXPLAIN, ("second_order", 1)]
 
 
-def signed(claim, figure, task, statement, sparsity, rhos, sign):
+def signed(claim, figure, task, statement, sparsity, rhos, sign, broken=False):
     """Judge correlations that the paper shows with a sign; keep them as they are."""
-    found = row(claim, figure, task, statement, sparsity, [sign * r for r in rhos])
+    values = [sign * r for r in rhos]
+    found = row(claim, figure, task, statement, sparsity, values, broken=broken)
     if sign < 0:
         low, high = -found["high"], -found["low"]
         found |= {"mean": -found["mean"], "low": low, "high": high}
@@ -146,12 +155,14 @@ def explanations(task, records):
         for x, sign in EXPLAIN:
             for sparsity in SPARSITIES:
                 cell = f"none; {sparsity:g}"
+                kept = having(records, cell)
                 rhos = [
                     rank_correlation(quantity(r, x), r.by_group(cell, part, "excessive_loss"))
-                    for r in having(records, cell)
+                    for r in kept
                 ]
                 statement = f"{NAMES[x]} and R(a), fine-tuned, {name}"
-                yield signed(3, "Fig. 4", task, statement, sparsity, rhos, sign)
+                about = (3, "Fig. 4", task, statement, sparsity, rhos, sign)
+                yield signed(*about, broken=mostly_broken(kept, cell))
 
 
 # ---- claim 5: what the constraint balances -----------------------------------------------
@@ -181,40 +192,44 @@ def balances(task, records):
 # ---- claim 6: the regimes ----------------------------------------------------------------
 
 
-def differences(records, metric, first, second, sparsity):
-    """Held-out metric of one way minus that of another, seed by seed."""
+def compared(task, records, statement, sparsity, metric, first, second, **options):
+    """Judgement of a held-out metric of one way minus that of another."""
     cells = [f"{way}; {sparsity:g}" for way in (first, second)]
     kept = having(records, *cells)
-    return [r.value(cells[0], metric) - r.value(cells[1], metric) for r in kept]
+    values = [r.value(cells[0], metric) - r.value(cells[1], metric) for r in kept]
+    figure = "Fig. 9" if task == "utkface_age" else "Fig. 8"
+    options["broken"] = mostly_broken(kept, *cells)
+    return row(6, figure, task, statement, sparsity, values, **options)
 
 
 def regimes(task, records):
     """Figs. 8 and 9: violations of the regimes, ordered, and their overall accuracy."""
-    figure = "Fig. 9" if task == "utkface_age" else "Fig. 8"
     for update, name in UPDATES.items():
-        for sparsity in SPARSITIES:
-            about = (6, figure, task)
-            for metric in ("spread", "xi"):
-                for stage in STAGES:
-                    way = f"{update}, {stage}"
-                    statement = f"{metric} of none >= {stage}, {name}"
-                    values = differences(records, metric, "none", way, sparsity)
-                    yield row(*about, statement, sparsity, values)
-            before, after, both = (f"{update}, {stage}" for stage in STAGES)
-            if sparsity in HIGH:
-                values = differences(records, "spread", before, after, sparsity)
-                yield row(*about, f"spread of before >= after, {name}", sparsity, values)
-            values = differences(records, "spread", both, after, sparsity)
-            kind = {"verdict": judge_within, "margin": MARGIN_SPREAD}
-            yield row(
-                *about, f"spread of both about that of after, {name}", sparsity, values, **kind
+        before, after, both = (f"{update}, {stage}" for stage in STAGES)
+        about = {"verdict": judge_within, "margin": MARGIN_SPREAD}
+        worse = {"above": -MARGIN_ACCURACY}
+        statements = [
+            (f"{metric} of none >= {stage}, {name}", metric, "none", f"{update}, {stage}", {})
+            for metric in ("spread", "xi")
+            for stage in STAGES
+        ]
+        statements += [
+            (f"spread of before >= after, {name}", "spread", before, after, {}),
+            (f"spread of both about that of after, {name}", "spread", both, after, about),
+        ]
+        statements += [
+            (
+                f"accuracy of {stage} no worse than none, {name}",
+                "accuracy",
+                f"{update}, {stage}",
+                "none",
+                worse,
             )
-            for stage in STAGES:
-                values = differences(
-                    records, "accuracy", f"{update}, {stage}", "none", sparsity
-                )
-                statement = f"accuracy of {stage} no worse than none, {name}"
-                yield row(*about, statement, sparsity, values, above=-MARGIN_ACCURACY)
+            for stage in STAGES
+        ]
+        for statement, *of, options in statements:
+            for sparsity in HIGH if "before >=" in statement else SPARSITIES:
+                yield compared(task, records, statement, sparsity, *of, **options)
 
 
 CLAIMS = [who_loses, relations, explanations, balances, regimes]

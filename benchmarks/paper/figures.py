@@ -47,7 +47,9 @@ def along_sparsities(ax, points, label, colour, style="-", marker="o", shift=0.0
 
 def around_means(ax):
     """Limit an axis to the means and some room: intervals of few seeds may be very long."""
-    means = np.concatenate([line.get_ydata() for line in ax.lines if len(line.get_xdata()) > 2])
+    means = np.concatenate(
+        [line.get_ydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    )
     room = 0.25 * np.ptp(means) + 1e-3
     ax.set_ylim(means.min() - room, means.max() + room)
 
@@ -181,7 +183,11 @@ def draw_balances(records, rows, path):
         range(len(statements)), [s.removeprefix("gap in ") for s in statements]
     )
     axes[0, 0].invert_yaxis()
-    finish(figure, "Fig. 7: gaps between the groups with the constraint, as part of those without; training rows", path)
+    finish(
+        figure,
+        "Fig. 7: gap between the groups as part of that without constraint, training rows",
+        path,
+    )
 
 
 def draw_regimes(records, path):

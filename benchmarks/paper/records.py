@@ -11,6 +11,8 @@ from tasks import FILES
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 HOLDS, FAILS, UNSURE = "holds", "does not hold", "cannot tell"
+BROKEN = "broken"
+LEAD = 0.1  # of what the dense network's balanced accuracy is above chance
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,16 @@ class Record:
         raise KeyError(metric)
 
     def broken(self, cell, part="test"):
-        """Whether a network is hardly better than one class for everybody.
+        """Whether hardly anything is left of a network: it is not fair, it is broken.
 
-        Its balanced accuracy is less than a point above chance.
+        Its balanced accuracy is above chance by less than `LEAD` of what that of the dense
+        network is.
         """
-        return self.value(cell, "balanced_accuracy", part) < 1 / len(self.shares(part)) + 0.01
+        chance = 1 / len(self.shares(part))
+        dense, left = (
+            self.value(c, "balanced_accuracy", part) - chance for c in ("dense; 0", cell)
+        )
+        return left < LEAD * dense
 
 
 def load(results=RESULTS):
@@ -99,6 +106,11 @@ def load(results=RESULTS):
 def having(records, *cells):
     """Those records that have all of some cells."""
     return [r for r in records if all(c in r.cells for c in cells)]
+
+
+def mostly_broken(records, *cells):
+    """Whether any of some cells is broken in at least half of the records."""
+    return any(np.mean([r.broken(c) for r in records]) >= 0.5 for c in cells if records)
 
 
 def interval(values, confidence=0.95):

@@ -1,7 +1,8 @@
 """Judge the claims, draw the figures and write the page, from the kept results alone.
 
 Run: python benchmarks/paper/report.py
-Reads results/*.json and writes verdicts.json, one figure a claim and README.md beside it.
+Reads results/*.json, and writes results/verdicts.json, results/*.png (a figure a claim) and
+the page README.md.
 """
 
 import json
@@ -11,7 +12,7 @@ from claims import judgements
 from figures import draw_all
 from fronts import chosen, goal, held_out
 from page import page
-from records import HERE, load
+from records import HERE, RESULTS, load
 
 
 def rounded(value):
@@ -69,8 +70,8 @@ def main():
     """Write verdicts, figures and page."""
     records = load()
     found = verdicts(records)
-    write(found, HERE / "verdicts.json")
-    draw_all(records, [*found["claims"], *found["held_out"]], HERE)
+    write(found, RESULTS / "verdicts.json")
+    draw_all(records, [*found["claims"], *found["held_out"]], RESULTS)
     (HERE / "README.md").write_text(page(found), encoding="utf-8")
     print(f"written: {HERE / 'README.md'}")
 

@@ -1,0 +1,280 @@
+"""The page of the reproduction: verdicts in words and numbers, as Markdown."""
+
+from string import Template
+
+from claims import MARGIN_ACCURACY, MARGIN_SPREAD
+from fronts import BUDGETS, GOAL, constraints
+from records import BROKEN, FAILS, HERE, HOLDS, LEAD, UNSURE
+from tasks import TITLES
+from ways import FRONT_SPARSITY, PAPER, SPARSITIES
+
+COMMON = ("network", "finetune_epochs", "lr", "batch_size")
+HEADINGS = {
+    1: "Who loses accuracy (Fig. 1)",
+    2: "Group size, accuracy and gradient norm (Figs. 2, 3)",
+    3: "What orders the groups by damage (Fig. 4)",
+    4: "Curvature, closeness, accuracy, gradient norm (Figs. 5, 6)",
+    5: "What the constraint balances (Fig. 7)",
+    6: "The regimes (Figs. 8, 9)",
+}
+HOW = {
+    1: f"""Change of held-out accuracy against the dense network, in points, mean over the
+larger or the more accurate half of the groups, and over the other half. Which groups are accurate is
+seen on validation rows. "Stays" allows {100 * MARGIN_ACCURACY:g} point.""",
+    2: """Rank correlation over the groups, at the dense network, on training rows as in the
+paper, which shows both negative. CIFAR-10 has classes of one size.""",
+    3: """Rank correlation over the groups with the excessive loss R(a). Paper: accuracy
+negative, the others positive.""",
+    4: """Rank correlation over the groups, at the dense network, on training rows. Paper:
+accuracy negative, the others positive.""",
+    5: """Largest minus smallest value over the groups with the constraint, as part of that
+without, on training rows: geometric mean over the seeds; "holds" is below 1, balanced.""",
+    6: f"""Differences on held-out rows: of accuracy spread and accuracy in points, of xi in
+loss. "No worse" allows {100 * MARGIN_ACCURACY:g} point, "about that of" {100 * MARGIN_SPREAD:g}
+points.""",
+}
+
+
+def number(row, digits=2):
+    """Mean and interval of a judgement, in the units of its statement."""
+    scale = 1.0
+    words = row["statement"].split()
+    points = row["claim"] == 1 or (row["claim"] == 6 and words[0] in ("spread", "accuracy"))
+    if points:
+        scale, digits = 100.0, 1
+    plus = "" if row["claim"] == 5 else "+"
+    if not abs(row["mean"]) < float("inf"):
+        return "no value"
+    mean, low, high = (f"{scale * row[k]:{plus}.{digits}f}" for k in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def judged(rows):
+    """One cell of a table: the judgement at the headline sparsity, then the others' words."""
+    if not rows:
+        return "-"
+    headline = [r for r in rows if r["sparsity"] in (0.0, FRONT_SPARSITY)] or rows[:1]
+    text = f"**{headline[0]['verdict']}** {number(headline[0])}"
+    words = []
+    for verdict in (HOLDS, FAILS, UNSURE, BROKEN):
+        found = [f"{r['sparsity']:g}" for r in rows if r["verdict"] == verdict]
+        if len(rows) > 1 and found:
+            words.append(f"{verdict} {' '.join(found)}")
+    return text + (f"<br>{'; '.join(words)}" if words else "")
+
+
+def table(rows):
+    """Table of judgements: a line for each statement, a column for each task."""
+    tasks = [task for task in TITLES if any(r["task"] == task for r in rows)]
+    lines = [
+        "| statement | " + " | ".join(TITLES[t] for t in tasks) + " |",
+        "|---" * (len(tasks) + 1) + "|",
+    ]
+    for statement in dict.fromkeys(r["statement"] for r in rows):
+        cells = [
+            judged([r for r in rows if r["task"] == t and r["statement"] == statement])
+            for t in tasks
+        ]
+        lines.append(f"| {statement} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def runs(found):
+    """What was run, as a table."""
+    lines = [
+        "| task | image | rows train / validation / test | groups | dense epochs | seeds |",
+        "|---" * 6 + "|",
+    ]
+    for task, abouts in found["runs"].items():
+        about = abouts[0]
+        rows = " / ".join(
+            f"{sum(about['rows'][p]):,}" for p in ("train", "validation", "test")
+        )
+        image = " x ".join(map(str, about["image"]))
+        seeds = ", ".join(str(a["seed"]) for a in abouts)
+        lines.append(
+            f"| {TITLES[task]} | {image} | {rows} | {len(about['groups'])} | "
+            f"{about['epochs']} | {seeds} |"
+        )
+    return lines
+
+
+def held_out_tables(found):
+    """Change of held-out disparity against pruning alone, by way and task."""
+    rows = [
+        r
+        for r in found["held_out"]
+        if r["part"] == "test" and r["sparsity"] == FRONT_SPARSITY and r["base"] == "none"
+    ]
+    tasks = [task for task in TITLES if any(r["task"] == task for r in rows)]
+    lines = []
+    names = {"spread": "accuracy spread, points", "xi": "xi", "accuracy": "accuracy, points"}
+    for metric, name in names.items():
+        scale, digits = (1, 2) if metric == "xi" else (100, 1)
+        lines += ["", f"| {name} | " + " | ".join(TITLES[t] for t in tasks) + " |"]
+        lines.append("|---" * (len(tasks) + 1) + "|")
+        for way in dict.fromkeys(r["way"] for r in rows):
+            cells = []
+            for task in tasks:
+                r = [
+                    r
+                    for r in rows
+                    if (r["task"], r["way"], r["metric"]) == (task, way, metric)
+                ]
+                text = "-"
+                if r:
+                    values = (
+                        f"{scale * r[0][k]:+.{digits}f}" for k in ("mean", "low", "high")
+                    )
+                    text = "{} [{}, {}]".format(*values)
+                    text = f"**{text}**" if r[0]["low"] > 0 or r[0]["high"] < 0 else text
+                cells.append(text)
+            lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def transfer(found):
+    """How a constraint's own gap is on training and on held-out rows, by task."""
+    own = {
+        "equal_loss": "spread",
+        "paper": "spread",
+        "equal_excessive_loss": "xi",
+        "accuracy_gap": "psi",
+    }
+    lines = [
+        "| way | gap | " + " | ".join(TITLES[t] for t in found["runs"]) + " |",
+        "|---" * (len(found["runs"]) + 2) + "|",
+    ]
+    rows = [r for r in found["held_out"] if r["sparsity"] == FRONT_SPARSITY]
+    for way in dict.fromkeys(r["way"] for r in rows):
+        metric = own.get(way.split(",")[0])
+        if metric is None or "before" in way:
+            continue
+        cells = []
+        for task in found["runs"]:
+            values = {
+                r["part"]: r
+                for r in rows
+                if (r["task"], r["way"], r["metric"]) == (task, way, metric)
+                and r["base"] == "none"
+            }
+            text = "-"
+            if values:
+                train, test = values["train"], values["test"]
+                alone = [r["value"] - r["mean"] for r in (train, test)]
+                text = f"{train['value']:.2f} / {test['value']:.2f}, "
+                text += "alone {:.2f} / {:.2f}".format(*alone)
+            cells.append(text)
+        lines.append(f"| {way} | {metric} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def front_table(found, metric):
+    """What each set of ways reaches within each budget of accuracy."""
+    lines = []
+    for task, fronts in found["fronts"].items():
+        rows = fronts[metric]
+        lines += [
+            "",
+            f"{TITLES[task]}, {rows[0]['seeds']} seeds:",
+            "",
+            f"| budget, points | constraints: accuracy, {metric} as part of none's | "
+            f"baselines: the same | {metric}, constraints minus baselines | accuracy, the same "
+            "| best single family of constraints |",
+            "|---" * 6 + "|",
+        ]
+        for budget in BUDGETS:
+            of = {r["family"]: r for r in rows if r["budget"] == budget}
+            ours, theirs = of["constraints"], of["baselines"]
+            best = min(constraints(), key=lambda name: of[name]["ratio"][0])
+            cells = [f"{100 * budget:g}"]
+            for r in (ours, theirs):
+                a, b = r["accuracy"], r["ratio"]
+                cells.append(
+                    f"{100 * a[0]:+.1f} [{100 * a[1]:+.1f}, {100 * a[2]:+.1f}], "
+                    f"{b[0]:.2f} [{b[1]:.2f}, {b[2]:.2f}]"
+                )
+            d = ours["against_baselines"]
+            cells.append(f"{d[0]:+.3f} [{d[1]:+.3f}, {d[2]:+.3f}]")
+            d = ours["accuracy_against_baselines"]
+            cells.append(f"{100 * d[0]:+.1f} [{100 * d[1]:+.1f}, {100 * d[2]:+.1f}]")
+            r = of[best]
+            cells.append(f"{best}: {100 * r['accuracy'][0]:+.1f}, {r['ratio'][0]:.2f}")
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def goals(found):
+    """The goal of the mitigation, judged."""
+    lines = []
+    for task, verdict in found["goal"].items():
+        if not verdict:
+            continue
+        a, b = verdict["accuracy"], verdict["ratio"]
+        lines.append(
+            f"- {TITLES[task]}: accuracy within a point "
+            f"**{verdict['accuracy within a point']}**, {100 * a[0]:+.1f} points "
+            f"[{100 * a[1]:+.1f}, {100 * a[2]:+.1f}]; spread at most {GOAL[1]} "
+            f"**{verdict['spread at most 0.6']}**, {b[0]:.2f} [{b[1]:.2f}, {b[2]:.2f}]."
+        )
+    return lines
+
+
+def claim(found, number_):
+    """Section of one claim."""
+    rows = [r for r in found["claims"] if r["claim"] == number_]
+    lines = [f"## {number_}. {HEADINGS[number_]}", "", HOW[number_]]
+    if number_ in (1, 3, 6):
+        lines.append(f"Numbers at sparsity {FRONT_SPARSITY:g}; below them all verdicts.")
+    lines += ["", *table(rows), "", f"![{HEADINGS[number_]}](results/claim_{number_}.png)", ""]
+    return lines
+
+
+def short(found):
+    """Counts of the verdicts, a line for each claim."""
+    tasks = list(found["runs"])
+    lines = [
+        "| claim | " + " | ".join(TITLES[t] for t in tasks) + " |",
+        "|---" * (len(tasks) + 1) + "|",
+    ]
+    for k, heading in HEADINGS.items():
+        cells = []
+        for task in tasks:
+            given = [
+                r["verdict"] for r in found["claims"] if (r["claim"], r["task"]) == (k, task)
+            ]
+            cells.append(" / ".join(str(given.count(v)) for v in (HOLDS, FAILS, UNSURE)))
+        lines.append(f"| {k}. {heading} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def page(found):
+    """The whole page: the prose of page.md around the tables.
+
+    Parameters
+    ----------
+    found : dict
+        As from `report.verdicts`.
+    """
+    about = next(iter(found["runs"].values()))[0]
+    sections = {
+        "short": short(found),
+        "runs": runs(found),
+        "claims": [line for k in HEADINGS for line in claim(found, k)][:-1],
+        "held_out": held_out_tables(found)[1:],
+        "transfer": transfer(found),
+        "fronts": [*front_table(found, "spread"), *front_table(found, "xi")][1:],
+        "goals": goals(found),
+    }
+    words = {
+        "settings": ", ".join(f"{k.replace('_', ' ')} {about[k]}" for k in COMMON),
+        "sparsities": ", ".join(f"{s:g}" for s in SPARSITIES),
+        "finetune_epochs": about["finetune_epochs"],
+        "paper_lr": PAPER["dual_lr"],
+        "front_sparsity": FRONT_SPARSITY,
+        "lead": f"{100 * LEAD:g}",
+        "goal_budget": f"{100 * GOAL[0]:g}",
+        "goal_ratio": GOAL[1],
+    }
+    prose = Template((HERE / "page.md").read_text(encoding="utf-8"))
+    return prose.substitute(words, **{k: "\n".join(v) for k, v in sections.items()})
