@@ -15,11 +15,10 @@ from records import (
     mostly_broken,
     rank_correlation,
 )
-from ways import FRONT_SPARSITY, SPARSITIES, STAGES
+from ways import FRONT_SPARSITY, HIGH_SPARSITIES, SPARSITIES, STAGES
 
 MARGIN_ACCURACY = 0.01  # "no worse", "stays": at most a point lower
 MARGIN_SPREAD = 0.05  # "about the same": at most five points apart
-HIGH = tuple(s for s in SPARSITIES if s >= FRONT_SPARSITY)
 DIAGNOSIS = "dense, none"
 UPDATES = {"equal_loss": "the package's defaults", "paper": "the paper's update"}
 
@@ -228,7 +227,7 @@ def regimes(task, records):
             for stage in STAGES
         ]
         for statement, *of, options in statements:
-            for sparsity in HIGH if "before >=" in statement else SPARSITIES:
+            for sparsity in HIGH_SPARSITIES if "before >=" in statement else SPARSITIES:
                 yield compared(task, records, statement, sparsity, *of, **options)
 
 

@@ -20,6 +20,9 @@ LOG = ("size", "gradient_norm", "largest_eigenvalue")
 POSITIONS = np.arange(len(SPARSITIES))
 
 
+SHORT = {"none, on the rows that held-out multipliers leave": "none, on 80 % of the rows"}
+
+
 def panels(n_rows, n_columns, height=3.2, **options):
     """Grid of axes, always of two dimensions."""
     size = (1.2 + 3.7 * n_columns, 0.6 + height * n_rows)
@@ -37,6 +40,7 @@ def finish(figure, title, path):
 
 def along_sparsities(ax, points, label, colour, style="-", marker="o", shift=0.0):
     """Mean and interval at every sparsity; `points` is {position: values of the seeds}."""
+    points = {position: values for position, values in points.items() if len(values)}
     if not points:
         return
     x = np.array(list(points)) + shift
@@ -47,11 +51,11 @@ def along_sparsities(ax, points, label, colour, style="-", marker="o", shift=0.0
 
 def around_means(ax):
     """Limit an axis to the means and some room: intervals of few seeds may be very long."""
-    means = np.concatenate(
-        [line.get_ydata() for line in ax.lines if len(line.get_xdata()) > 2]
-    )
-    room = 0.25 * np.ptp(means) + 1e-3
-    ax.set_ylim(means.min() - room, means.max() + room)
+    lines = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    if lines:
+        means = np.concatenate(lines)
+        room = 0.25 * np.ptp(means) + 1e-3
+        ax.set_ylim(means.min() - room, means.max() + room)
 
 
 def sparsity_axis(ax):
@@ -235,10 +239,10 @@ def draw_held_out(records, rows, path):
                     label = TITLES[task] if r["way"] == ways[0] else None
                     ax.plot(r["mean"], k, MARKERS[t], color=COLOURS[t], ms=5, label=label)
         reach = max((abs(r["mean"]) for r in found if r["metric"] == metric), default=1)
-        ax.set_xlim(-1.4 * reach, 1.4 * reach)
+        ax.set_xlim(-1.4 * reach - 1e-3, 1.4 * reach + 1e-3)
         ax.axvline(0, color="0.6", lw=1)
         ax.set_xlabel(f"change of {name}")
-    axes[0, 0].set_yticks(range(len(ways)), ways)
+    axes[0, 0].set_yticks(range(len(ways)), [SHORT.get(way, way) for way in ways])
     axes[0, 0].invert_yaxis()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
@@ -274,12 +278,17 @@ def draw_fronts(records, path):
                     [np.mean([r.value(cell(w), m) for r in kept]) for w in ways]
                     for m in ("accuracy", metric)
                 )
-                ax.plot(x, y, label=name, **{"ms": 5, "alpha": 0.85} | styles[name])
+                ax.plot(
+                    x,
+                    y,
+                    label=SHORT.get(name, name),
+                    **{"ms": 5, "alpha": 0.85} | styles[name],
+                )
             ax.set_xlabel("held-out accuracy")
             ax.set_ylabel(f"held-out {label}")
             ax.set_title(f"{TITLES[task]}, {len(kept)} seeds")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     title = f"Fronts at sparsity {FRONT_SPARSITY:g}: right and low is good; grey: baselines"
     finish(figure, title, path)
 

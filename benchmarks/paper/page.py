@@ -19,8 +19,8 @@ HEADINGS = {
 }
 HOW = {
     1: f"""Change of held-out accuracy against the dense network, in points, mean over the
-larger or the more accurate half of the groups, and over the other half. Which groups are accurate is
-seen on validation rows. "Stays" allows {100 * MARGIN_ACCURACY:g} point.""",
+larger or the more accurate half of the groups, and over the other half. Which groups are
+accurate is seen on validation rows. "Stays" allows {100 * MARGIN_ACCURACY:g} point.""",
     2: """Rank correlation over the groups, at the dense network, on training rows as in the
 paper, which shows both negative. CIFAR-10 has classes of one size.""",
     3: """Rank correlation over the groups with the excessive loss R(a). Paper: accuracy
@@ -30,8 +30,8 @@ accuracy negative, the others positive.""",
     5: """Largest minus smallest value over the groups with the constraint, as part of that
 without, on training rows: geometric mean over the seeds; "holds" is below 1, balanced.""",
     6: f"""Differences on held-out rows: of accuracy spread and accuracy in points, of xi in
-loss. "No worse" allows {100 * MARGIN_ACCURACY:g} point, "about that of" {100 * MARGIN_SPREAD:g}
-points.""",
+loss. "No worse" allows {100 * MARGIN_ACCURACY:g} point, "about that of"
+{100 * MARGIN_SPREAD:g} points.""",
 }
 
 
@@ -179,8 +179,8 @@ def front_table(found, metric):
             f"{TITLES[task]}, {rows[0]['seeds']} seeds:",
             "",
             f"| budget, points | constraints: accuracy, {metric} as part of none's | "
-            f"baselines: the same | {metric}, constraints minus baselines | accuracy, the same "
-            "| best single family of constraints |",
+            f"baselines: the same | {metric}, constraints minus baselines | "
+            "accuracy, the same | best single family of constraints |",
             "|---" * 6 + "|",
         ]
         for budget in BUDGETS:
@@ -220,13 +220,14 @@ def goals(found):
     return lines
 
 
-def claim(found, number_):
-    """Section of one claim."""
+def claim(found, number_, figures):
+    """Section of one claim; `figures` is the folder of its picture."""
     rows = [r for r in found["claims"] if r["claim"] == number_]
     lines = [f"## {number_}. {HEADINGS[number_]}", "", HOW[number_]]
     if number_ in (1, 3, 6):
         lines.append(f"Numbers at sparsity {FRONT_SPARSITY:g}; below them all verdicts.")
-    lines += ["", *table(rows), "", f"![{HEADINGS[number_]}](results/claim_{number_}.png)", ""]
+    picture = f"![{HEADINGS[number_]}]({figures}/claim_{number_}.png)"
+    lines += ["", *table(rows), "", picture, ""]
     return lines
 
 
@@ -248,25 +249,28 @@ def short(found):
     return lines
 
 
-def page(found):
+def page(found, figures="results"):
     """The whole page: the prose of page.md around the tables.
 
     Parameters
     ----------
     found : dict
         As from `report.verdicts`.
+    figures : str
+        Folder of the pictures, seen from the page.
     """
     about = next(iter(found["runs"].values()))[0]
     sections = {
         "short": short(found),
         "runs": runs(found),
-        "claims": [line for k in HEADINGS for line in claim(found, k)][:-1],
+        "claims": [line for k in HEADINGS for line in claim(found, k, figures)][:-1],
         "held_out": held_out_tables(found)[1:],
         "transfer": transfer(found),
         "fronts": [*front_table(found, "spread"), *front_table(found, "xi")][1:],
         "goals": goals(found),
     }
     words = {
+        "figures": figures,
         "settings": ", ".join(f"{k.replace('_', ' ')} {about[k]}" for k in COMMON),
         "sparsities": ", ".join(f"{s:g}" for s in SPARSITIES),
         "finetune_epochs": about["finetune_epochs"],

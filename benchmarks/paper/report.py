@@ -1,11 +1,15 @@
 """Judge the claims, draw the figures and write the page, from the kept results alone.
 
 Run: python benchmarks/paper/report.py
+     python benchmarks/paper/report.py --results benchmarks/paper/results-resnet18
+
 Reads results/*.json, and writes results/verdicts.json, results/*.png (a figure a claim) and
-the page README.md.
+the page README.md; the page of other results stands in their own folder.
 """
 
+import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 from claims import judgements
@@ -66,14 +70,21 @@ def write(found, path):
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
-def main():
+def main(arguments=None):
     """Write verdicts, figures and page."""
-    records = load()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to read")
+    folder = parser.parse_args(arguments).results.resolve()
+    records = load(folder)
+    if not records:
+        raise SystemExit(f"--results: there are no results in {folder}. Run run.py first.")
     found = verdicts(records)
-    write(found, RESULTS / "verdicts.json")
-    draw_all(records, [*found["claims"], *found["held_out"]], RESULTS)
-    (HERE / "README.md").write_text(page(found), encoding="utf-8")
-    print(f"written: {HERE / 'README.md'}")
+    write(found, folder / "verdicts.json")
+    draw_all(records, [*found["claims"], *found["held_out"]], folder)
+    home = HERE if folder == RESULTS.resolve() else folder
+    text = page(found, figures="results" if home == HERE else ".")
+    (home / "README.md").write_text(text, encoding="utf-8")
+    print(f"written: {home / 'README.md'}")
 
 
 if __name__ == "__main__":

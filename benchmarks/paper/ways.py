@@ -11,6 +11,7 @@ import numpy as np
 
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
 FRONT_SPARSITY = 0.9
+HIGH_SPARSITIES = tuple(s for s in SPARSITIES if s >= FRONT_SPARSITY)
 HOLDOUT = 0.2
 PAPER = {  # problem (8) and its dual update, word for word; the step size is not known
     "dual_update": "absolute",
