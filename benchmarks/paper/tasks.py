@@ -168,4 +168,4 @@ def thinned(task, rows, most, seed):
 
 def scaled(images, mean, scale):
     """Images as float32 with mean 0 and scale 1, by the training rows' own figures."""
-    return (images.astype(np.float32) - mean) / scale
+    return (images.astype(np.float32) - np.float32(mean)) / np.float32(scale)

@@ -1,0 +1,110 @@
+"""Baselines: balanced weights, balanced sampling, group DRO."""
+
+import numpy as np
+import pytest
+import torch
+from baselines import BASELINES, BalancedLoader, GroupDRO, balance
+from networks import make_net
+from torch import nn
+
+from sklearn_fairprune import PrunedClassifier
+
+SIZES = [30, 15, 15]
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Images of three classes, one of them twice as frequent."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], SIZES)
+    X = rng.normal(size=(60, 1, 8, 8)) + y[:, None, None, None]
+    return X.astype(np.float32), y
+
+
+@pytest.fixture(scope="module")
+def clf(data):
+    """Trained dense, not yet pruned."""
+    net = make_net("small", 1, 3, epochs=2, batch_size=16)
+    first = PrunedClassifier(net, sparsity=0.0, finetune_epochs=1, random_state=0).fit(*data)
+    return first.set_params(sparsity=0.8)
+
+
+@pytest.fixture(scope="module")
+def plain(clf, data):
+    """Pruned without mitigation."""
+    return PrunedClassifier(**clf.get_params(deep=False)).fit(*data)
+
+
+@pytest.mark.parametrize("strength", [0, 0.5, 1])
+def test_balanced_weights(strength):
+    groups = np.repeat(["a", "b"], [30, 10])
+    weights = balance(groups, strength)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[-1] / weights[0] == pytest.approx(3**strength)
+
+
+def totals(strength):
+    class Rows(torch.utils.data.Dataset):
+        y = torch.tensor([0] * 900 + [1] * 100)
+
+        def __len__(self):
+            return len(self.y)
+
+        def __getitem__(self, row):
+            return self.y[row]
+
+    torch.manual_seed(0)
+    loader = BalancedLoader(Rows(), strength=strength, batch_size=50)
+    return torch.bincount(torch.cat(list(loader))).tolist()
+
+
+def test_sampling_draws_groups_alike():
+    assert totals(1.0)[1] == pytest.approx(500, abs=60)
+    assert totals(0.0)[1] == pytest.approx(100, abs=40)
+    assert sum(totals(1.0)) == 1000
+    assert totals(1.0) == totals(1.0)
+
+
+def test_group_dro_by_hand():
+    criterion = GroupDRO(3, step=0.5).train()
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    labels = torch.tensor([0, 0, 1])
+    rows = nn.functional.cross_entropy(logits, labels, reduction="none").numpy()
+    means = np.array([rows[:2].mean(), rows[2], 0.0])
+    q = np.exp(0.5 * means) / np.exp(0.5 * means).sum()
+    assert criterion(logits, labels).item() == pytest.approx(q @ means, rel=1e-5)
+    assert criterion.q.tolist() == pytest.approx(q, rel=1e-5)
+    assert criterion.q[0] / criterion.q[2] == pytest.approx(np.exp(0.5 * means[0]), rel=1e-5)
+
+
+def test_group_dro_outside_of_training_is_the_mean_loss():
+    criterion = GroupDRO(2, step=0.5).eval()
+    logits, labels = torch.randn(6, 2), torch.tensor([0, 0, 0, 0, 0, 1])
+    assert criterion(logits, labels) == nn.functional.cross_entropy(logits, labels)
+    assert criterion.q.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_fine_tune_the_same_masks_and_leave_the_first_network(
+    name, clf, plain, data
+):
+    before = {k: v.clone() for k, v in clf.dense_estimator_.module_.state_dict().items()}
+    model = BASELINES[name](clf, *data, 0.5)
+    weights = dict(model.estimator_.module_.named_parameters())
+    assert model.masks_.keys() == plain.masks_.keys()
+    for key, mask in model.masks_.items():
+        assert torch.equal(mask, plain.masks_[key])
+        assert (weights[key][~mask] == 0).all()
+        assert not torch.equal(
+            weights[key], dict(plain.estimator_.module_.named_parameters())[key]
+        )
+    after = clf.dense_estimator_.module_.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert clf.sparsity_ == 0
+    assert model.predict_proba(data[0]).sum(axis=1) == pytest.approx(np.ones(60))
+
+
+def test_weights_of_strength_0_are_pruning_alone(clf, plain, data):
+    model = BASELINES["weights"](clf, *data, 0.0)
+    found, expected = (m.predict_proba(data[0]) for m in (model, plain))
+    assert np.allclose(found, expected, atol=1e-4)

@@ -1,0 +1,70 @@
+"""What is kept of the paper's experiments is what its results give."""
+
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+from figures import FIGURES, draw_all
+from page import page
+from record_cases import record
+from records import HERE, RESULTS, load
+from report import rounded, verdicts, write
+from ways import SPARSITIES, beyond, front, regimes
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Verdicts made anew from the results in the repository."""
+    return verdicts(load())
+
+
+def test_page_is_what_the_results_give(kept):
+    assert page(kept) == (HERE / "README.md").read_text(encoding="utf-8")
+
+
+def test_verdicts_are_what_the_results_give(kept, tmp_path):
+    write(kept, tmp_path / "verdicts.json")
+    again = json.loads((tmp_path / "verdicts.json").read_text(encoding="utf-8"))
+    assert again == json.loads((RESULTS / "verdicts.json").read_text(encoding="utf-8"))
+
+
+def test_all_tasks_have_three_seeds_and_five_sparsities():
+    records = load()
+    assert len(records) == 4
+    for task, found in records.items():
+        whole = [
+            r
+            for r in found
+            if all(f"{w.name}; {s:g}" in r.cells for w in regimes() for s in SPARSITIES)
+        ]
+        assert len(whole) >= 3, task
+    assert len(SPARSITIES) >= 5
+
+
+def test_fronts_are_complete_on_the_papers_first_task():
+    for r in load()["utkface_ethnicity"][:3]:
+        assert all(f"{w.name}; 0.9" in r.cells for w in (*front(), *beyond()))
+
+
+def test_figures_are_kept():
+    assert {f"{name}.png" for name in FIGURES} == {p.name for p in RESULTS.glob("*.png")}
+
+
+def test_made_up_records_make_figures_and_a_page(tmp_path):
+    records = {
+        "svhn": [record(seed, harm=0.05) for seed in range(3)],
+        "cifar10": [record(0, task="cifar10")],
+    }
+    found = verdicts(records)
+    draw_all(records, [*found["claims"], *found["held_out"]], tmp_path)
+    assert {p.stem for p in tmp_path.glob("*.png")} == set(FIGURES)
+    assert plt.get_fignums() == []
+    text = page(found)
+    assert "nan" not in text
+    assert "| **holds** +10.0 [" in text  # small groups lose ten points more
+
+
+def test_what_is_no_finite_number_is_null_in_the_file():
+    assert rounded({"a": [float("nan"), (float("inf"), 0.123456)]}) == {
+        "a": [None, [None, 0.1235]]
+    }

@@ -1,0 +1,45 @@
+"""What is run, and that it is what its name says."""
+
+import numpy as np
+import pytest
+from baselines import BASELINES
+from ways import FRONT_SPARSITY, PAPER, SETS, SPARSITIES, STAGES, beyond, front, plan, regimes
+
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
+
+WAYS = [*regimes(), *beyond(), *front()]
+
+
+def test_names_are_unique_at_every_sparsity():
+    names = [(way.name, sparsity) for way, sparsity in plan(SETS)]
+    assert len(names) == len(set(names))
+
+
+def test_sets_add_up():
+    assert sum(len(plan([name])) for name in SETS) == len(plan(SETS))
+    assert {s for _, s in plan(["main"])} == set(SPARSITIES)
+    assert {s for _, s in plan(["front"])} == {FRONT_SPARSITY}
+    assert len(SPARSITIES) >= 5
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_way_is_a_constraint_or_a_known_baseline_or_nothing(way):
+    if way.options is not None:
+        pruner = GroupConstrainedPruner(PrunedClassifier(), **way.options)
+        assert pruner.get_params()["stage"] in STAGES
+    if way.baseline is not None:
+        assert way.baseline in BASELINES
+        assert way.strength > 0
+    assert (way.options, way.baseline) != (None, None) or way.name == "none"
+
+
+def test_the_papers_update_is_the_papers():
+    pruner = GroupConstrainedPruner(PrunedClassifier(), **PAPER)
+    assert (pruner.constraint, pruner.dual_update) == ("equal_loss", "absolute")
+    assert (pruner.dual_optimizer, pruner.dual_steps) == ("ascent", 1)
+    assert (pruner.tolerance, pruner.max_multiplier) == (0, np.inf)
+
+
+def test_all_stages_of_both_updates_are_run():
+    names = {way.name for way in regimes()}
+    assert names == {"none"} | {f"{u}, {s}" for u in ("equal_loss", "paper") for s in STAGES}
