@@ -8,6 +8,23 @@ from records import BROKEN, FAILS, HERE, HOLDS, LEAD, UNSURE
 from tasks import TITLES
 from ways import FRONT_SPARSITY, PAPER, SPARSITIES
 
+HEADLINES = {  # how the short table calls a statement
+    "small groups lose more": "small groups lose more accuracy (Fig. 1)",
+    "inaccurate groups lose more": "inaccurate groups lose more accuracy (Fig. 1)",
+    "group size and gradient norm": "size and gradient norm, - (Fig. 2)",
+    "dense accuracy and gradient norm": "accuracy and gradient norm, - (Fig. 3)",
+    "gradient norm and R(a), fine-tuned, training rows": "gradient norm and R(a), + (Fig. 4)",
+    "gradient norm and R(a), fine-tuned, held-out rows": "the same on held-out rows",
+    "closeness to the boundary and largest eigenvalue": "closeness and eigenvalue, + (Fig. 5)",
+    "gradient norm and largest eigenvalue": "gradient norm and eigenvalue, + (Fig. 6)",
+    "gap in accuracy, pruned network, the paper's update": "gap in accuracy narrows (Fig. 7)",
+    "gap in gradient norm, pruned network, the paper's update": "gap in gradients narrows",
+    "gap in closeness, pruned network, the paper's update": "gap in closeness narrows",
+    "spread of none >= after, the paper's update": "none's spread above after's (Figs. 8, 9)",
+    "spread of before >= after, the paper's update": "before's spread above after's",
+    "xi of none >= after, the paper's update": "none's xi above after's",
+    "accuracy of after no worse than none, the paper's update": "accuracy after no worse",
+}
 COMMON = ("network", "finetune_epochs", "lr", "batch_size")
 HEADINGS = {
     1: "Who loses accuracy (Fig. 1)",
@@ -33,6 +50,12 @@ without, on training rows: geometric mean over the seeds; "holds" is below 1, ba
 loss. "No worse" allows {100 * MARGIN_ACCURACY:g} point, "about that of"
 {100 * MARGIN_SPREAD:g} points.""",
 }
+
+
+def header(first, tasks):
+    """Head of a table with a column for each task."""
+    names = " | ".join([first, *(TITLES[t] for t in tasks)])
+    return f"| {names} |\n" + "|---" * (names.count("|") + 1) + "|"
 
 
 def number(row, digits=2):
@@ -66,10 +89,7 @@ def judged(rows):
 def table(rows):
     """Table of judgements: a line for each statement, a column for each task."""
     tasks = [task for task in TITLES if any(r["task"] == task for r in rows)]
-    lines = [
-        "| statement | " + " | ".join(TITLES[t] for t in tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
-    ]
+    lines = [header("statement", tasks)]
     for statement in dict.fromkeys(r["statement"] for r in rows):
         cells = [
             judged([r for r in rows if r["task"] == t and r["statement"] == statement])
@@ -111,8 +131,7 @@ def held_out_tables(found):
     names = {"spread": "accuracy spread, points", "xi": "xi", "accuracy": "accuracy, points"}
     for metric, name in names.items():
         scale, digits = (1, 2) if metric == "xi" else (100, 1)
-        lines += ["", f"| {name} | " + " | ".join(TITLES[t] for t in tasks) + " |"]
-        lines.append("|---" * (len(tasks) + 1) + "|")
+        lines += ["", header(name, tasks)]
         for way in dict.fromkeys(r["way"] for r in rows):
             cells = []
             for task in tasks:
@@ -141,10 +160,7 @@ def transfer(found):
         "equal_excessive_loss": "xi",
         "accuracy_gap": "psi",
     }
-    lines = [
-        "| way | gap | " + " | ".join(TITLES[t] for t in found["runs"]) + " |",
-        "|---" * (len(found["runs"]) + 2) + "|",
-    ]
+    lines = [header("way | gap", found["runs"])]
     rows = [r for r in found["held_out"] if r["sparsity"] == FRONT_SPARSITY]
     for way in dict.fromkeys(r["way"] for r in rows):
         metric = own.get(way.split(",")[0])
@@ -231,13 +247,28 @@ def claim(found, number_, figures):
     return lines
 
 
+def headlines(found):
+    """Table of the statements that the paper is known for, the paper's update."""
+    tasks = list(found["runs"])
+    lines = [header("at sparsity 0.9, paper's sign", tasks)]
+    for statement, name in HEADLINES.items():
+        cells = []
+        for task in tasks:
+            rows = [
+                r
+                for r in found["claims"]
+                if (r["task"], r["statement"]) == (task, statement)
+                and r["sparsity"] in (0.0, FRONT_SPARSITY)
+            ]
+            cells.append(f"{rows[0]['verdict']} {number(rows[0])}" if rows else "-")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def short(found):
     """Counts of the verdicts, a line for each claim."""
     tasks = list(found["runs"])
-    lines = [
-        "| claim | " + " | ".join(TITLES[t] for t in tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
-    ]
+    lines = [header("claim", tasks)]
     for k, heading in HEADINGS.items():
         cells = []
         for task in tasks:
@@ -261,6 +292,7 @@ def page(found, figures="results"):
     """
     about = next(iter(found["runs"].values()))[0]
     sections = {
+        "headlines": headlines(found),
         "short": short(found),
         "runs": runs(found),
         "claims": [line for k in HEADINGS for line in claim(found, k, figures)][:-1],

@@ -108,7 +108,10 @@ def front():
         family = "equal_loss, held-out multipliers"
         options = {"holdout": HOLDOUT, "dual_lr": rate}
         ways.append(Way(f"{family} (dual_lr={rate:g})", family, options))
-    for strength in (0.5, 1.0):  # added after a look at the first fronts without them
+    # From here to the baselines: added after a look at the first fronts without them.
+    for stage, bound in (("after", 0.25), ("after", 0.5), ("both", 0.25)):
+        ways.append(constrained(f"equal_loss, {stage}", stage=stage, max_multiplier=bound))
+    for strength in (0.5, 1.0):
         for rate in (0.01, 0.03, 0.1):
             family = "equal_loss on weights"
             name = f"{family} ({strength:g}, dual_lr={rate:g})"
