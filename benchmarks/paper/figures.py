@@ -66,7 +66,7 @@ def sparsity_axis(ax):
 
 def draw_losers(records, path):
     """Claim 1: change of every group's held-out accuracy along the sparsities."""
-    figure, axes = panels(1, len(records), 3.8)
+    figure, axes = panels(1, len(records), 4.4)
     for ax, (task, kept) in zip(axes[0], records.items(), strict=True):
         names, sizes = kept[0].about["groups"], np.array(kept[0].about["rows"]["train"])
         order = np.argsort(-sizes, kind="stable")
@@ -87,7 +87,8 @@ def draw_losers(records, path):
         ax.axhline(0, color="0.6", lw=1)
         around_means(ax)
         ax.set_title(f"{TITLES[task]}, {len(kept)} seeds")
-        ax.legend(fontsize=7, title="group (training rows)", title_fontsize=7)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}
+        ax.legend(fontsize=7, title="group (training rows)", title_fontsize=7, **below)
         sparsity_axis(ax)
     axes[0, 0].set_ylabel("change of held-out accuracy by pruning, points")
     finish(figure, "Fig. 1: who loses accuracy, pruning without mitigation", path)

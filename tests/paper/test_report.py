@@ -5,7 +5,7 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 from figures import FIGURES, draw_all
-from page import page
+from page import headlines, page
 from record_cases import record
 from records import HERE, RESULTS, load
 from report import rounded, verdicts, write
@@ -20,6 +20,12 @@ def kept():
 
 def test_page_is_what_the_results_give(kept):
     assert page(kept) == (HERE / "README.md").read_text(encoding="utf-8")
+
+
+def test_table_of_the_readme_is_what_the_results_give(kept):
+    readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
+    for line in "\n".join(headlines(kept)).splitlines():
+        assert line in readme
 
 
 def test_verdicts_are_what_the_results_give(kept, tmp_path):
