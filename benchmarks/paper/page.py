@@ -25,6 +25,18 @@ HEADLINES = {  # how the short table calls a statement
     "xi of none >= after, the paper's update": "none's xi above after's",
     "accuracy of after no worse than none, the paper's update": "accuracy after no worse",
 }
+QUOTED = {  # numbers in the prose: task and statement
+    "ethnicity_spread": ("utkface_ethnicity", "spread of none >= after, the paper's update"),
+    "age_spread": ("utkface_age", "spread of none >= after, the paper's update"),
+    "ethnicity_cost": (
+        "utkface_ethnicity",
+        "accuracy of after no worse than none, the paper's update",
+    ),
+    "age_cost": ("utkface_age", "accuracy of after no worse than none, the paper's update"),
+    "ethnicity_xi": ("utkface_ethnicity", "xi of none >= after, the paper's update"),
+    "svhn_before": ("svhn", "spread of none >= before, the package's defaults"),
+    "ethnicity_before": ("utkface_ethnicity", "spread of none >= before, the paper's update"),
+}
 COMMON = ("network", "finetune_epochs", "lr", "batch_size")
 HEADINGS = {
     1: "Who loses accuracy (Fig. 1)",
@@ -37,7 +49,8 @@ HEADINGS = {
 HOW = {
     1: f"""Change of held-out accuracy against the dense network, in points, mean over the
 larger or the more accurate half of the groups, and over the other half. Which groups are
-accurate is seen on validation rows. "Stays" allows {100 * MARGIN_ACCURACY:g} point.""",
+accurate is seen on validation rows. "Stays" is a change, and allows
+{100 * MARGIN_ACCURACY:g} point; "falls" and "lose more" are losses.""",
     2: """Rank correlation over the groups, at the dense network, on training rows as in the
 paper, which shows both negative. CIFAR-10 has classes of one size.""",
     3: """Rank correlation over the groups with the excessive loss R(a). Paper: accuracy
@@ -70,6 +83,14 @@ def number(row, digits=2):
         return "no value"
     mean, low, high = (f"{scale * row[k]:{plus}.{digits}f}" for k in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]"
+
+
+def quoted(found, task, statement):
+    """Mean and interval of a statement at the sparsity of the fronts."""
+    for r in found["claims"]:
+        if (r["task"], r["statement"], r["sparsity"]) == (task, statement, FRONT_SPARSITY):
+            return number(r)
+    return "no value"
 
 
 def judged(rows):
@@ -303,6 +324,7 @@ def page(found, figures="results"):
     }
     words = {
         "figures": figures,
+        **{name: quoted(found, *of) for name, of in QUOTED.items()},
         "settings": ", ".join(f"{k.replace('_', ' ')} {about[k]}" for k in COMMON),
         "sparsities": ", ".join(f"{s:g}" for s in SPARSITIES),
         "finetune_epochs": about["finetune_epochs"],
