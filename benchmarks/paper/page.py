@@ -35,6 +35,10 @@ QUOTED = {  # numbers in the prose: task and statement
     "age_cost": ("utkface_age", "accuracy of after no worse than none, the paper's update"),
     "ethnicity_xi": ("utkface_ethnicity", "xi of none >= after, the paper's update"),
     "age_xi": ("utkface_age", "xi of none >= after, the paper's update"),
+    "cifar_spread": ("cifar10", "spread of none >= after, the paper's update"),
+    "cifar_cost": ("cifar10", "accuracy of after no worse than none, the paper's update"),
+    "cifar_both": ("cifar10", "accuracy of both no worse than none, the paper's update"),
+    "cifar_xi": ("cifar10", "xi of none >= after, the paper's update"),
     "svhn_before": ("svhn", "spread of none >= before, the package's defaults"),
     "ethnicity_before": ("utkface_ethnicity", "spread of none >= before, the paper's update"),
 }

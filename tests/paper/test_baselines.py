@@ -43,7 +43,7 @@ def test_balanced_weights(strength):
     assert weights[-1] / weights[0] == pytest.approx(3**strength)
 
 
-def totals(strength):
+def totals(strength, seed=0, drawn=0):
     class Rows(torch.utils.data.Dataset):
         y = torch.tensor([0] * 900 + [1] * 100)
 
@@ -53,7 +53,8 @@ def totals(strength):
         def __getitem__(self, row):
             return self.y[row]
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
+    torch.rand(drawn)
     loader = BalancedLoader(Rows(), strength=strength, batch_size=50)
     return torch.bincount(torch.cat(list(loader))).tolist()
 
@@ -62,7 +63,8 @@ def test_sampling_draws_groups_alike():
     assert totals(1.0)[1] == pytest.approx(500, abs=60)
     assert totals(0.0)[1] == pytest.approx(100, abs=40)
     assert sum(totals(1.0)) == 1000
-    assert totals(1.0) == totals(1.0)
+    assert totals(1.0) == totals(1.0, drawn=5)
+    assert len({tuple(totals(1.0, seed)) for seed in range(5)}) > 1
 
 
 def test_group_dro_by_hand():
@@ -86,11 +88,21 @@ def test_group_dro_outside_of_training_is_the_mean_loss():
     assert criterion.q.tolist() == [0.5, 0.5]
 
 
+def test_group_dro_gives_the_loss_of_every_row_where_it_is_asked_for():
+    criterion = GroupDRO(2, step=0.5).train()
+    criterion.reduction = "none"
+    logits, labels = torch.randn(6, 2), torch.tensor([0, 0, 0, 0, 0, 1])
+    rows = nn.functional.cross_entropy(logits, labels, reduction="none")
+    assert torch.equal(criterion(logits, labels), rows)
+    assert criterion.q.tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_fine_tune_the_same_masks_and_leave_the_first_network(
     name, clf, plain, data
 ):
-    before = {k: v.clone() for k, v in clf.dense_estimator_.module_.state_dict().items()}
+    nets = (clf.dense_estimator_, clf.estimator_)
+    before = [{k: v.clone() for k, v in n.module_.state_dict().items()} for n in nets]
     model = BASELINES[name](clf, *data, 0.5)
     weights = dict(model.estimator_.module_.named_parameters())
     assert model.masks_.keys() == plain.masks_.keys()
@@ -100,8 +112,10 @@ def test_baselines_fine_tune_the_same_masks_and_leave_the_first_network(
         assert not torch.equal(
             weights[key], dict(plain.estimator_.module_.named_parameters())[key]
         )
-    after = clf.dense_estimator_.module_.state_dict()
-    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert (clf.dense_estimator_, clf.estimator_) == nets
+    for net, weights in zip(nets, before, strict=True):
+        after = net.module_.state_dict()
+        assert all(torch.equal(value, after[key]) for key, value in weights.items())
     assert clf.sparsity_ == 0
     assert model.predict_proba(data[0]).sum(axis=1) == pytest.approx(np.ones(60))
 

@@ -27,9 +27,8 @@ def n_parameters(network):
 def vgg19_parameters():
     """Convolutions without bias and batch norm, then three linear layers."""
     total, channels = 0, 3
-    for width in VGG19:
-        if width != "M":
-            total, channels = total + 9 * channels * width + 2 * width, width
+    for width in (64, 64, 128, 128, *[256] * 4, *[512] * 8):
+        total, channels = total + 9 * channels * width + 2 * width, width
     return total + 513 * 4096 + 4097 * 4096 + 4097 * 10
 
 
@@ -41,8 +40,9 @@ def test_sizes_are_those_of_the_literature(network, expected):
     assert n_parameters(network) == expected
 
 
-def test_vgg19_has_sixteen_convolutions():
+def test_vgg19_has_sixteen_convolutions_in_five_halvings():
     assert sum(width != "M" for width in VGG19) == 16
+    assert sum(width == "M" for width in VGG19) == 5
 
 
 def test_the_small_network_is_small():

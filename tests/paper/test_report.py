@@ -7,7 +7,7 @@ import pytest
 from figures import FIGURES, draw_all
 from page import headlines, page
 from record_cases import record
-from records import HERE, RESULTS, load
+from records import FAILS, HERE, HOLDS, RESULTS, load
 from report import rounded, verdicts, write
 from ways import SPARSITIES, beyond, front, regimes
 
@@ -26,6 +26,32 @@ def test_table_of_the_readme_is_what_the_results_give(kept):
     readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
     for line in "\n".join(headlines(kept)).splitlines():
         assert line in readme
+
+
+def test_sentences_of_the_readme(kept):
+    readme = " ".join((HERE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    for task in ("utkface_ethnicity", "svhn"):
+        for family in ("constraints", "baselines"):
+            (row,) = (
+                r
+                for r in kept["fronts"][task]["spread"]
+                if (r["budget"], r["family"]) == (0.01, family)
+            )
+            assert "{:.2f} [{:.2f}, {:.2f}]".format(*row["ratio"]) in readme
+    held_out = [
+        r["verdict"]
+        for r in kept["claims"]
+        if r["claim"] == 3 and "held-out" in r["statement"]
+    ]
+    assert HOLDS not in held_out
+    together = [r["verdict"] for r in kept["claims"] if r["claim"] in (2, 4)]
+    assert FAILS not in together
+    xi = [
+        r["high"]
+        for r in kept["held_out"]
+        if (r["part"], r["metric"], r["sparsity"]) == ("test", "xi", 0.9)
+    ]
+    assert min(xi) > 0
 
 
 def test_verdicts_are_what_the_results_give(kept, tmp_path):

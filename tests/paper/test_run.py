@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 import run
+from sklearn.metrics import log_loss
 from ways import Way
+
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 
 CELLS = [
     (Way("none", "none"), 0.9),
@@ -122,12 +125,12 @@ def test_a_missing_file_is_told_with_its_folder(command, tmp_path):
 def test_measure_by_hand():
     class Fixed:
         def predict_proba(self, X):
-            return np.array([[0.8, 0.2], [0.4, 0.6], [0.5, 0.5], [0.0, 1.0]])
+            return np.array([[0.8, 0.2], [0.4, 0.6], [0.7, 0.3], [0.9, 0.1], [0.0, 1.0]])
 
-    found = run.measure(Fixed(), None, np.array([0, 0, 1, 1]))
-    assert found["accuracy"] == [0.5, 0.5]
-    losses = -np.log([0.8, 0.4, 0.5, 1.0])
-    assert found["loss"] == pytest.approx([losses[:2].mean(), losses[2:].mean()], abs=1e-5)
+    found = run.measure(Fixed(), None, np.array([0, 0, 0, 1, 1]))
+    assert found["accuracy"] == [0.66667, 0.5]
+    losses = -np.log([0.8, 0.4, 0.7, 0.1, 1.0])
+    assert found["loss"] == pytest.approx([losses[:3].mean(), losses[3:].mean()], abs=1e-5)
     assert found["classes_predicted"] == 2
 
 
@@ -137,3 +140,80 @@ def test_a_sure_mistake_has_a_finite_loss():
             return np.array([[0.0, 1.0], [0.0, 1.0]])
 
     assert np.isfinite(run.measure(Sure(), None, np.array([0, 1]))["loss"]).all()
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_training_rows_alone_decide_the_scale(command, part):
+    X, y, data = run.prepare("svhn", 0, half_size=False, most=30)
+    assert (X["train"].mean(), X["train"].std()) == pytest.approx((0, 1), abs=1e-3)
+    assert len(X["train"]) == sum(data["rows"]["train"]) == 30
+    assert data["rows"][part] == np.bincount(y[part], minlength=10).tolist()
+
+
+def test_cells_hold_the_figures_of_their_models(command, monkeypatch):
+    models, own = {}, run.Run.fit
+
+    def fit(self, way, sparsity):
+        models[run.key(way, sparsity)] = self, own(self, way, sparsity)
+        return models[run.key(way, sparsity)][1]
+
+    monkeypatch.setattr(run.Run, "fit", fit)
+    cells = json.loads(command().read_text(encoding="utf-8"))["cells"]
+    plain = models["none; 0.9"][1]
+    dense = PrunedClassifier(**plain.get_params(deep=False) | {"sparsity": 0.0})
+    task = models["none; 0.9"][0]
+    models["dense; 0"] = task, dense.fit(task.X["train"], task.y["train"])
+    for name, (task, model) in models.items():
+        for part, y in task.y.items():
+            sizes, probability = np.bincount(y), model.predict_proba(task.X[part])
+            overall = np.average(cells[name][part]["accuracy"], weights=sizes)
+            assert overall == pytest.approx(model.score(task.X[part], y), abs=1e-4)
+            loss = np.average(cells[name][part]["loss"], weights=sizes)
+            assert loss == pytest.approx(log_loss(y, probability, labels=range(10)), abs=1e-3)
+        constrained = isinstance(model, GroupConstrainedPruner)
+        pruner = model.estimator_ if constrained else model
+        assert pruner.sparsity_ == pytest.approx(0 if name[:5] == "dense" else 0.9, abs=1e-3)
+
+
+def test_a_baseline_gets_its_strength(command, monkeypatch):
+    asked, own = [], run.BASELINES["weights"]
+
+    def weights(clf, X, y, strength):
+        asked.append(("weights", strength, clf.sparsity))
+        return own(clf, X, y, strength)
+
+    def balance(y, strength):
+        asked.append(("balance", strength))
+        return np.ones(len(y))
+
+    monkeypatch.setattr(run, "BASELINES", {"weights": weights})
+    monkeypatch.setattr(run, "balance", balance)
+    monkeypatch.setattr(run, "plan", lambda sets: CELLS[2:])
+    command()
+    assert asked == [("balance", 1.0), ("weights", 1.0, 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [([], 24), (["--full-size"], 48), (["--network", "resnet18"], 48)],
+)
+def test_settings_reach_the_network_and_the_record(tmp_path, monkeypatch, arguments, size):
+    monkeypatch.setenv("SKLEARN_FAIRPRUNE_DATA", str(tmp_path))
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "utkface_48_gray.npz",
+        images=rng.integers(0, 256, (90, 48, 48), dtype=np.uint8),
+        age=np.tile(np.array([5, 12, 17, 22, 27, 35, 45, 55, 65], dtype=np.uint8), 10),
+    )
+    settings = ["--epochs", "4", "--rows", "30", "--lr", "0.01", "--batch-size", "16"]
+    options = run.make_parser().parse_args(
+        [*settings, "--out", str(tmp_path), "--memory", str(tmp_path / "kept"), *arguments]
+    )
+    begun = run.start("utkface_age", 7, options)
+    net, about = begun.clf.estimator, begun.head
+    assert about["image"] == [1, size, size]
+    assert sum(about["rows"]["train"]) == 30
+    assert (net.max_epochs, net.lr, net.batch_size) == (4, 0.01, 16)
+    assert (about["epochs"], about["lr"], about["batch_size"]) == (4, 0.01, 16)
+    assert about["seed"] == begun.clf.random_state == 7
+    assert begun.clf.memory == tmp_path / "kept"

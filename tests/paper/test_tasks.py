@@ -87,11 +87,21 @@ def test_classes_have_their_shares_in_every_part():
         )
 
 
-def test_the_seed_decides_the_split():
-    task = Task(pictures(100, (1, 2, 2)), np.arange(100) % 4, tuple("abcd"))
-    first, again, other = (split(task, seed)["test"] for seed in (0, 0, 1))
-    assert first.tolist() == again.tolist()
-    assert set(first) != set(other)
+@pytest.mark.parametrize("own_test", [True, False])
+def test_the_seed_decides_the_split(own_test):
+    faces = Task(pictures(100, (1, 2, 2)), np.arange(100) % 4, tuple("abcd"))
+    task = numbers() if own_test else faces
+    first, again, other = (split(task, seed) for seed in (0, 0, 1))
+    for part in ("train", "validation") if own_test else first:
+        assert first[part].tolist() == again[part].tolist()
+        assert set(first[part]) != set(other[part])
+
+
+def test_the_seed_decides_the_validation_rows_of_classes_too():
+    own = np.arange(100) < 20
+    task = Task(pictures(100, (1, 2, 2)), np.arange(100) % 4, tuple("abcd"), own)
+    first, other = (set(split(task, seed)["validation"]) for seed in (0, 1))
+    assert first != other
 
 
 def test_half_is_the_mean_of_four_pixels():
@@ -107,6 +117,8 @@ def test_thinned_draws_without_repetition():
     drawn = thinned(task, rows, 20, seed=0)
     assert len(set(drawn)) == 20
     assert set(drawn) <= set(rows)
+    assert thinned(task, rows, 20, seed=0).tolist() == drawn.tolist()
+    assert set(thinned(task, rows, 20, seed=1)) != set(drawn)
     assert thinned(task, rows, None, 0) is rows
     assert thinned(task, rows, 100, 0) is rows
 
@@ -153,39 +165,71 @@ def test_copies_go_before_anything_is_split(files):
     assert TASKS["utkface_ethnicity"]().labels.tolist() == [2, 3, 4]
 
 
-def test_house_numbers_put_the_channels_first(files):
-    images = pictures(6, (32, 32, 3))
+def save_numbers(folder, images):
     np.savez(
-        files / "svhn_32_rgb_subset.npz",
+        folder / "svhn_32_rgb_subset.npz",
         images=images,
-        label=np.arange(6, dtype=np.uint8),
+        label=np.array([0, 0, 2, 3, 4, 5], dtype=np.uint8),
         is_test=np.arange(6) > 3,
         image_id=np.array([0, 0, 1, 1, 2, 2], dtype=np.int32),
     )
+
+
+def test_house_numbers_put_the_channels_first(files):
+    images = pictures(6, (32, 32, 3))
+    save_numbers(files, images)
     task = TASKS["svhn"]()
     assert (task.images[4, 2] == images[4, :, :, 2]).all()
     assert task.is_test.tolist() == [False] * 4 + [True] * 2
     assert task.together.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_photographs_are_read_from_their_bytes(files):
-    image_module = pytest.importorskip("PIL.Image")
-    parts = []
-    for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250)):
-        buffer = io.BytesIO()
-        image_module.new("RGB", (32, 32), colour).save(buffer, "jpeg")
-        parts.append(buffer.getvalue())
+def test_without_copies_house_numbers_keep_their_side_and_photograph(files):
+    images = pictures(6, (32, 32, 3))
+    images[1] = images[0]
+    save_numbers(files, images)
+    task = TASKS["svhn"]()
+    assert task.labels.tolist() == [0, 2, 3, 4, 5]
+    assert task.is_test.tolist() == [False] * 3 + [True] * 2
+    assert task.together.tolist() == [0, 1, 1, 2, 2]
+
+
+def jpeg(image_module, colour):
+    """Bytes of a picture with a white strip at its left edge."""
+    picture, buffer = image_module.new("RGB", (32, 32), colour), io.BytesIO()
+    picture.paste((255, 255, 255), (0, 0, 8, 32))
+    picture.save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def save_photographs(folder, colours, labels, is_test):
+    parts = [jpeg(pytest.importorskip("PIL.Image"), colour) for colour in colours]
     np.savez(
-        files / "cifar10_all_jpegbytes.npz",
+        folder / "cifar10_all_jpegbytes.npz",
         jpeg=np.frombuffer(b"".join(parts), dtype=np.uint8),
         offsets=np.cumsum([0, *map(len, parts)]),
-        label=np.array([2, 0, 1], dtype=np.uint8),
-        is_test=np.array([False, False, True]),
+        label=np.array(labels, dtype=np.uint8),
+        is_test=np.array(is_test),
         class_names=np.array([f"class {k}" for k in range(10)]),
     )
+
+
+def test_photographs_are_read_from_their_bytes(files):
+    colours = ((250, 0, 0), (0, 250, 0), (0, 0, 250))
+    save_photographs(files, colours, [2, 0, 1], [False, False, True])
     task = TASKS["cifar10"]()
     assert task.images.shape == (3, 3, 32, 32)
+    assert (task.images[:, :, :, 0] > 200).all()
+    assert task.images[:, :, :, 16:].min(axis=1).max() < 50
     assert task.images.mean(axis=(2, 3)).argmax(axis=1).tolist() == [0, 1, 2]
+    assert task.labels.tolist() == [2, 0, 1]
+    assert task.is_test.tolist() == [False, False, True]
+
+
+def test_without_copies_photographs_keep_their_side(files):
+    colours = ((250, 0, 0), (250, 0, 0), (0, 250, 0), (0, 0, 250))
+    save_photographs(files, colours, [2, 2, 0, 1], [False, False, False, True])
+    task = TASKS["cifar10"]()
     assert task.labels.tolist() == [2, 0, 1]
     assert task.is_test.tolist() == [False, False, True]
 

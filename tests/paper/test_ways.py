@@ -38,6 +38,21 @@ def test_the_papers_update_is_the_papers():
     assert (pruner.constraint, pruner.dual_update) == ("equal_loss", "absolute")
     assert (pruner.dual_optimizer, pruner.dual_steps) == ("ascent", 1)
     assert (pruner.tolerance, pruner.max_multiplier) == (0, np.inf)
+    papers = [way for way in WAYS if way.name.startswith("paper")]
+    assert all(PAPER.keys() <= way.options.keys() for way in papers)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_name_says_stage_and_held_out_rows(way):
+    options = way.options or {}
+    stages = [stage for stage in STAGES if f", {stage}" in way.name]
+    assert stages in ([], [options.get("stage", "after")])
+    assert ("held-out" in way.name) == bool(options.get("holdout"))
+
+
+def test_a_set_has_its_ways_and_no_others():
+    for name, ways in (("main", regimes()), ("beyond", beyond()), ("front", front())):
+        assert {way.name for way, _ in plan([name])} == {way.name for way in ways}
 
 
 def test_all_stages_of_both_updates_are_run():
