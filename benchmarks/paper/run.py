@@ -227,20 +227,34 @@ def make_parser():
     """Options of the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", default=None, help=f"of {', '.join(FILES)}; default: all")
-    parser.add_argument("--seeds", default="0,1,2", help="default: 0,1,2")
+    parser.add_argument("--seeds", type=numbers, default="0,1,2", help="default: 0,1,2")
     parser.add_argument("--sets", default=",".join(SETS), help=f"default: {','.join(SETS)}")
     parser.add_argument("--network", default="small", choices=NETWORKS)
-    parser.add_argument("--epochs", type=int, default=None, help="of the dense training")
+    parser.add_argument("--epochs", type=count, default=None, help="of the dense training")
     parser.add_argument("--lr", type=float, default=0.003)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--rows", type=int, default=None, help="most training rows")
+    parser.add_argument("--batch-size", type=count, default=128)
+    parser.add_argument("--rows", type=count, default=None, help="most training rows")
     parser.add_argument("--full-size", action="store_true", help="UTKFace with 48 x 48 pixels")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--resume", action="store_true", help="go on with existing results")
     parser.add_argument("--out", type=Path, default=None, help="folder of the results")
     parser.add_argument("--memory", type=Path, default=None, help="folder of dense networks")
     return parser
+
+
+def count(text):
+    """Number of something, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}.")
+    return int(text)
+
+
+def numbers(text):
+    """Seeds of a comma-separated option."""
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"must be integers such as 0,1,2, got {text!r}.")
+    return [int(part) for part in text.split(",")]
 
 
 def chosen(text, known, what):
@@ -301,28 +315,28 @@ def main(arguments=None):
                 f"--tasks: {name} needs {FILES[name]} in {folder()}. Set "
                 "SKLEARN_FAIRPRUNE_DATA to the folder that holds it."
             )
-    seeds = [int(s) for s in options.seeds.split(",")]
     cells = plan(chosen(options.sets, SETS, "sets"))
     results = "results" if options.network == "small" else f"results-{options.network}"
     options.out = options.out or HERE / results
     options.memory = options.memory or Path(tempfile.gettempdir()) / "fairprune_paper"
     torch.set_num_threads(options.threads)
-    for seed in seeds:
-        for name in names:
-            path = options.out / f"{name}-{seed}.json"
-            if path.exists() and not options.resume:
-                raise SystemExit(f"{path} exists: pass --resume to go on, or another --out.")
-            run = start(name, seed, options)
-            todo, begun = run.missing(cells), time.perf_counter()
-            for done, cell in enumerate(todo, start=1):
-                run.do(*cell)
-                spent = time.perf_counter() - begun
-                left = spent / done * (len(todo) - done) / 60
-                print(
-                    f"{name}, seed {seed}: {done} of {len(todo)}, {left:.0f} min left; "
-                    f"{key(*cell)}",
-                    flush=True,
-                )
+    asked = [(name, seed) for seed in options.seeds for name in names]
+    for name, seed in asked:
+        path = options.out / f"{name}-{seed}.json"
+        if path.exists() and not options.resume:
+            raise SystemExit(f"{path} exists: pass --resume to go on, or another --out.")
+    for name, seed in asked:
+        run = start(name, seed, options)
+        todo, begun = run.missing(cells), time.perf_counter()
+        for done, cell in enumerate(todo, start=1):
+            run.do(*cell)
+            spent = time.perf_counter() - begun
+            left = spent / done * (len(todo) - done) / 60
+            print(
+                f"{name}, seed {seed}: {done} of {len(todo)}, {left:.0f} min left; "
+                f"{key(*cell)}",
+                flush=True,
+            )
     return 0
 
 

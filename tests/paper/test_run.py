@@ -1,6 +1,7 @@
 """A run keeps every cell, and goes on where it was cut short."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -115,6 +116,27 @@ def test_unknown_names_are_told(command):
         command("--tasks", "mnist")
     with pytest.raises(SystemExit, match="--sets: all is not among main, beyond, front"):
         command("--sets", "all")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seeds", "0,a", r"--seeds: must be integers such as 0,1,2, got '0,a'"),
+        ("--epochs", "0", r"--epochs: must be an integer of at least 1, got '0'"),
+        ("--rows", "-3", r"--rows"),
+    ],
+)
+def test_numbers_are_checked_before_anything_is_read(command, capsys, option, value, message):
+    with pytest.raises(SystemExit):
+        command(option, value)
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_existing_results_are_told_before_anything_is_trained(command, monkeypatch):
+    command()
+    monkeypatch.setattr(run.Run, "fit", lambda *cell: pytest.fail(f"fitted {cell}"))
+    with pytest.raises(SystemExit, match=r"svhn-0\.json exists"):
+        command("--seeds", "1,0")
 
 
 def test_a_missing_file_is_told_with_its_folder(command, tmp_path):
