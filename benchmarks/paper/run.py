@@ -327,13 +327,13 @@ def main(arguments=None):
             raise SystemExit(f"{path} exists: pass --resume to go on, or another --out.")
     for name, seed in asked:
         run = start(name, seed, options)
-        todo, begun = run.missing(cells), time.perf_counter()
-        for done, cell in enumerate(todo, start=1):
+        missing, begun = run.missing(cells), time.perf_counter()
+        for done, cell in enumerate(missing, start=1):
             run.do(*cell)
             spent = time.perf_counter() - begun
-            left = spent / done * (len(todo) - done) / 60
+            left = spent / done * (len(missing) - done) / 60
             print(
-                f"{name}, seed {seed}: {done} of {len(todo)}, {left:.0f} min left; "
+                f"{name}, seed {seed}: {done} of {len(missing)}, {left:.0f} min left; "
                 f"{key(*cell)}",
                 flush=True,
             )
