@@ -309,6 +309,11 @@ def main(arguments=None):
     names = available()
     if options.tasks:
         names = chosen(options.tasks, FILES, "tasks")
+    if not names:
+        raise SystemExit(
+            f"No task's file is in {folder()}. Set SKLEARN_FAIRPRUNE_DATA to the folder that "
+            "holds them."
+        )
     for name in names:
         if not (folder() / FILES[name]).is_file():
             raise SystemExit(

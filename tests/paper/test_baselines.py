@@ -124,3 +124,24 @@ def test_weights_of_strength_0_are_pruning_alone(clf, plain, data):
     model = BASELINES["weights"](clf, *data, 0.0)
     found, expected = (m.predict_proba(data[0]) for m in (model, plain))
     assert np.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_give_the_same_network_again(name, clf, data):
+    first, again = (BASELINES[name](clf, *data, 0.5).predict_proba(data[0]) for _ in "ab")
+    assert np.array_equal(first, again)
+
+
+def test_sampling_draws_other_rows_in_every_epoch():
+    class Rows(torch.utils.data.Dataset):
+        y = torch.arange(50) % 2
+
+        def __len__(self):
+            return 50
+
+        def __getitem__(self, row):
+            return row
+
+    loader = BalancedLoader(Rows(), batch_size=50)
+    first, second = (next(iter(loader)).tolist() for _ in "ab")
+    assert first != second

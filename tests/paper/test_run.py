@@ -72,6 +72,20 @@ def test_networks_are_diagnosed_group_by_group(command, monkeypatch):
     assert kept.keys() == set(run.QUANTITIES)
 
 
+def test_only_the_sparsity_of_the_fronts_is_diagnosed(command, monkeypatch):
+    def accuracy(net, X, y, most, seed):
+        return run.measure(net, X, y)["accuracy"]
+
+    none = CELLS[0][0]
+    monkeypatch.setattr(run, "plan", lambda sets: [(none, run.FRONT_SPARSITY), (none, 0.5)])
+    monkeypatch.setattr(run, "DIAGNOSED_PRUNED", ("none",))
+    monkeypatch.setattr(run, "quantities", accuracy)
+    kept = json.loads(command().read_text(encoding="utf-8"))
+    expected, other = (kept["cells"][f"none; {s}"]["train"]["accuracy"] for s in (0.9, 0.5))
+    assert kept["diagnoses"] == {"pruned, none": expected}
+    assert expected != other
+
+
 def test_results_are_not_written_over(command):
     text = command().read_text(encoding="utf-8")
     with pytest.raises(SystemExit, match="--resume"):
@@ -142,6 +156,12 @@ def test_existing_results_are_told_before_anything_is_trained(command, monkeypat
 def test_a_missing_file_is_told_with_its_folder(command, tmp_path):
     with pytest.raises(SystemExit, match=r"cifar10_all_jpegbytes\.npz in .*FAIRPRUNE_DATA"):
         command("--tasks", "cifar10")
+
+
+def test_no_file_at_all_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARN_FAIRPRUNE_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"No task's file is in .*FAIRPRUNE_DATA"):
+        run.main([])
 
 
 def test_measure_by_hand():
@@ -239,3 +259,42 @@ def test_settings_reach_the_network_and_the_record(tmp_path, monkeypatch, argume
     assert (about["epochs"], about["lr"], about["batch_size"]) == (4, 0.01, 16)
     assert about["seed"] == begun.clf.random_state == 7
     assert begun.clf.memory == tmp_path / "kept"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [
+        ([], run.MOST_TRAINING_ROWS["cifar10"]),
+        (["--rows", "50"], 50),
+        (["--network", "resnet18"], None),
+    ],
+)
+def test_only_the_small_network_gets_fewer_rows_unasked(
+    tmp_path, monkeypatch, arguments, most
+):
+    asked = []
+
+    def prepare(name, seed, *, half_size, most):
+        asked.append(most)
+        return {}, {}, {"image": [3, 8, 8], "groups": ["a", "b"]}
+
+    monkeypatch.setattr(run, "prepare", prepare)
+    options = run.make_parser().parse_args(["--out", str(tmp_path), *arguments])
+    run.start("cifar10", 0, options)
+    assert asked == [most]
+
+
+def test_a_constraint_on_weights_of_strength_0_is_the_constraint_alone(tmp_path):
+    y = np.repeat([0, 1], [50, 10])
+    X = np.random.default_rng(0).normal(size=(60, 1, 8, 8)) + y[:, None, None, None]
+    X = X.astype(np.float32)
+    net = run.make_net("small", 1, 2, epochs=1, batch_size=20)
+    clf = PrunedClassifier(net, finetune_epochs=1, random_state=0)
+    one = run.Run(tmp_path / "record.json", {}, {"train": X}, {"train": y}, clf)
+
+    def probability(*baseline):
+        return one.fit(Way("", "", {"dual_lr": 0.1}, *baseline), 0.9).predict_proba(X)
+
+    alone = probability()
+    assert np.allclose(probability("weights", 0.0), alone, atol=1e-4)
+    assert not np.allclose(probability("weights", 1.0), alone, atol=1e-2)
