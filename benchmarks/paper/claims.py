@@ -169,14 +169,14 @@ def explanations(task, records):
 
 def balances(task, records):
     """Fig. 7: the gap between the groups with the constraint, as part of that without."""
-    for network, stage, base in (("dense", "before", "none"), ("pruned", "after", "none")):
+    for network, stage in (("dense", "before"), ("pruned", "after")):
         for update in UPDATES:
             way = f"{network}, {update}, {stage}"
             kept = [r for r in records if way in r.diagnoses]
             for name in ("dense_accuracy", "gradient_norm", "closeness"):
                 ratios = [
                     np.ptp(r.diagnoses[way][name])
-                    / np.ptp(r.diagnoses[f"{network}, {base}"][name])
+                    / np.ptp(r.diagnoses[f"{network}, none"][name])
                     for r in kept
                 ]
                 label = name.replace("dense_", "").replace("_", " ")

@@ -6,7 +6,7 @@ validation rows of that seed, and then measured on the test rows.
 
 import numpy as np
 from claims import row
-from records import having, judge
+from records import having, interval, judge
 from ways import FRONT_SPARSITY, SPARSITIES, beyond, front, regimes
 
 BUDGETS = (0.005, 0.01, 0.02, 0.03, 0.05)
@@ -114,8 +114,7 @@ def chosen(records, metric):
                 "accuracy_against_baselines": found[:, 0] - values["baselines"][:, 0],
             }
             for what, v in changes.items():
-                judged = row(0, "", "", "", FRONT_SPARSITY, v)
-                about[what] = [judged[k] for k in ("mean", "low", "high")]
+                about[what] = list(interval(v))
             rows.append(about | {"seeds": len(kept)})
     return rows
 

@@ -73,7 +73,7 @@ class GroupConstrainedPruner(
     dual_lr : float, default=0.3
         Step size of the multipliers: what a violation of 1 adds to them in an epoch,
         whatever the number of batches and rows. The default overshoots where several groups
-        have violations of about 1, as the classes of images: take 0.01 to 0.1 there.
+        have violations of about 1, as the classes of images: try 0.01 to 0.1 there.
     dual_optimizer : {"ascent", "nupi"}, default="nupi"
         Gradient ascent, or its proportional-integral form, which overshoots less [6]_.
     dual_update : {"projected", "signed", "absolute"}, default="projected"

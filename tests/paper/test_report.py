@@ -52,6 +52,10 @@ def test_sentences_of_the_readme(kept):
         if (r["part"], r["metric"], r["sparsity"]) == ("test", "xi", 0.9)
     ]
     assert min(xi) > 0
+    for r in load()["svhn"]:
+        for rate in ("0.01", "0.03", "0.1"):
+            smaller = r.value(f"equal_loss, after (dual_lr={rate}); 0.9", "accuracy")
+            assert smaller > r.value("equal_loss, after; 0.9", "accuracy")
 
 
 def test_verdicts_are_what_the_results_give(kept, tmp_path):
