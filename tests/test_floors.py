@@ -18,7 +18,15 @@ torch.set_num_threads(1)
 
 ROOT = Path(sklearn_fairprune.__file__).parent
 # The public names in __init__ and the command line stand on top; all others are floor 4.
-FLOORS = {"functional": 1, "engine": 2, "estimators": 3, "metrics": 3, "": 5, "__main__": 5}
+FLOORS = {
+    "_compat": 0,
+    "functional": 1,
+    "engine": 2,
+    "estimators": 3,
+    "metrics": 3,
+    "": 5,
+    "__main__": 5,
+}
 ALLOWED = {
     "functional": {"torch", "numpy"},
     "engine": {"torch", "numpy", "skorch", "joblib"},

@@ -5,14 +5,14 @@ from the multipliers; the multipliers take steps on group statistics, which are 
 outside the graph. The cost of a batch does not depend on the number of groups.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from skorch.callbacks import Callback
 
-from ..functional.constraints import group_weights, needs, violations
-from ..functional.multipliers import dual_step, project
+from ..functional.constraints import CONSTRAINTS, Constraint
+from ..functional.dual_updates import dual_step, project
+from ..functional.lagrangian import group_weights, violations
 from .group_statistics import (
     GroupWindow,
     RowValues,
@@ -30,8 +30,9 @@ class DualRule:
 
     Parameters
     ----------
-    constraint : callable
-        From group statistics to violations, as in `functional.constraints`.
+    constraint : Constraint or callable
+        From group statistics to violations, as in `functional.constraints`. Where it has a
+        simplex, the multipliers always sum to 1, and begin as the shares.
     tolerance : float
         Violation that is allowed.
     update : {"projected", "signed", "absolute"}
@@ -39,18 +40,16 @@ class DualRule:
         \epsilon` with multipliers of any sign, or the paper's :math:`\lambda_a |g_a|` on
         every batch, with multipliers that only rise.
     lr, gain, smoothing : float
-        See `functional.multipliers.dual_step`.
+        See `functional.dual_updates.dual_step`.
     steps : int
         Steps of the multipliers in an epoch, as nearly as whole batches allow.
     window : float
         Epochs that a group's running means go back, in (0, 1].
     total : float
         Bound on the sum of the multipliers.
-    simplex : bool, default=False
-        Whether the multipliers always sum to 1, and begin as the shares.
     """
 
-    constraint: Callable
+    constraint: Constraint
     tolerance: float
     update: str
     lr: float
@@ -59,7 +58,15 @@ class DualRule:
     steps: int
     window: float
     total: float
-    simplex: bool = False
+
+    def __post_init__(self):
+        """Know the constraint by its record."""
+        object.__setattr__(self, "constraint", CONSTRAINTS.find("constraint", self.constraint))
+
+    @property
+    def simplex(self):
+        """Whether the multipliers sum to 1."""
+        return self.constraint.simplex
 
 
 class DualAscent(Callback):
@@ -91,9 +98,8 @@ class DualAscent(Callback):
 
     def __init__(self, rule, net, rows, n_groups, *, held=None, dense=None):
         self.rule, self.m, self.held, self.groups = rule, n_groups, held, rows.groups
-        asked = needs(rule.constraint)
         self.plain = bool((row_mass(net.criterion_, rows.y) == 1).all())
-        self.errors = asked.errors
+        self.errors = rule.constraint.of_errors
         self.train_window = self._window(net, rows, dense)
         self.held_window = None if held is None else self._window(net, held, dense)
         self.order = None if held is None else torch.arange(len(held))

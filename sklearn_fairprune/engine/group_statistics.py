@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import torch
 from torch.utils.data import Subset
 
-from ..functional.constraints import violations
+from ..functional.lagrangian import violations
 from .batches import BatchIterator
 from .networks import predicted_codes
 from .randomness import seeded

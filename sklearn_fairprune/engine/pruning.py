@@ -55,7 +55,7 @@ def weight_masks(module, *, sparsity, criterion, scope):
         If the module has no prunable layer, or scores have the wrong shape.
     """
     weights = prunable_or_raise(module)
-    score = CRITERIA.get(criterion, criterion) if isinstance(criterion, str) else criterion
+    score = CRITERIA.find("criterion", criterion)
     scores = {name: score(weight.detach().clone()) for name, weight in weights.items()}
     for name, value in scores.items():
         if not isinstance(value, torch.Tensor) or value.shape != weights[name].shape:

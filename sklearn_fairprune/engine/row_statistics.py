@@ -1,12 +1,13 @@
 """What diagnostics ask for, row by row: losses, outputs, gradient norms, terms of bounds."""
 
 import functools
-import inspect
 
 import torch
 
 from ..functional.boundary import closeness
 from ..functional.bounds import proposition2_terms, theorem2_terms
+from ..functional.diagnostics import DIAGNOSTICS
+from ..functional.needs import needs
 from ..functional.per_row import hessian_norms, jacobian_norms, row_gradients
 from .evaluation import read, second_derivatives
 from .group_curvature import BATCH_SIZE, MEMORY
@@ -123,14 +124,16 @@ def row_diagnostics(dense, pruned, rows, index, functions):
 
     Parameters
     ----------
-    dense, pruned : Evaluation
-        The networks to compare.
+    dense : Evaluation
+        The dense network.
+    pruned : Evaluation or None
+        The network to compare with it.
     rows : Rows
         Data.
     index : torch.LongTensor
         Which rows.
-    functions : dict of str to callable
-        From `DIAGNOSTICS` or `REGRESSION_DIAGNOSTICS`, or like them.
+    functions : dict of str to Diagnostic or callable
+        From `DIAGNOSTICS`, or like them.
 
     Returns
     -------
@@ -140,20 +143,21 @@ def row_diagnostics(dense, pruned, rows, index, functions):
     Raises
     ------
     ValueError
-        If a function asks for a statistic that does not exist.
+        If a function asks for a statistic that does not exist, or for the pruned network
+        where there is none.
     """
-    known = {"labels": lambda: rows.y[index]}
-    known["gradient_norms"] = lambda: gradient_norms(dense, rows, index)
-    for name, evaluation in (("dense", dense), ("pruned", pruned)):
-        known |= _lazily(name, evaluation, rows, index)
+    known = {
+        "labels": lambda: rows.y[index],
+        "gradient_norms": lambda: gradient_norms(dense, rows, index),
+        **_lazily("dense", dense, rows, index),
+    }
+    if pruned is not None:
+        known |= _lazily("pruned", pruned, rows, index)
     columns = {}
     for name, function in functions.items():
-        needs = inspect.signature(function).parameters
-        if unknown := [n for n in needs if n not in known]:
-            raise ValueError(
-                f"The diagnostic {name!r} asks for {unknown}; known are {sorted(known)}."
-            )
-        columns[name] = function(**{n: known[n]() for n in needs}).double()
+        diagnostic = DIAGNOSTICS.find(name, function)
+        asked = needs(diagnostic.function, known, f"diagnostic {name!r}")
+        columns[name] = diagnostic(**{n: known[n]() for n in asked}).double()
     return columns
 
 

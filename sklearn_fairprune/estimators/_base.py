@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._compat.sklearn import OnShelf
 from ..engine import networks
 from ..engine.pruning import keep_all
 from ..engine.randomness import derive_seeds
@@ -33,7 +34,7 @@ class BasePruner(CallbackSupportMixin, FitSteps, InputValidation, BaseEstimator)
     _parameter_constraints = {
         "estimator": "no_validation",  # private_net gives a better message
         "sparsity": [Interval(numbers.Real, 0, 1, closed="left")],
-        "criterion": [StrOptions(set(CRITERIA)), callable],
+        "criterion": [OnShelf(CRITERIA), callable],
         "scope": [StrOptions({"global", "layerwise"})],
         "finetune_epochs": [Interval(numbers.Integral, 0, None, closed="left")],
         "hidden_layer_sizes": ["array-like"],

@@ -10,7 +10,7 @@ from ..engine.batches import split_rows
 from ..engine.dual_ascent import DualAscent, DualRule
 from ..engine.group_statistics import evaluate, means_of, violations_of
 from ..engine.networks import adapt
-from ..functional.constraints import CONSTRAINTS, needs
+from ..functional.constraints import CONSTRAINTS
 
 
 class Unconstrained:
@@ -115,7 +115,7 @@ class Constrained(Unconstrained):
                 rows,
                 len(self.groups),
                 held=self.held,
-                dense=dense_net if needs(self.rule.constraint).dense else None,
+                dense=dense_net if self.rule.constraint.of_dense else None,
             )
             return self.duals["finetune"]
 
@@ -150,14 +150,16 @@ class Constrained(Unconstrained):
         violations : dict of str to ndarray of shape (m,)
             Of the rows "train", and "holdout" if there are any; NaN for absent groups.
         """
-        asked, found = needs(self.rule.constraint), {}
+        constraint, found = self.rule.constraint, {}
         for name, rows in {"train": self.rows, "holdout": self.held}.items():
             if rows is None:
                 continue
-            options = (rows, len(self.groups), None, asked.errors)
-            dense = means_of(evaluate(self.reference, *options)) if asked.dense else None
+            options = (rows, len(self.groups), None, constraint.of_errors)
+            dense = (
+                means_of(evaluate(self.reference, *options)) if constraint.of_dense else None
+            )
             sums = evaluate(net, *options)
-            found[name] = violations_of(self.rule.constraint, sums, dense).numpy()
+            found[name] = violations_of(constraint, sums, dense).numpy()
         return found
 
     def index(self):
@@ -210,22 +212,21 @@ def make_plan(meta):
     ValueError
         If parameters contradict each other.
     """
-    constraint = CONSTRAINTS.get(meta.constraint, meta.constraint)
-    asked = needs(constraint)
-    if asked.dense and meta.stage != "after":
+    constraint = CONSTRAINTS.find("constraint", meta.constraint)
+    if constraint.of_dense and meta.stage != "after":
         raise ValueError(
-            f"constraint={meta.constraint!r} compares with the dense network, which "
+            f"constraint={constraint.name!r} compares with the dense network, which "
             f"stage={meta.stage!r} only begins to train. Use stage='after', or "
             "constraint='equal_loss'."
         )
-    if asked.errors and not is_classifier(meta.estimator):
+    if constraint.of_errors and not is_classifier(meta.estimator):
         raise ValueError(
-            f"constraint={meta.constraint!r} is about accuracy, which a regressor does "
+            f"constraint={constraint.name!r} is about accuracy, which a regressor does "
             "not have. Use a constraint on losses, such as 'equal_excessive_loss'."
         )
-    if meta.constraint == "minimax" and meta.dual_update != "projected":
+    if constraint.simplex and meta.dual_update != "projected":
         raise ValueError(
-            f"constraint='minimax' has multipliers that sum to 1; dual_update="
+            f"constraint={constraint.name!r} has multipliers that sum to 1; dual_update="
             f"{meta.dual_update!r} has no meaning for it. Use 'projected'."
         )
     if isinstance(meta.estimator.estimator, FrozenEstimator) and meta.stage != "after":
@@ -244,6 +245,5 @@ def make_plan(meta):
         steps=int(meta.dual_steps),
         window=float(meta.window),
         total=float(meta.max_multiplier),
-        simplex=meta.constraint == "minimax",
     )
     return Constrained(meta, rule, meta.stage, float(meta.holdout))

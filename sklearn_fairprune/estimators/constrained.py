@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._compat.sklearn import OnShelf
 from ..engine.networks import predict
 from ..functional.constraints import CONSTRAINTS
 from ._base import BasePruner, as_path, forget_fit
@@ -183,7 +184,7 @@ class GroupConstrainedPruner(
 
     _parameter_constraints = {
         "estimator": "no_validation",  # _pruner gives a better message
-        "constraint": [StrOptions(set(CONSTRAINTS)), callable],
+        "constraint": [OnShelf(CONSTRAINTS), callable],
         "stage": [StrOptions({"before", "after", "both"})],
         "tolerance": [Interval(numbers.Real, 0, None, closed="both")],
         "dual_lr": [Interval(numbers.Real, 0, None, closed="left")],
@@ -370,7 +371,8 @@ class GroupConstrainedPruner(
         return worst[size > self.tolerance]
 
     def _satisfied(self):
-        return None if self.constraint == "minimax" else len(self._over()) == 0
+        constraint = CONSTRAINTS.find("constraint", self.constraint)
+        return None if constraint.simplex else len(self._over()) == 0
 
     def _warn(self, plan, last):
         """Warn of a constraint that is not met, and of a network that is broken."""

@@ -24,7 +24,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from ..engine.evaluation import promises_probabilities
 from ..engine.row_statistics import row_diagnostics
 from ..functional import boundary
-from ..functional.diagnostics import OF_PROBABILITIES, chosen, diagnostics_of
+from ..functional.diagnostics import chosen, diagnostics_of
 from .fitted import evaluations, fitted_pruner, unwrapped
 
 
@@ -309,7 +309,9 @@ class SampleDiagnostics(_Diagnostic):
         pruner, X = fitted_pruner(estimator, X, y_true)
         shelf = self._columns(pruner)
         dense, pruned, rows = evaluations(pruner, X, y_true, self.dtype)
-        if not dense.has_logits and (wrong := [n for n in shelf if n in OF_PROBABILITIES]):
+        if not dense.has_logits and (
+            wrong := [n for n, d in shelf.items() if d.of_probabilities]
+        ):
             raise ValueError(
                 f"quantities: {wrong} need probabilities, and the network's outputs are none. "
                 "Leave them out, or give the net a predict_nonlinearity that makes "

@@ -9,14 +9,14 @@ from .bounds import (
 )
 from .constraints import (
     CONSTRAINTS,
+    Constraint,
     accuracy_gap,
     bounded_group_loss,
     equal_excessive_loss,
     equal_loss,
-    group_weights,
     minimax,
 )
-from .criteria import CRITERIA, magnitude
+from .criteria import CRITERIA, Criterion, magnitude, random
 from .curvature import (
     Eigenvalue,
     gradient,
@@ -26,7 +26,8 @@ from .curvature import (
     largest_eigenvalue,
     spectral_norms,
 )
-from .diagnostics import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
+from .diagnostics import DIAGNOSTICS, Diagnostic
+from .dual_updates import dual_step, project
 from .groups import (
     excess_accuracy_gap,
     excessive_loss,
@@ -34,8 +35,8 @@ from .groups import (
     group_sizes,
     largest_gap,
 )
+from .lagrangian import group_weights, violations
 from .masks import apply_masks, masks_sparsity, score_masks
-from .multipliers import dual_step, project
 from .params import dot, flatten, norm, prunable, trainable, unflatten
 from .per_row import (
     directional_derivatives,
@@ -50,7 +51,9 @@ __all__ = [
     "CONSTRAINTS",
     "CRITERIA",
     "DIAGNOSTICS",
-    "REGRESSION_DIAGNOSTICS",
+    "Constraint",
+    "Criterion",
+    "Diagnostic",
     "Eigenvalue",
     "accuracy_gap",
     "apply_masks",
@@ -84,6 +87,7 @@ __all__ = [
     "project",
     "proposition2_terms",
     "prunable",
+    "random",
     "row_gradients",
     "row_hessian_products",
     "score_masks",
@@ -93,4 +97,5 @@ __all__ = [
     "theorem2_terms",
     "trainable",
     "unflatten",
+    "violations",
 ]

@@ -1,25 +1,24 @@
 r"""Group constraints: group statistics go in, one violation per group comes out.
 
 A constraint is met where its violation is at most the tolerance. It is one pure function
-and one line in `CONSTRAINTS`. Its first argument, ``losses`` or ``errors``, is the group
-statistic it is about; its keyword-only arguments without default name what else it needs,
-among those of `STATISTICS`. All are tensors with one entry per group.
-
-Whatever the constraint, its Lagrangian :math:`J + \sum_a \lambda_a g_a` is a function of the
-group losses, so a training step on it is a step on a weighted mean of the rows: see
-`group_weights`.
+and one record in `CONSTRAINTS`. Its first argument, ``losses`` or ``errors``, is the group
+statistic it is about; its other arguments without default name what else it needs, among
+`STATISTICS`. All are tensors with one entry per group.
 """
 
-import functools
 import inspect
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
-import torch
+from torch import Tensor
+
+from .needs import needs
+from .shelf import Member, Shelf
 
 STATISTICS = ("losses", "errors", "dense_losses", "dense_errors", "shares")
 
 
-def equal_loss(losses, *, shares):
+def equal_loss(losses: Tensor, *, shares: Tensor) -> Tensor:
     r"""Loss of each group above the loss of all rows, :math:`J(\theta; D_a) - J(\theta; D)`.
 
     Met exactly it leaves the fairness violation at the spread of the *dense* losses.
@@ -51,7 +50,7 @@ def equal_loss(losses, *, shares):
     return losses - shares @ losses
 
 
-def equal_excessive_loss(losses, *, dense_losses, shares):
+def equal_excessive_loss(losses: Tensor, *, dense_losses: Tensor, shares: Tensor) -> Tensor:
     r"""Excessive loss of each group above that of all rows, :math:`R(a) - R`.
 
     Its differences are those of the fairness violation :math:`\xi`.
@@ -83,7 +82,7 @@ def equal_excessive_loss(losses, *, dense_losses, shares):
     return equal_loss(losses - dense_losses, shares=shares)
 
 
-def accuracy_gap(errors, *, dense_errors, shares):
+def accuracy_gap(errors: Tensor, *, dense_errors: Tensor, shares: Tensor) -> Tensor:
     r"""Excess accuracy gap of each group, :math:`\psi_a = \Delta_a - \Delta`.
 
     The multipliers step on these accuracies, the weights on the losses in their place.
@@ -116,7 +115,7 @@ def accuracy_gap(errors, *, dense_errors, shares):
     return equal_loss(errors - dense_errors, shares=shares)
 
 
-def bounded_group_loss(losses):
+def bounded_group_loss(losses: Tensor) -> Tensor:
     r"""Loss of each group, :math:`J(\theta; D_a)`; the tolerance is its bound.
 
     Parameters
@@ -144,7 +143,7 @@ def bounded_group_loss(losses):
     return losses
 
 
-def minimax(losses, *, shares):
+def minimax(losses: Tensor, *, shares: Tensor) -> Tensor:
     r"""Minimise the loss of the worst group, :math:`\min_\theta \max_a J(\theta; D_a)`.
 
     The same violation as `equal_loss`; but the multipliers sum to 1, so that the
@@ -176,52 +175,23 @@ def minimax(losses, *, shares):
     return equal_loss(losses, shares=shares)
 
 
-CONSTRAINTS = {
-    "equal_loss": equal_loss,
-    "equal_excessive_loss": equal_excessive_loss,
-    "accuracy_gap": accuracy_gap,
-    "bounded_group_loss": bounded_group_loss,
-    "minimax": minimax,
-}
-
-
-class Needs(NamedTuple):
-    """What a constraint reads.
+@dataclass(frozen=True)
+class Constraint(Member):
+    """A constraint on group statistics.
 
     Attributes
     ----------
-    first : {"losses", "errors"}
-        The statistic it is about.
-    others : tuple of str
-        Further statistics, of `STATISTICS`.
-    """
-
-    first: str
-    others: tuple
-
-    @property
-    def errors(self):
-        """Whether it is about wrong predictions, which only classifiers have."""
-        return any(name.endswith("errors") for name in (self.first, *self.others))
-
-    @property
-    def dense(self):
-        """Whether it compares with the dense network."""
-        return any(name.startswith("dense_") for name in self.others)
-
-
-@functools.cache
-def needs(constraint):
-    """Statistics that a constraint asks for by the names of its arguments.
-
-    Parameters
-    ----------
-    constraint : callable
-        See the head of this file.
-
-    Returns
-    -------
-    needs : Needs
+    function : callable
+        From group statistics to one violation a group.
+    title : str
+        What plots call it.
+    unit : {"loss", "share"} or None
+        Of the violations: that of the loss, a share of the rows, or none that is known.
+    cancels : bool
+        Whether the violations, weighted by the shares, sum to 0: what one group gains,
+        others lose.
+    simplex : bool
+        Whether the multipliers sum to 1, so that there is nothing to be met.
 
     Raises
     ------
@@ -230,103 +200,60 @@ def needs(constraint):
 
     Examples
     --------
-    >>> from sklearn_fairprune.functional.constraints import accuracy_gap, needs
-    >>> needs(accuracy_gap)
-    Needs(first='errors', others=('dense_errors', 'shares'))
+    >>> from sklearn_fairprune.functional import CONSTRAINTS
+    >>> accuracy_gap = CONSTRAINTS["accuracy_gap"]
+    >>> accuracy_gap.subject, accuracy_gap.needs, accuracy_gap.of_errors
+    ('errors', ('dense_errors', 'shares'), True)
     """
-    arguments = list(inspect.signature(constraint).parameters.values())
-    asked = [a.name for a in arguments if a.default is a.empty and a.kind is not a.VAR_KEYWORD]
-    first, others = asked[:1], asked[1:]
-    positional = arguments and arguments[0].kind is not inspect.Parameter.KEYWORD_ONLY
-    named = positional and [arguments[0].name] == first and first[0] in ("losses", "errors")
-    if not named or set(others) - set(STATISTICS):
-        raise ValueError(
-            f"constraint: the first argument of {constraint!r} must be called 'losses' or "
-            f"'errors', and the keyword-only ones without default be among "
-            f"{list(STATISTICS)}; it has {[a.name for a in arguments]}."
-        )
-    return Needs(first[0], tuple(others))
 
+    unit: str | None = None
+    cancels: bool = False
+    simplex: bool = False
 
-def violations(constraint, statistics):
-    """Violation of a constraint by some group statistics.
-
-    Parameters
-    ----------
-    constraint : callable
-        Function of this shelf, or of the same form.
-    statistics : dict of str to torch.Tensor of shape (m,)
-        At least those that it needs.
-
-    Returns
-    -------
-    violation : torch.Tensor of shape (m,)
-
-    Raises
-    ------
-    ValueError
-        If it does not return one number per group.
-    """
-    asked = needs(constraint)
-    values = statistics[asked.first]
-    violation = constraint(values, **{name: statistics[name] for name in asked.others})
-    if not isinstance(violation, torch.Tensor) or violation.shape != values.shape:
-        got = getattr(violation, "shape", None)
-        raise ValueError(
-            f"constraint={constraint!r} must return a torch.Tensor with one violation for "
-            f"each of the {len(values)} groups, got "
-            f"{type(violation).__name__ if got is None else f'shape {tuple(got)}'}."
-        )
-    return violation
-
-
-def group_weights(constraint, multipliers, statistics):
-    r"""Weight of each group's rows in the Lagrangian of a constraint.
-
-    The Lagrangian :math:`L = J + \sum_b \lambda_b g_b(J_1, \dots, J_m)` has the gradient
-    :math:`\sum_a \frac{\partial L}{\partial J_a} \nabla_\theta J_a`, which is that of the
-    mean over all rows with the weight
-
-    .. math:: u_a = \frac{1}{\pi_a} \frac{\partial L}{\partial J_a}
-              = 1 + \frac{1}{\pi_a} \sum_b \lambda_b \frac{\partial g_b}{\partial J_a}
-
-    on each row of group a, :math:`\pi_a = n_a / n`. Constraints on errors have the losses in
-    their place.
-
-    Parameters
-    ----------
-    constraint : callable
-        Function of this shelf, or of the same form; differentiable in its first argument.
-    multipliers : torch.Tensor of shape (m,)
-        :math:`\lambda`.
-    statistics : dict of str to torch.Tensor of shape (m,)
-        ``losses``, ``shares``, and those that the constraint needs.
-
-    Returns
-    -------
-    weights : torch.Tensor of shape (m,)
-        1 everywhere if all multipliers are 0. The share-weighted mean stays 1 for
-        constraints on differences to the mean. Negative where the rows would be trained
-        to do worse.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_fairprune.functional import equal_loss, group_weights
-    >>> statistics = {"losses": torch.ones(2), "shares": torch.tensor([0.75, 0.25])}
-    >>> group_weights(equal_loss, torch.tensor([0.0, 0.5]), statistics)
-    tensor([0.5000, 2.5000])
-    """
-    values = statistics["losses"].detach().clone().requires_grad_()
-    first = needs(constraint).first
-    with torch.enable_grad():
-        violation = violations(constraint, statistics | {first: values})
-        if not violation.requires_grad:
+    def __post_init__(self) -> None:
+        """Refuse a function that asks for what there is not."""
+        if self.subject not in ("losses", "errors"):
             raise ValueError(
-                f"constraint={constraint!r} must be differentiable in {first!r}, with torch "
-                "operations that have a derivative: its violation has none, so that no "
-                "weight could lower it."
+                f"constraint: the first argument of {self.name} must be called 'losses' or "
+                f"'errors', the group statistic it is about; it is {self.subject!r}. Its "
+                f"other arguments without default are among {list(STATISTICS)}."
             )
-        (slope,) = torch.autograd.grad(violation, values, multipliers.to(violation.dtype))
-    shares = statistics["shares"]
-    return torch.where(shares > 0, 1 + slope / shares.clamp(min=torch.finfo().tiny), 1.0)
+        _ = self.needs
+
+    @cached_property
+    def subject(self) -> str | None:
+        """Name of the first argument, if it is positional and has no default."""
+        arguments = list(inspect.signature(self.function).parameters.values())
+        positional = (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        first = arguments[0] if arguments else None
+        if first is None or first.kind not in positional or first.default is not first.empty:
+            return None
+        return first.name
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the other statistics it asks for."""
+        return needs(self.function, STATISTICS, "constraint", subject=True)
+
+    @property
+    def of_errors(self) -> bool:
+        """Whether it is about wrong predictions, which only classifiers have."""
+        return any(name.endswith("errors") for name in (self.subject, *self.needs))
+
+    @property
+    def of_dense(self) -> bool:
+        """Whether it compares with the dense network."""
+        return any(name.startswith("dense_") for name in self.needs)
+
+
+CONSTRAINTS = Shelf(
+    Constraint,
+    Constraint(equal_loss, unit="loss", cancels=True),
+    Constraint(equal_excessive_loss, unit="loss", cancels=True),
+    Constraint(accuracy_gap, unit="share", cancels=True),
+    Constraint(bounded_group_loss, unit="loss"),
+    Constraint(minimax, unit="loss", cancels=True, simplex=True),
+)

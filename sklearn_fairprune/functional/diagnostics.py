@@ -9,67 +9,140 @@ A diagnostic names the statistics it needs by its keyword-only arguments:
 - ``dense_predictions``, ``pruned_predictions``: class codes, shape (n,);
 - ``gradient_norms``: norm of the dense network's gradient of each row's loss, shape (n,).
 
-Add one: a function, and a line in `DIAGNOSTICS`.
+Add one: a function, and a record in `DIAGNOSTICS`.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
 from . import boundary
+from .needs import needs
+from .shelf import Member, Shelf
+
+STATISTICS = (
+    "dense_losses",
+    "pruned_losses",
+    "dense_outputs",
+    "pruned_outputs",
+    "labels",
+    "dense_predictions",
+    "pruned_predictions",
+    "gradient_norms",
+)
 
 
-def dense_loss(*, dense_losses):
+def dense_loss(*, dense_losses: Tensor) -> Tensor:
     """Loss under the dense network, in nats for the cross-entropy."""
     return dense_losses
 
 
-def pruned_loss(*, pruned_losses):
+def pruned_loss(*, pruned_losses: Tensor) -> Tensor:
     """Loss under the pruned network, in nats for the cross-entropy."""
     return pruned_losses
 
 
-def excessive_loss(*, dense_losses, pruned_losses):
+def excessive_loss(*, dense_losses: Tensor, pruned_losses: Tensor) -> Tensor:
     """Pruned minus dense loss; its group mean is R(a)."""
     return pruned_losses - dense_losses
 
 
-def closeness(*, dense_outputs):
+def closeness(*, dense_outputs: Tensor) -> Tensor:
     """Closeness to the dense network's decision boundary, 1 minus the sum of p squared."""
     return boundary.closeness(dense_outputs)
 
 
-def margin(*, dense_outputs):
+def margin(*, dense_outputs: Tensor) -> Tensor:
     """Distance between the dense network's two most probable classes."""
     return boundary.margin(dense_outputs)
 
 
-def sample_gradient_norm(*, gradient_norms):
+def sample_gradient_norm(*, gradient_norms: Tensor) -> Tensor:
     """Norm of the gradient of the row's loss at the dense network."""
     return gradient_norms
 
 
-def accuracy_drop(*, labels, dense_predictions, pruned_predictions):
+def accuracy_drop(
+    *, labels: Tensor, dense_predictions: Tensor, pruned_predictions: Tensor
+) -> Tensor:
     """1.0 where only the dense network is right, -1.0 where only the pruned one is."""
     return (dense_predictions == labels).double() - (pruned_predictions == labels).double()
 
 
-def prediction_changed(*, dense_predictions, pruned_predictions):
+def prediction_changed(*, dense_predictions: Tensor, pruned_predictions: Tensor) -> Tensor:
     """1.0 where dense and pruned network predict different classes, else 0.0."""
     return (dense_predictions != pruned_predictions).double()
 
 
-def prediction_change(*, dense_outputs, pruned_outputs):
+def prediction_change(*, dense_outputs: Tensor, pruned_outputs: Tensor) -> Tensor:
     """Norm of the difference of the predicted targets."""
     return (pruned_outputs - dense_outputs).flatten(1).norm(dim=1)
 
 
-_LOSSES = {
-    f.__name__: f for f in (dense_loss, pruned_loss, excessive_loss, sample_gradient_norm)
-}
-_CLASSES = {f.__name__: f for f in (closeness, margin, accuracy_drop, prediction_changed)}
-DIAGNOSTICS = _LOSSES | _CLASSES
-REGRESSION_DIAGNOSTICS = _LOSSES | {"prediction_change": prediction_change}
-OF_PROBABILITIES = ("closeness", "margin")
+@dataclass(frozen=True)
+class Diagnostic(Member):
+    """A diagnostic of single rows.
+
+    Attributes
+    ----------
+    function : callable
+        From statistics of the rows, by name, to one number a row.
+    title : str
+        What tables and plots call it and its group means.
+    unit : {"loss", "share"} or None
+        That of the loss, a share of the rows, or none of its own.
+    classifiers, regressors : bool
+        Whose rows have it.
+    of_probabilities : bool
+        Whether the outputs of the dense network must be class probabilities.
+    by_group : bool
+        Whether `diagnose` takes its group means.
+    sign : {1, -1, 0}
+        Of its rank correlation with the damage over the groups, as the theory has it: with
+        more of it a group is said to pay more, or less. 0: nothing is said.
+    signed : bool
+        Whether it can be negative, so that 0 is worth a line in a plot.
+    """
+
+    unit: str | None = None
+    classifiers: bool = True
+    regressors: bool = False
+    of_probabilities: bool = False
+    by_group: bool = True
+    sign: int = 0
+    signed: bool = False
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the statistics it asks for."""
+        return needs(self.function, STATISTICS, f"diagnostic {self.name!r}")
+
+    @property
+    def of_pruned(self) -> bool:
+        """Whether it needs a pruned network beside the dense one."""
+        return any(name.startswith("pruned_") for name in self.needs)
 
 
-def diagnostics_of(*, classifies, probabilities):
+_OF_ALL = {"unit": "loss", "regressors": True}
+DIAGNOSTICS = Shelf(
+    Diagnostic,
+    Diagnostic(dense_loss, "dense loss J", sign=1, **_OF_ALL),
+    Diagnostic(pruned_loss, "pruned loss J", by_group=False, **_OF_ALL),
+    Diagnostic(excessive_loss, "excessive loss R", signed=True, **_OF_ALL),
+    Diagnostic(
+        sample_gradient_norm, "gradient norm of a row", regressors=True, by_group=False
+    ),
+    Diagnostic(closeness, "closeness to the boundary s", of_probabilities=True, sign=1),
+    Diagnostic(margin, of_probabilities=True, sign=-1),
+    Diagnostic(accuracy_drop, unit="share", by_group=False, signed=True),
+    Diagnostic(prediction_changed, unit="share", by_group=False),
+    Diagnostic(prediction_change, classifiers=False, regressors=True, by_group=False),
+)
+
+
+def diagnostics_of(*, classifies: bool, probabilities: bool) -> dict[str, Diagnostic]:
     """Diagnostics that there are for a network, by name.
 
     Parameters
@@ -81,16 +154,18 @@ def diagnostics_of(*, classifies, probabilities):
 
     Returns
     -------
-    diagnostics : dict of str to callable
-        `DIAGNOSTICS` or `REGRESSION_DIAGNOSTICS`, or fewer.
+    diagnostics : dict of str to Diagnostic
+        Those of `DIAGNOSTICS` that it can have.
     """
-    if not classifies:
-        return dict(REGRESSION_DIAGNOSTICS)
-    left_out = () if probabilities else OF_PROBABILITIES
-    return {name: f for name, f in DIAGNOSTICS.items() if name not in left_out}
+    return {
+        name: member
+        for name, member in DIAGNOSTICS.items()
+        if (member.classifiers if classifies else member.regressors)
+        and (probabilities or not member.of_probabilities)
+    }
 
 
-def chosen(quantities, known):
+def chosen(quantities: Collection[str], known: Collection[str]) -> list[str]:
     """Check the names of the quantities that are asked for.
 
     Parameters
@@ -117,9 +192,8 @@ def chosen(quantities, known):
         )
     names = list(quantities)
     if unknown := [name for name in names if name not in known]:
-        why = "; closeness and margin need probabilities" * bool(
-            set(OF_PROBABILITIES) & set(unknown)
-        )
+        need = [n for n in unknown if n in DIAGNOSTICS and DIAGNOSTICS[n].of_probabilities]
+        why = f"; {' and '.join(need)} need probabilities" * bool(need)
         raise ValueError(
             f"quantities: unknown {unknown}; known for this network: {list(known)}{why}."
         )

@@ -100,9 +100,9 @@ def test_signs(steps):
 def test_the_sum_is_bounded(update):
     _, dual = fit(update=update, total=0.1, lr=5.0)
     assert float(dual.state.sum()) == pytest.approx(0.1)
-    _, dual = fit(constraint=minimax, simplex=True, lr=0.0)
+    _, dual = fit(constraint=minimax, lr=0.0)
     assert dual.state[0].tolist() == pytest.approx((np.bincount(GROUPS) / 60).tolist())
-    _, dual = fit(constraint=minimax, simplex=True)
+    _, dual = fit(constraint=minimax)
     assert float(dual.state.sum()) == pytest.approx(1)
 
 

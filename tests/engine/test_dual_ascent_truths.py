@@ -15,9 +15,9 @@ from sklearn_fairprune.functional import (
     equal_loss,
     group_means,
     minimax,
+    violations,
 )
-from sklearn_fairprune.functional.constraints import violations
-from sklearn_fairprune.functional.multipliers import project
+from sklearn_fairprune.functional.dual_updates import project
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(1)
@@ -155,9 +155,7 @@ def test_projected_multipliers_on_full_batches_by_hand(options, y, weights, cons
         lam, before = lam + 0.4 * (e + 2 * (now - before)), now
         negative |= bool((lam < 0).any())
         lam = project(lam, 1.0 if simplex else 0.9, simplex)
-    dual = ascend(
-        net, rows, 6, update="projected", constraint=constraint, simplex=simplex, **rule
-    )
+    dual = ascend(net, rows, 6, update="projected", constraint=constraint, **rule)
     assert close(dual.multipliers, lam)
     assert hand.close_to(net)
     assert negative or constraint is not equal_loss
@@ -266,7 +264,7 @@ def test_minimax_reaches_the_exact_solution():
     active = losses(exact.x[:5]) > exact.x[5] - 1e-6
     expected = np.zeros(4)
     expected[active] = nnls(stationary[:, active], np.eye(6)[5])[0]
-    net, rule = line_net(), {"update": "projected", "constraint": minimax, "simplex": True}
+    net, rule = line_net(), {"update": "projected", "constraint": minimax}
     dual = ascend(net, data(LINE), 1500, lr=0.03, gain=5.0, total=1.0, **rule)
     assert theta(net).numpy() == pytest.approx(exact.x[:5], abs=1e-3)
     assert dual.multipliers.numpy() == pytest.approx(expected, abs=1e-3)

@@ -112,7 +112,7 @@ def too_long(losses):
 
 
 BAD_FUNCTIONS = {
-    no_statistic: "no_statistic.*without default be among.*'shares'.*'sizes'",
+    no_statistic: "no_statistic asks for .*'sizes'.*known are .*'shares'",
     wrong_first: "first argument of.*wrong_first.*'losses' or 'errors'.*group_losses",
     keyword_first: "first argument of.*keyword_first",
     one_number: r"one_number.*one violation for each of the 2 groups, got shape \(\)",

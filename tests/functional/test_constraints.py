@@ -12,19 +12,23 @@ from sklearn_fairprune.functional import group_means, group_weights, largest_gap
 from sklearn_fairprune.functional.constraints import (
     CONSTRAINTS,
     STATISTICS,
+    Constraint,
     bounded_group_loss,
     equal_excessive_loss,
     equal_loss,
     minimax,
-    needs,
-    violations,
 )
+from sklearn_fairprune.functional.lagrangian import violations
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=50, database=None)
 EVERY = pytest.mark.parametrize("constraint", CONSTRAINTS.values(), ids=CONSTRAINTS)
-MEAN_DIFFERENCES = sorted(set(CONSTRAINTS) - {"bounded_group_loss"})
+MEAN_DIFFERENCES = sorted(name for name, c in CONSTRAINTS.items() if c.cancels)
 EVERY_DIFFERENCE = pytest.mark.parametrize("name", MEAN_DIFFERENCES)
+
+
+def record(constraint):
+    return CONSTRAINTS.find("constraint", constraint)
 
 
 def ratio(losses, *, shares):
@@ -134,7 +138,7 @@ def test_equal_excessive_losses_leave_no_gap(made, level):
 def test_one_group_has_nothing_to_equal(constraint, made):
     alone = {name: values[:1] for name, values in made.items()}
     alone["shares"] = torch.ones(1, dtype=torch.float64)
-    expected = alone["losses"] if constraint is bounded_group_loss else torch.zeros(1)
+    expected = alone["losses"] if constraint.function is bounded_group_loss else torch.zeros(1)
     assert close(violations(constraint, alone), expected.double())
 
 
@@ -142,21 +146,23 @@ def test_one_group_has_nothing_to_equal(constraint, made):
 
 
 def test_needs_of_the_users_functions():
-    assert needs(ratio) == ("losses", ("shares",))
-    assert needs(squares) == ("errors", ("dense_errors", "shares"))
-    assert needs(curved) == ("losses", ("dense_losses",))
-    assert [needs(f).dense for f in USERS.values()] == [False, True, True]
-    assert "errors" in needs(squares)
-    assert "losses" not in needs(squares)
-    assert needs(functools.partial(curved, power=3)) == needs(curved)
+    asked = {name: (record(f).subject, *record(f).needs) for name, f in USERS.items()}
+    assert asked == {
+        "ratio": ("losses", "shares"),
+        "squares": ("errors", "dense_errors", "shares"),
+        "curved": ("losses", "dense_losses"),
+    }
+    assert [record(f).of_dense for f in USERS.values()] == [False, True, True]
+    assert [record(f).of_errors for f in USERS.values()] == [False, True, False]
+    partial = record(functools.partial(curved, power=3))
+    assert (partial.subject, partial.needs) == ("losses", ("dense_losses",))
 
 
 @EVERY
 def test_every_constraint_says_what_it_needs(constraint):
-    asked = needs(constraint)
-    assert asked.first in ("losses", "errors")
-    assert asked.dense == (constraint.__name__ in ("equal_excessive_loss", "accuracy_gap"))
-    only = {name: torch.full((2,), 0.5) for name in (asked.first, *asked.others)}
+    assert constraint.subject in ("losses", "errors")
+    assert constraint.of_dense == (constraint.name in ("equal_excessive_loss", "accuracy_gap"))
+    only = {name: torch.full((2,), 0.5) for name in (constraint.subject, *constraint.needs)}
     assert violations(constraint, only).shape == (2,)
 
 
@@ -164,7 +170,6 @@ BAD = {
     "nothing": lambda: None,
     "other first": lambda shares: shares,
     "two firsts swapped": lambda dense_losses, losses: losses,
-    "unknown name": lambda losses, *, sizes: losses,
     "only defaults": lambda losses=None: losses,
     "keyword-only": lambda *, losses: losses,
     "default before it": lambda power=1, *, losses: losses,
@@ -174,7 +179,35 @@ BAD = {
 @pytest.mark.parametrize("constraint", BAD.values(), ids=BAD)
 def test_bad_signatures_are_refused(constraint):
     with pytest.raises(ValueError, match=r"^constraint: the first argument .* must be called"):
-        needs(constraint)
+        record(constraint)
+
+
+def test_unknown_statistics_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"asks for \['sizes'\]; known are .*'shares'"):
+        record(lambda losses, *, sizes: losses)
+
+
+def test_functions_of_the_shelf_are_known_and_records_go_through():
+    assert all(record(member.function) is member for member in CONSTRAINTS.values())
+    mine = Constraint(ratio, unit=None, cancels=True)
+    assert record(mine) is mine
+    assert record(ratio) == Constraint(ratio)
+
+
+@pytest.mark.parametrize("value", ["equal", None, 3, dict])
+def test_what_is_no_constraint_is_refused(value):
+    with pytest.raises(ValueError, match=r"'constraint' parameter must be a str among"):
+        record(value)
+
+
+def test_violations_cancel_where_the_record_says_so():
+    made = {name: torch.tensor([0.2, 0.7, 1.9]).double() for name in STATISTICS}
+    made["shares"] = torch.tensor([0.5, 0.3, 0.2]).double()
+    cancels = {
+        name: abs(float(made["shares"] @ violations(c, made))) < 1e-6
+        for name, c in CONSTRAINTS.items()
+    }
+    assert cancels == {name: c.cancels for name, c in CONSTRAINTS.items()}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +299,7 @@ def test_row_weights_have_the_gradient_of_the_lagrangian(constraint, classes, we
     lam = torch.tensor([0.7, 0.0, 1.3, -0.4], dtype=torch.float64)
     made = {name: torch.tensor([0.3, 0.1, 0.2, 0.4]).double() for name in STATISTICS}
     made["shares"] = torch.stack([mass[groups == a].sum() for a in range(4)]) / mass.sum()
-    first = needs(constraint).first
+    first = record(constraint).subject
     lagrangian = made["shares"] @ means + lam @ violations(constraint, made | {first: means})
     weights = group_weights(constraint, lam, made | {"losses": means.detach()})
     row_weighted = (weights[groups] * rows * losses).sum() / mass.sum()
@@ -291,10 +324,10 @@ def test_constraints_without_a_derivative_are_refused(constraint):
 
 
 def test_which_constraints_are_about_errors_and_the_dense_network():
-    about = {name: (needs(c).errors, needs(c).dense) for name, c in CONSTRAINTS.items()}
+    about = {name: (c.of_errors, c.of_dense) for name, c in CONSTRAINTS.items()}
     assert {name for name, (errors, _) in about.items() if errors} == {"accuracy_gap"}
     assert {n for n, (_, dense) in about.items() if dense} == {
         "accuracy_gap",
         "equal_excessive_loss",
     }
-    assert needs(lambda losses, *, dense_errors: losses).errors
+    assert record(lambda losses, *, dense_errors: losses).of_errors

@@ -7,11 +7,11 @@ import types
 import pytest
 import torch
 
-from sklearn_fairprune.functional import DIAGNOSTICS, REGRESSION_DIAGNOSTICS
+from sklearn_fairprune.functional import DIAGNOSTICS
 from sklearn_fairprune.functional import diagnostics as module
+from sklearn_fairprune.functional.diagnostics import diagnostics_of
 
 torch.set_num_threads(1)
-BOTH = [*DIAGNOSTICS.items(), *REGRESSION_DIAGNOSTICS.items()]
 STATISTICS = {
     name
     for line in re.findall(r"^- (.*):", module.__doc__, re.MULTILINE)
@@ -47,16 +47,18 @@ BY_HAND = {
 
 
 def call(function, statistics):
-    return function(**{n: statistics[n] for n in inspect.signature(function).parameters})
+    return function(**{name: statistics[name] for name in function.needs})
 
 
 def test_the_docstring_lists_the_statistics():
-    assert set(CLASSES) == STATISTICS
+    assert set(CLASSES) == STATISTICS == set(module.STATISTICS)
 
 
-@pytest.mark.parametrize(("name", "function"), BOTH)
-def test_shelf_entry(name, function):
+@pytest.mark.parametrize(("name", "member"), DIAGNOSTICS.items())
+def test_shelf_entry(name, member):
+    function = member.function
     assert isinstance(function, types.FunctionType)
+    assert member.classifiers or member.regressors
     assert function.__name__ == name
     assert function.__doc__.endswith(".")
     parameters = inspect.signature(function).parameters
@@ -65,10 +67,9 @@ def test_shelf_entry(name, function):
     assert set(parameters) <= STATISTICS
 
 
-@pytest.mark.parametrize(
-    ("shelf", "statistics"), [(DIAGNOSTICS, CLASSES), (REGRESSION_DIAGNOSTICS, TARGETS)]
-)
-def test_values_by_hand(shelf, statistics):
+@pytest.mark.parametrize(("classifies", "statistics"), [(True, CLASSES), (False, TARGETS)])
+def test_values_by_hand(classifies, statistics):
+    shelf = diagnostics_of(classifies=classifies, probabilities=True)
     before = {name: value.clone() for name, value in statistics.items()}
     for name, function in shelf.items():
         values = call(function, statistics)
@@ -78,6 +79,11 @@ def test_values_by_hand(shelf, statistics):
 
 
 def test_every_value_is_tried():
-    assert set(DIAGNOSTICS) | set(REGRESSION_DIAGNOSTICS) == set(BY_HAND)
-    assert not {"closeness", "margin", "prediction_changed"} & set(REGRESSION_DIAGNOSTICS)
-    assert "prediction_change" not in DIAGNOSTICS
+    classes, targets = (
+        set(diagnostics_of(classifies=c, probabilities=True)) for c in (True, False)
+    )
+    assert classes | targets == set(DIAGNOSTICS) == set(BY_HAND)
+    assert not {"closeness", "margin", "prediction_changed"} & targets
+    assert "prediction_change" not in classes
+    dropped = classes - set(diagnostics_of(classifies=True, probabilities=False))
+    assert dropped == {"closeness", "margin"}

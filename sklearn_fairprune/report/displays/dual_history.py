@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from ...functional.constraints import CONSTRAINTS
 from ..training import constrained_pruner
 from ._style import (
     REST,
@@ -141,13 +142,9 @@ class DualHistoryDisplay(Display):
             if measure in history:
                 table[measure] = np.full((len(epochs), len(groups)), np.nan)
                 table[measure][rows, columns] = history[measure]
-        name = pruner.constraint
-        if callable(name):
-            unit, name = None, getattr(name, "__name__", "constraint")
-        elif name == "accuracy_gap":
-            unit = "share"
-        else:
-            unit = "nats" if is_classifier(pruner) else "units of the loss"
+        constraint = CONSTRAINTS.find("constraint", pruner.constraint)
+        of_loss = "nats" if is_classifier(pruner) else "units of the loss"
+        unit = of_loss if constraint.unit == "loss" else constraint.unit
         return cls(
             np.arange(1, len(epochs) + 1),
             [stage for stage, _ in epochs],
@@ -155,9 +152,9 @@ class DualHistoryDisplay(Display):
             table["violation"],
             distinct_names(groups),
             holdout_violations=table.get("holdout_violation"),
-            tolerance=None if name == "minimax" else float(pruner.tolerance),
+            tolerance=None if constraint.simplex else float(pruner.tolerance),
             two_sided=pruner.dual_update != "projected",
-            constraint=name,
+            constraint=constraint.name,
             unit=unit,
         ).plot(ax=ax, **options)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from sklearn_fairprune.functional.multipliers import dual_step, project
+from sklearn_fairprune.functional.dual_updates import dual_step, project
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=60, database=None)

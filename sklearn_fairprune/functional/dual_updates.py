@@ -28,7 +28,7 @@ def project(multipliers, total=float("inf"), exactly=False):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_fairprune.functional.multipliers import project
+    >>> from sklearn_fairprune.functional.dual_updates import project
     >>> project(torch.tensor([-1.0, 0.5, 1.0]), total=1.0)
     tensor([0.0000, 0.2500, 0.7500])
     """
@@ -81,7 +81,7 @@ def dual_step(multipliers, violation, smoothed, *, lr, share=1.0, gain=0.0, smoo
     Examples
     --------
     >>> import torch
-    >>> from sklearn_fairprune.functional.multipliers import dual_step
+    >>> from sklearn_fairprune.functional.dual_updates import dual_step
     >>> start, nothing = torch.zeros(2), torch.full((2,), torch.nan)
     >>> dual_step(start, torch.tensor([0.5, torch.nan]), nothing, lr=0.1)[0]
     tensor([0.0500, 0.0000])

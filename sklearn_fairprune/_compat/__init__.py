@@ -1,0 +1,1 @@
+"""Private names of scikit-learn, skorch and torch: the one place that knows them."""
