@@ -96,8 +96,8 @@ def at_import_time(node):
 
 def test_the_walk_finds_the_package():
     assert {"sklearn_fairprune.functional.masks", "sklearn_fairprune.engine"} <= set(FILES)
-    assert "sklearn_fairprune.functional.masks" in own("sklearn_fairprune.engine.pruning")
-    assert "sklearn_fairprune.engine.networks" in own("sklearn_fairprune.estimators._base")
+    assert "sklearn_fairprune.functional.masks" in own("sklearn_fairprune.engine.fit")
+    assert "sklearn_fairprune.engine.networks" in own("sklearn_fairprune.estimators._net")
 
 
 @MODULES
@@ -114,7 +114,7 @@ def test_no_upward_import(name):
 @MODULES
 def test_functional_imports_siblings_only(name):
     if place(name) == "functional":
-        assert {place(m) for m in own(name)} <= {"functional"}
+        assert {place(m) for m in own(name)} <= {"functional", "_compat"}
 
 
 @MODULES

@@ -1,5 +1,7 @@
 """Names of scikit-learn that it has not made public, and what its versions differ in."""
 
+from operator import attrgetter
+
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -68,9 +70,8 @@ class OnShelf(StrOptions):
         return super().is_satisfied_by(val)
 
 
-def callback_context(estimator, max_subtasks):
-    """Context of scikit-learn's callbacks for one fit of an estimator."""
-    return estimator._init_callback_context(max_subtasks=max_subtasks)
+# Method that makes the context of scikit-learn's callbacks for one fit of an estimator.
+callback_context = attrgetter("_init_callback_context")
 
 
 def validate_params(estimator):

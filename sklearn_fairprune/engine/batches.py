@@ -142,6 +142,15 @@ class Rows(skorch.dataset.Dataset):
             keep_integers=self.keep_integers,
         )
 
+    def of_dtype(self, dtype):
+        """Return the same rows, read as another floating-point type."""
+        copy = object.__new__(Rows)
+        copy.__dict__.update(self.__dict__)
+        copy.dtype = dtype
+        if self.y.is_floating_point():
+            copy.y = self.y.to(dtype)
+        return copy
+
     def subset(self, index):
         """Copy the rows `index`; of a torch Dataset only their numbers."""
         copy = object.__new__(Rows)

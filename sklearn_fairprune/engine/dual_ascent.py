@@ -21,7 +21,7 @@ from .group_statistics import (
     named,
     violations_of,
 )
-from .row_weights import row_mass
+from .losses import row_mass
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ class DualAscent(Callback):
         """What decides the multipliers, for `fingerprint`."""
         held = self.held
         data = None if held is None else [held.X, held.y, held.groups, held.weights]
-        return [vars(self.rule), self.groups, data]
+        constraint = self.rule.constraint
+        rule = vars(self.rule) | {"constraint": [constraint.function, constraint.simplex]}
+        return [rule, self.groups, data]
 
     # ---- inside a batch ------------------------------------------------------------
 

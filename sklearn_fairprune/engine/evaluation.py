@@ -12,12 +12,11 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Subset
 
-from ..functional.params import plain_name, trainable
+from .._compat.skorch import evaluation_mode, predict_nonlinearity
+from .._compat.torch import plain_name, uncompiled, without_compilation
+from ..functional.params import trainable
+from .losses import cross_entropy, has_logits, logit_form, overridden, per_row
 from .networks import adapt, cast, copy_net, read_in_order
-from .row_weights import per_row
-
-# Probabilities are not taken below this, so that their logarithms stay finite.
-TINY = torch.finfo(torch.float32).tiny
 
 
 class Evaluation:
@@ -33,7 +32,7 @@ class Evaluation:
     net : skorch.NeuralNet
         Fitted; a copy is made, the net stays as it is.
     rows : Rows
-        Adapted to the net, in place: its types, and `dtype`.
+        Data that the net reads.
     classifies : bool
         Whether the targets are class codes.
     dtype : torch.dtype, default=None
@@ -50,26 +49,23 @@ class Evaluation:
     """
 
     def __init__(self, net, rows, *, classifies, dtype=None):
-        rows.dtype = dtype or rows.dtype
-        self.net = cast(copy_net(net), rows.dtype)
-        self.net.module_ = _without_compilation(self.net.module_)
-        self.net.criterion_ = _without_compilation(self.net.criterion_)
-        self.net._set_training(False)
+        self.dtype = dtype or rows.dtype
+        self.net = cast(copy_net(net), self.dtype)
+        self.net.module_ = without_compilation(self.net.module_)
+        self.net.criterion_ = without_compilation(self.net.criterion_)
+        evaluation_mode(self.net)
         read_in_order(self.net)
         _without_sparse_gradients(self.net.module_)
-        adapt(rows, self.net)
-        if rows.y.is_floating_point():
-            rows.y = rows.y.to(rows.dtype)
         self.params = trainable(self.net.module_)
         self._recurrent = any(isinstance(m, nn.RNNBase) for m in self.net.module_.modules())
         self._own_step = type(net).evaluation_step is not NeuralNet.evaluation_step
         if self._own_step:
-            self._let_gradients_through(rows)
-        self._nonlinearity = self.net._get_predict_nonlinearity()
+            self._check_gradients(rows)
+        self._nonlinearity = predict_nonlinearity(self.net)
         self.has_logits, self._to_logits = False, None
         if classifies:
-            self._to_logits = self._logit_form()
-            X, _ = next(read(self.net, rows, torch.arange(min(2, len(rows))), 2))
+            self._to_logits = logit_form(self.net)
+            X, _ = next(read(self, rows, torch.arange(min(2, len(rows))), 2))
             self.has_logits = self._gives_probabilities(self._raw(self.params, X))
             if self.has_logits:
                 n_classes = self.logits(self.params, X).shape[1]
@@ -99,7 +95,7 @@ class Evaluation:
     def losses(self, params, X, y):
         """Loss of every row, shape (n,)."""
         if self.has_logits:
-            return F.cross_entropy(self.logits(params, X), y.long(), reduction="none")
+            return cross_entropy(self.logits(params, X), y)
         raw = self._raw(params, X)
         with per_row(self.net.criterion_):
             y = y.reshape(raw.shape) if y.is_floating_point() else y
@@ -140,10 +136,9 @@ class Evaluation:
             named = {f"module.{name}": p for name, p in params.items()}
             return functional_call(_Inference(self.net, self._own_step), named, (X,))
 
-    def _let_gradients_through(self, rows):
-        """Make the net's own `evaluation_step`, written for predictions, differentiable."""
-        vars(self.net)["infer"] = functools.partial(_with_gradients, self.net.infer)
-        X, _ = next(read(self.net, rows, torch.arange(1), 1))
+    def _check_gradients(self, rows):
+        """Refuse an `evaluation_step` of the net's own that cannot be differentiated."""
+        X, _ = next(read(self, rows, torch.arange(1), 1))
         params = {name: p.detach().requires_grad_() for name, p in self.params.items()}
         if params and not self._raw(params, X).requires_grad:
             raise ValueError(
@@ -152,41 +147,21 @@ class Evaluation:
                 "`infer`, or outside of torch.no_grad()."
             )
 
-    def _logit_form(self):
-        """Return the function from raw outputs to logits; it can be pickled."""
-        if self.net.predict_nonlinearity == "auto":
-            if isinstance(self.net.criterion_, nn.CrossEntropyLoss):
-                return nn.Identity()
-            if isinstance(self.net.criterion_, nn.BCEWithLogitsLoss):
-                return _of_one_logit
-        return functools.partial(_of_probabilities, self._nonlinearity)
-
     def _gives_probabilities(self, raw):
         """Whether the raw outputs of some rows are logits or probabilities."""
         logits = self._to_logits(raw)
         is_matrix = logits.dim() == 2 and logits.shape[1] > 1
-        direct = self.net.predict_nonlinearity == "auto" and isinstance(
-            self.net.criterion_, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)
-        )
         sums = logits.exp().sum(-1)
-        return is_matrix and (direct or bool(((sums - 1).abs() < 1e-3).all()))
-
-
-def _of_one_logit(raw):
-    return F.pad(raw.reshape(-1, 1), (1, 0))
-
-
-def _of_probabilities(nonlinearity, raw):
-    return nonlinearity(raw).clamp(min=TINY).log()
+        return is_matrix and (has_logits(self.net) or bool(((sums - 1).abs() < 1e-3).all()))
 
 
 def promises_probabilities(net):
     """Whether a fitted net predicts probabilities, by its criterion and nonlinearity."""
     if net.predict_nonlinearity != "auto":
         return net.predict_nonlinearity is not None
-    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
     return isinstance(
-        criterion, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss)
+        uncompiled(net.criterion_),
+        (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.NLLLoss),
     )
 
 
@@ -199,7 +174,11 @@ class _Inference(nn.Module):
 
     def forward(self, X):
         net = self._net
-        raw = net.evaluation_step((X, None)) if self._own_step else net.infer(X)
+        if self._own_step:  # it is written for predictions, and turns gradients off
+            with overridden(net, infer=functools.partial(_with_gradients, net.infer)):
+                raw = net.evaluation_step((X, None))
+        else:
+            raw = net.infer(X)
         return raw[0] if isinstance(raw, tuple) else raw
 
 
@@ -236,19 +215,6 @@ def _differentiable_twice(recurrent):
             yield
 
 
-def _without_compilation(module):
-    """Undo torch.compile, whose graphs cannot be differentiated twice."""
-    module = getattr(module, "_orig_mod", module)
-    if not isinstance(module, nn.Module):  # a criterion may be a function
-        return module
-    for part in module.modules():
-        part._compiled_call_impl = None
-        for name, child in part.named_children():
-            if hasattr(child, "_orig_mod"):
-                setattr(part, name, child._orig_mod)
-    return module
-
-
 def _without_sparse_gradients(module):
     """Make the gradients of embeddings dense: sparse ones have no second derivative."""
     for part in module.modules():
@@ -262,16 +228,16 @@ def _batch_of_one(x):
     return x[None]
 
 
-def read(net, rows, index, batch_size):
+def read(evaluation, rows, index, batch_size):
     """Read some rows in order, batch by batch.
 
     Parameters
     ----------
-    net : skorch.NeuralNet
-        Of an `Evaluation`: its iterator, which keeps the order, reads a torch Dataset; rows
-        in memory are cut directly.
+    evaluation : Evaluation
+        Its net's iterator, which keeps the order, reads a torch Dataset; rows in memory are
+        cut directly.
     rows : Rows
-        What to read.
+        What to read; they stay as they are.
     index : torch.LongTensor
         Which rows.
     batch_size : int
@@ -284,13 +250,15 @@ def read(net, rows, index, batch_size):
     y : torch.Tensor
         Targets, on the device of the net.
     """
+    net, dtype = evaluation.net, evaluation.dtype
+    rows = adapt(rows.of_dtype(dtype), net)
     if rows.sliceable:
         batches = (rows.take(chunk) for chunk in index.split(batch_size))
     else:
         batches = net.get_iterator(Subset(rows, index.tolist()), training=False)
     for batch in batches:
         for X, y in zip(*(_split(part, batch_size) for part in batch), strict=True):
-            yield _ready(X, net.device, rows.dtype), _ready(y, net.device, rows.dtype)
+            yield _ready(X, net.device, dtype), _ready(y, net.device, dtype)
 
 
 def _split(values, size):

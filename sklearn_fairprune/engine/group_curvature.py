@@ -68,7 +68,7 @@ def mean_gradient(evaluation, rows, index, batch_size=BATCH_SIZE):
     """
     parts = (
         gradient(_summed(evaluation, X, y, len(index)), evaluation.require_params())
-        for X, y in read(evaluation.net, rows, index, batch_size)
+        for X, y in read(evaluation, rows, index, batch_size)
     )
     return _sum(parts)
 
@@ -94,7 +94,7 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
     params = evaluation.require_params()
     budget = memory // max(1, graph_bytes(evaluation, rows, index))  # in rows
     kept, n_kept, total = [], 0, None
-    for X, y in read(evaluation.net, rows, index, batch_size):
+    for X, y in read(evaluation, rows, index, batch_size):
         loss = _summed(evaluation, X, y, len(index))
         if n_kept + len(y) <= budget:
             part, multiply = hessian_product(loss, params)
@@ -109,7 +109,7 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
         for multiply in kept:
             yield multiply(vector)
         if len(rest):
-            for X, y in read(evaluation.net, rows, rest, batch_size):
+            for X, y in read(evaluation, rows, rest, batch_size):
                 loss = _summed(evaluation, X, y, len(index))
                 yield hessian_product(loss, params)[1](vector)
 
@@ -133,7 +133,7 @@ def graph_bytes(evaluation, rows, index, probe=8):
     alive = []
     few = index[:probe]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        for X, y in read(evaluation.net, rows, few, probe):
+        for X, y in read(evaluation, rows, few, probe):
             hessian_product(_summed(evaluation, X, y, len(few)), evaluation.params)
     return sum(seen.values()) // len(few)
 
@@ -163,7 +163,7 @@ def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
             direction,
             order,
         )
-        for X, y in read(evaluation.net, rows, index, batch_size)
+        for X, y in read(evaluation, rows, index, batch_size)
     ]
     return [torch.cat(part).cpu().double() for part in zip(*parts, strict=True)]
 

@@ -5,11 +5,12 @@ from contextlib import nullcontext
 import torch
 from torch.utils.data import Subset
 
+from .._compat.skorch import evaluation_mode, training_mode
 from ..functional.lagrangian import violations
 from .batches import BatchIterator
+from .losses import measured_losses, row_losses, row_mass, shaped_like
 from .networks import predicted_codes
 from .randomness import seeded
-from .row_weights import row_losses, row_mass, shaped_like
 
 
 def group_sums(losses, errors, groups, mass, n_groups):
@@ -104,14 +105,16 @@ def evaluate(net, rows, n_groups, index=None, errors=False):
         options.pop(name, None)
     part = rows if index is None else Subset(rows, index.tolist())
     seen, mode = RowValues(net, n_groups, errors), net.module_.training
-    net._set_training(False)
+    evaluation_mode(net)
     with torch.no_grad(), nullcontext() if rows.sliceable else seeded(0):
         for batch in BatchIterator(part, 1024, **options):
             y_pred = net.infer(batch[0])
             y = shaped_like(y_pred, batch[1].to(net.device))
             losses = row_losses(net, y_pred, y, X=batch[0], training=False)
+            losses = measured_losses(net, y_pred, y, losses)
             seen.add(seen.of(batch, y_pred, losses))
-    net._set_training(mode)
+    if mode:
+        training_mode(net)
     return seen.sums()
 
 

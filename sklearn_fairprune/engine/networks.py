@@ -11,7 +11,10 @@ from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 from torch.utils.data import DataLoader
 
+from .._compat.skorch import evaluation_mode, is_trimmed, predict_nonlinearity
+from ..functional.params import prunable
 from .batches import BatchIterator
+from .losses import logit_form
 from .randomness import seeded
 
 # BLAS multiplies matrices in another order where rows do not fill its blocks, and the float32
@@ -73,6 +76,45 @@ def default_net(is_classifier, n_rows, n_features, n_outputs, hidden_layer_sizes
     )
 
 
+def prepare(net, rows, dtype):
+    """Make an initialized net ready to train on rows, and the rows ready to be read by it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Changed in place.
+    rows : Rows
+        Changed in place.
+    dtype : torch.dtype
+        Of the weights.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+
+    Raises
+    ------
+    ValueError
+        If nothing of it can be pruned.
+    """
+    with_fast_batches(cast(net, dtype))
+    prunable_or_raise(net.module_)
+    adapt(rows, net)
+    return net
+
+
+def prunable_or_raise(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights that can be pruned; an error if there are none."""
+    weights = prunable(module)
+    if not weights:
+        layers = sorted({type(m).__name__ for m in module.modules() if m is not module})
+        raise ValueError(
+            "The network has no prunable layer: pruning removes weights of Linear and Conv "
+            f"layers that can be trained, and this module holds {layers or 'no layers'}."
+        )
+    return weights
+
+
 def with_fast_batches(net):
     """Replace skorch's default per-row DataLoader; an iterator of the user's stays."""
     for name in ("iterator_train", "iterator_valid"):
@@ -91,7 +133,7 @@ def read_in_order(net):
     return net
 
 
-def initialize(net, dtype, seed):
+def initialize(net, dtype, seed, rows=None):
     """Build module, criterion and optimizer with weights drawn from `seed`.
 
     Parameters
@@ -102,14 +144,26 @@ def initialize(net, dtype, seed):
         Of the weights.
     seed : int
         Of the weight initialisation.
+    rows : Rows, default=None
+        What lazy layers learn their sizes from; they draw their weights then.
 
     Returns
     -------
     net : skorch.NeuralNet
     """
     with seeded(seed):
-        net.initialize()
-    return cast(net, dtype)
+        cast(net.initialize(), dtype)
+        if rows is not None and is_lazy(net.module_):
+            evaluation_mode(net)
+            with torch.no_grad():
+                net.infer(adapt(rows.head(), net).take(slice(0, 2))[0])
+    return net
+
+
+def is_lazy(module):
+    """Whether a module has weights whose sizes are not known yet."""
+    tensors = (*module.parameters(), *module.buffers())
+    return any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors)
 
 
 def cast(net, dtype):
@@ -133,7 +187,7 @@ def copy_net(net):
 
 def renew_optimizer(net):
     """Start the optimizer afresh: no momentum of earlier training reaches the weights."""
-    if not getattr(net, "_trimmed_for_prediction", False):
+    if not is_trimmed(net):
         net.initialize_optimizer()
     return net
 
@@ -173,16 +227,6 @@ def adapt(rows, net):
     return rows
 
 
-def randomness(net, seed):
-    """Guard for training: the default network needs no global random state, others may.
-
-    Dropout, random augmentation and data loaders draw from the global state, so other nets
-    train inside `seeded`, one thread at a time.
-    """
-    quiet = type(net.module_) is MLP and not net.train_split and _own_batches(net)
-    return nullcontext() if quiet else seeded(seed)
-
-
 def _own_batches(net):
     return net.iterator_train is BatchIterator and net.iterator_valid is BatchIterator
 
@@ -203,7 +247,7 @@ def outputs(net, batch):
 def predicted_codes(net, y_pred):
     """Class codes that a net predicts, from the raw outputs of a batch."""
     raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
-    probability = net._get_predict_nonlinearity()(raw)
+    probability = predict_nonlinearity(net)(raw)
     threshold = getattr(net, "threshold", None)
     if threshold is not None and probability.shape[1] == 2:
         return (probability[:, 1] > threshold).long()
@@ -232,11 +276,41 @@ def predict(net, rows):
     ValueError
         If it is NaN or infinite anywhere.
     """
-    nonlinearity = net._get_predict_nonlinearity()
-    net._set_training(False)
+    return _finite(predict_nonlinearity(net)(_raw_outputs(net, rows)))
+
+
+def predict_log(net, rows):
+    """Logarithms of the class probabilities of all rows, as exact as the net's logits.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Fitted.
+    rows : Rows
+        What to predict.
+
+    Returns
+    -------
+    log_probability : ndarray of dtype float64
+
+    Raises
+    ------
+    ValueError
+        If it is NaN or infinite anywhere.
+    """
+    return _finite(logit_form(net)(_raw_outputs(net, rows)).log_softmax(dim=-1))
+
+
+def _raw_outputs(net, rows):
+    """Raw outputs of all rows in float64."""
+    evaluation_mode(net)
     with torch.no_grad(), nullcontext() if _own_batches(net) else seeded(0):
         raw = [outputs(net, batch) for batch in net.get_iterator(rows, training=False)]
-    prediction = nonlinearity(torch.cat(raw).double()).numpy()
+    return torch.cat(raw).double()
+
+
+def _finite(prediction):
+    prediction = prediction.numpy()
     finite = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
     if not finite.all():
         raise ValueError(

@@ -39,7 +39,7 @@ def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
     params = evaluation.params if params is None else params
     losses, outputs = [], []
     with torch.no_grad():
-        for X, y in read(evaluation.net, rows, index, batch_size):
+        for X, y in read(evaluation, rows, index, batch_size):
             losses.append(evaluation.losses(params, X, y).cpu().double())
             outputs.append(evaluation.outputs(params, X).cpu().double())
     return torch.cat(losses), torch.cat(outputs)
@@ -63,7 +63,7 @@ def gradient_norms(evaluation, rows, index, memory=MEMORY):
     size = _rows_at_once(evaluation, 2, memory)
     norms = [
         row_gradients(evaluation.row_loss, evaluation.params, X, y).norm(dim=1)
-        for X, y in read(evaluation.net, rows, index, size)
+        for X, y in read(evaluation, rows, index, size)
     ]
     return torch.cat(norms).cpu().double()
 
@@ -89,7 +89,7 @@ def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=ME
     """
     size = _rows_at_once(evaluation, evaluation.n_logits + 16, memory)
     found = []
-    for X, y in read(evaluation.net, rows, index, size):
+    for X, y in read(evaluation, rows, index, size):
         found.append(_bound_terms(evaluation, X, y, tol=tol, max_products=max_products))
     return tuple(torch.cat(part).cpu() for part in zip(*found, strict=True))
 

@@ -1,16 +1,33 @@
-"""Training a skorch net: masks that hold, divergence and Ctrl-C noticed."""
+"""Training a skorch net: masks that hold, divergence and Ctrl-C noticed.
 
-import dis
+skorch notifies every callback three times a batch and writes a history entry for each.
+For small networks that costs as much as the arithmetic. Where no callback listens to
+batches and the net's class trains the way skorch does, `LeanEpoch` takes the same steps to
+the same weights without it; any other net goes skorch's own way.
+"""
+
 import math
-from contextlib import contextmanager
+import signal
+import threading
+from contextlib import contextmanager, nullcontext
 
 import torch
-from skorch.callbacks import Callback
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.dataset import get_len, unpack_data
 
+from .._compat.skorch import (
+    optimizer_names,
+    step_optimizer,
+    steps_of,
+    training_mode,
+    zero_gradients,
+)
 from ..functional.params import prunable
-from .epochs import LeanEpoch, trains_like_skorch, watches_batches
-from .networks import randomness
-from .row_weights import RowWeightedLoss
+from .batches import BatchIterator
+from .losses import RowWeightedLoss, overridden
+from .networks import MLP
+from .randomness import seeded
 
 
 class HoldsMasks(Callback):
@@ -130,17 +147,121 @@ class EpochEvents(Callback):
             self.end(net)
 
 
-def asked_by_callback(interrupt):
-    """Whether a KeyboardInterrupt is a skorch callback's way to stop, not a Ctrl-C.
+BATCH_EVENTS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
-    A callback stops with a ``raise`` statement; a Ctrl-C arrives at any other instruction.
+
+def may_be_lean(net):
+    """Whether a net trains as skorch does, and nobody watches its batches."""
+    return trains_like_skorch(net) and not any(watches_batches(c) for _, c in net.callbacks_)
+
+
+def watches_batches(callback):
+    """Whether a callback does anything on the batches of a training epoch."""
+    if isinstance(callback, EpochScoring) and not callback.on_train:
+        return False
+    if isinstance(callback, LRScheduler) and callback.step_every == "epoch":
+        return False
+    return any(
+        getattr(type(callback), event) is not getattr(Callback, event)
+        or event in vars(callback)
+        for event in BATCH_EVENTS
+    )
+
+
+def trains_like_skorch(net):
+    """Whether class and optimizer of a net leave skorch's training step as it is."""
+    as_skorch = steps_of(type(net)) == steps_of(NeuralNet)
+    known = type(net.optimizer_).__module__.startswith("torch.optim.")
+    closure = isinstance(net.optimizer_, torch.optim.LBFGS)
+    return as_skorch and len(optimizer_names(net)) == 1 and known and not closure
+
+
+class LeanEpoch:
+    """Stands in for ``net.run_single_epoch`` while training.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized; its ``get_loss`` is a `RowWeightedLoss`.
+    before_step, after_step : list of Callback
+        Whose ``on_grad_computed`` or ``on_batch_end`` takes part in every step.
     """
-    traceback = interrupt.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    raised = frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    return raised and isinstance(frame.f_locals.get("self"), Callback)
+
+    def __init__(self, net, before_step, after_step):
+        self.net = net
+        self.before_step, self.after_step = before_step, after_step
+
+    def __call__(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run one epoch; its mean loss becomes the only batch entry of the history."""
+        net = self.net
+        if not training or fit_params:
+            own = type(net).run_single_epoch
+            own(net, iterator, training, prefix, step_fn, **fit_params)
+            return
+        training_mode(net)
+        total = n_rows = n_batches = 0
+        for batch in iterator:
+            X, loss = self.step(batch)
+            size = get_len(X)
+            total, n_rows, n_batches = total + loss * size, n_rows + size, n_batches + 1
+        if n_batches:
+            net.history.new_batch()
+            net.history.record_batch(f"{prefix}_loss", total / n_rows)
+            net.history.record_batch(f"{prefix}_batch_size", n_rows)
+        net.history.record(f"{prefix}_batch_count", n_batches)
+
+    def step(self, batch):
+        """Take one optimizer step; returns the features and the loss."""
+        net = self.net
+        net.get_loss.on_batch_begin(net, batch=batch, training=True)
+        X, y = unpack_data(batch)
+        zero_gradients(net)
+        loss = net.get_loss(net.infer(X), y, X=X, training=True)
+        loss.backward()
+        for hook in self.before_step:
+            hook.on_grad_computed(net, named_parameters=None)
+        step_optimizer(net)
+        for hook in self.after_step:
+            hook.on_batch_end(net, batch=batch, training=True, loss=loss)
+        return X, loss.item()
+
+
+class Interrupts:
+    """Tells a Ctrl-C from a callback's way to stop, which raises the same exception.
+
+    A Ctrl-C is a signal, and signals are noted while the block lasts; callbacks raise
+    without one. Python handles signals in the main thread only: elsewhere none comes.
+    """
+
+    def __init__(self):
+        self.pressed = False
+
+    def __enter__(self):
+        """Begin to note signals."""
+        self.own = signal.getsignal(signal.SIGINT)
+        self.noting = (
+            callable(self.own) and threading.current_thread() is threading.main_thread()
+        )
+        if self.noting:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error):
+        """Leave signals to whoever had them before."""
+        if self.noting:
+            signal.signal(signal.SIGINT, self.own)
+
+    def _note(self, number, frame):
+        self.pressed = True
+        self.own(number, frame)
+
+    def asked_by_callback(self, interrupt):
+        """Whether the innermost frame of an exception is a callback's, and no key was hit."""
+        traceback = interrupt.__traceback__
+        while traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        inside = isinstance(traceback.tb_frame.f_locals.get("self"), Callback)
+        return inside and not self.pressed
 
 
 @contextmanager
@@ -158,21 +279,29 @@ def hooked(net, first, last, weighted, dual=None):
     dual : DualAscent, default=None
         One of `last`, which the loss tells of every batch.
     """
-    loss, own = RowWeightedLoss(weighted, dual), net.callbacks_
-    lean = trains_like_skorch(net) and not any(watches_batches(c) for _, c in own)
-    loss.attach(net)
-    named = [
-        [(type(hook).__name__, hook) for hook in hooks] for hooks in ([loss, *first], last)
-    ]
-    net.callbacks_ = named[0] + own + named[1]
-    if lean:
-        net.__dict__["run_single_epoch"] = LeanEpoch(net, loss, first, last)
-    try:
-        yield
-    finally:
-        net.__dict__.pop("run_single_epoch", None)
-        net.callbacks_ = own
-        loss.detach()
+    own, lean = net.callbacks_, may_be_lean(net)
+    epoch = {"run_single_epoch": LeanEpoch(net, first, last)} if lean else {}
+    before, after = (
+        [(type(hook).__name__, hook) for hook in hooks] for hooks in (first, last)
+    )
+    loss = RowWeightedLoss(net, weighted, dual)
+    with overridden(net, get_loss=loss, **epoch):
+        net.callbacks_ = [("RowWeightedLoss", loss)] + before + own + after
+        try:
+            yield
+        finally:
+            net.callbacks_ = own
+
+
+def randomness(net, seed):
+    """Guard for training: the default network needs no global random state, others may.
+
+    Dropout, random augmentation and data loaders draw from the global state, so other nets
+    train inside `seeded`, one thread at a time.
+    """
+    quiet = type(net.module_) is MLP and not net.train_split
+    own_batches = net.iterator_train is net.iterator_valid is BatchIterator
+    return nullcontext() if quiet and own_batches else seeded(seed)
 
 
 def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training", dual=None):
@@ -194,8 +323,8 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training",
         For whatever the training draws.
     masks : dict of str to torch.BoolTensor, default=None
         Weights to keep at 0.0 where False.
-    events : EpochEvents, default=None
-        Who wants to know about epochs.
+    events : (callable, callable), default=None
+        Who wants to know of the begin and end of epochs, see `EpochEvents`.
     stage : str, default="Training"
         How messages call it.
     dual : DualAscent, default=None
@@ -215,15 +344,16 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training",
     last = [StopOnDivergence(stage)]
     last += [] if dual is None else [dual]
     last += [] if masks is None else [MaskWeights(masks)]
-    last += [] if events is None else [events]
+    last += [] if events is None else [EpochEvents(*events)]
     y, done = rows.y.numpy(), len(net.history)
     rows.generator.manual_seed(seed)
-    with randomness(net, seed), hooked(net, first, last, rows.weights is not None, dual):
+    weighted, interrupts = rows.weights is not None, Interrupts()
+    with randomness(net, seed), hooked(net, first, last, weighted, dual), interrupts:
         net.notify("on_train_begin", X=rows, y=y)
         try:
             net.fit_loop(rows, y, epochs=epochs)
         except KeyboardInterrupt as interrupt:
-            if not asked_by_callback(interrupt):
+            if not interrupts.asked_by_callback(interrupt):
                 raise
         net.notify("on_train_end", X=rows, y=y)
     return epoch_records(net)[done:]

@@ -2,37 +2,27 @@
 
 import copy
 import numbers
-import warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._compat.sklearn import OnShelf
+from .._compat.sklearn import Interval, OnShelf, StrOptions, fit_context, validate_params
+from .._compat.warnings import warn
 from ..engine.networks import predict
 from ..functional.constraints import CONSTRAINTS
-from ._base import BasePruner, as_path, forget_fit
-from ._callbacks import CallbackSupportMixin
-from ._delegate import PredictsAsInner
-from ._plan import make_plan
-
-SHARED = (
-    "classes_",
-    "groups_",
-    "sparsity_",
-    "masks_",
-    "dense_estimator_",
-    "n_features_in_",
-    "feature_names_in_",
-)
+from ..functional.shelf import lists_members
+from . import _fitting
+from ._base import BasePruner
+from ._constraint import ConstraintListener
+from ._inputs import Data
+from ._wrapper import PrunerWrapper
 
 
-class GroupConstrainedPruner(
-    PredictsAsInner, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
-):
+@lists_members(constraint=CONSTRAINTS)
+class GroupConstrainedPruner(PrunerWrapper):
     r"""Prune under a constraint on the losses of the groups.
 
     The pruned network minimises its loss subject to :math:`g_a \le \epsilon` for every group
@@ -41,17 +31,9 @@ class GroupConstrainedPruner(
 
     .. math:: J(\theta; D) + \sum_a \lambda_a (g_a(\theta) - \epsilon).
 
-    ================================  =============================================
-    `constraint`                      :math:`g_a`
-    ================================  =============================================
-    ``"equal_loss"``                  :math:`J(\bar\theta; D_a) - J(\bar\theta; D)`, the
-                                      paper's [1]_
-    ``"equal_excessive_loss"``        :math:`R(a) - R`, excessive losses
-    ``"accuracy_gap"``                :math:`\psi_a`, accuracy lost beyond the mean [3]_;
-                                      the weights step on losses in its place
-    ``"bounded_group_loss"``          :math:`J(\bar\theta; D_a)`, `tolerance` its bound [4]_
-    ``"minimax"``                     none: minimises the loss of the worst group [5]_
-    ================================  =============================================
+    The paper's is ``equal_loss`` [1]_; see [3]_ for ``accuracy_gap``, whose weights step on
+    losses in its place, [4]_ for ``bounded_group_loss``, whose bound is `tolerance`, and [5]_
+    for ``minimax``.
 
     A constraint met on the training rows is not met on others by that: see `holdout`, and
     measure with `audit` on rows that the fit has not seen.
@@ -61,10 +43,10 @@ class GroupConstrainedPruner(
     estimator : PrunedClassifier or PrunedRegressor
         What to train and prune; cloned.
     constraint : str or callable, default="equal_loss"
-        A name of the table, or a function in their form: the first argument is ``losses``
-        or ``errors``, a tensor with the mean of each group; keyword-only arguments without
-        default ask for more of ``losses``, ``errors``, ``dense_losses``, ``dense_errors``,
-        ``shares``; it returns a tensor of violations, one a group.
+        A name of the list, or a function (or record) of the same form: the first argument is
+        ``losses`` or ``errors``, a tensor with the mean of each group; other arguments
+        without default ask for more of ``losses``, ``errors``, ``dense_losses``,
+        ``dense_errors``, ``shares``; it returns a tensor of violations, one a group.
     stage : {"before", "after", "both"}, default="after"
         Whether the training of the dense network, the fine-tuning after pruning, or both
         are constrained. Constraints that compare with the dense network exist "after" only.
@@ -112,15 +94,15 @@ class GroupConstrainedPruner(
         ``holdout``; never of a batch. NaN for a group without held-out rows.
     constraint_satisfied_ : bool or None
         Whether no violation (on held-out rows, if there are any) is above the tolerance, in
-        absolute value unless ``dual_update="projected"``. None for "minimax", which has
-        nothing to satisfy.
+        absolute value unless ``dual_update="projected"``. None where there is nothing to
+        satisfy, as under "minimax".
     history_ : DataFrame
         One row per epoch and group: ``epoch``, ``stage`` ("dense" or "finetune"),
         ``group``, ``loss`` and ``violation`` over the rows of the epoch as they were
         trained on, ``multiplier`` at its end; with `holdout` also ``holdout_loss`` and
         ``holdout_violation``.
     classes_, groups_, sparsity_, masks_, dense_estimator_ : object
-        Those of ``estimator_``.
+        Those of ``estimator_``, as are ``skipped_weights_`` and ``prunable_share_``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -183,7 +165,7 @@ class GroupConstrainedPruner(
     __metadata_request__predict = {"sensitive_features": True}
 
     _parameter_constraints = {
-        "estimator": "no_validation",  # _pruner gives a better message
+        "estimator": "no_validation",  # check_pruner gives a better message
         "constraint": [OnShelf(CONSTRAINTS), callable],
         "stage": [StrOptions({"before", "after", "both"})],
         "tolerance": [Interval(numbers.Real, 0, None, closed="both")],
@@ -231,7 +213,7 @@ class GroupConstrainedPruner(
 
     # ---- public verbs -------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
         """Train, prune and fine-tune under the constraint.
 
@@ -266,12 +248,13 @@ class GroupConstrainedPruner(
             If the constraint is not met, naming the groups; or if the network predicts
             one class only.
         """
-        forget_fit(self)
-        pruner, plan = self._pruner(), make_plan(self)
-        pruner._fit(X, y, sensitive_features, sample_weight, plan)
-        return self._take(pruner, plan)
+        _fitting.forget_fit(self)
+        data = Data(X, y, sensitive_features, sample_weight)
+        pruner, listener = self._pruner(), ConstraintListener(self, data)
+        _fitting.fit(pruner, data, listener)
+        return self._take(pruner, listener)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def prune(
         self, X=None, y=None, *, sensitive_features=None, sample_weight=None, sparsity=None
     ):
@@ -292,11 +275,12 @@ class GroupConstrainedPruner(
             The fitted estimator.
         """
         check_is_fitted(self)
-        pruner, plan = copy.copy(self.estimator_), make_plan(self)
-        pruner._prune_again(X, y, sensitive_features, sample_weight, sparsity, plan)
-        return self._take(pruner, plan)
+        data = Data(X, y, sensitive_features, sample_weight)
+        pruner, listener = copy.copy(self.estimator_), ConstraintListener(self, data)
+        _fitting.prune_again(pruner, data, sparsity, listener)
+        return self._take(pruner, listener)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def pruning_path(
         self, X, y=None, *, sensitive_features=None, sample_weight=None, sparsities
     ):
@@ -315,18 +299,18 @@ class GroupConstrainedPruner(
             ``sparsities``, ``achieved`` and ``estimators``, as from
             `PrunedClassifier.pruning_path`; this estimator stays as it is.
         """
-        data = (X, y, sensitive_features, sample_weight)
-        path = self._pruner()._path(*data, sparsities, make_plan(self))
-        estimators = []
-        for pruner, plan in path:  # no comprehension: warnings point at the user's line
-            estimator = clone(self).set_params(estimator__sparsity=pruner.sparsity)
-            estimators.append(estimator._take(pruner, plan))
-        return as_path(sparsities, estimators)
+        data = Data(X, y, sensitive_features, sample_weight)
+        pruner, listener = self._pruner(), ConstraintListener(self, data)
+        estimators = [
+            clone(self).set_params(estimator__sparsity=member.sparsity)._take(member, branch)
+            for member, branch in _fitting.path(pruner, data, sparsities, listener)
+        ]
+        return _fitting.as_path(sparsities, estimators)
 
     # ---- the steps of a fit -----------------------------------------------------------
 
     def _pruner(self):
-        """Return an unfitted copy of the parameter `estimator`; an error if it is none."""
+        """Clone of the pruner, with its parameters checked."""
         if not isinstance(self.estimator, BasePruner):
             got = type(self.estimator).__name__
             if isinstance(self.estimator, type):
@@ -337,65 +321,63 @@ class GroupConstrainedPruner(
                 "GroupConstrainedPruner the last step."
             )
         pruner = clone(self.estimator)
-        pruner._validate_params()
+        validate_params(pruner)
         return pruner
 
-    def _take(self, pruner, plan):
-        """Take over what a fit has brought, and say what it has not."""
-        fitted = {name: getattr(pruner, name) for name in SHARED if hasattr(pruner, name)}
-        fitted["estimator_"] = pruner
-        fitted["history_"] = plan.history(getattr(self, "history_", None))
-        last = plan.duals.get("dense" if self.stage == "before" else "finetune")
-        if plan.rows is None:
-            gone = {"violations_", "constraint_satisfied_"}
-            gone |= set() if self.stage == "before" else {"multipliers_"}
-            for name in gone & set(vars(self)):
-                delattr(self, name)
-            self.__dict__.update(fitted)
+    def _take(self, pruner, listener):
+        """Store a fitted pruner and what became of its constraint; warn where it failed."""
+        history = listener.history(vars(self).get("history_"))
+        last = listener.duals.get("dense" if self.stage == "before" else "finetune")
+        multipliers = vars(self).get("multipliers_")
+        _fitting.forget_fit(self)
+        self.estimator_, self.history_ = pruner, history
+        if listener.rows is None:  # masked without data: nothing was measured
+            if self.stage == "before" and multipliers is not None:
+                self.multipliers_ = multipliers
             return self
-        index = plan.index()
-        fitted["groups_"] = plan.groups
-        fitted["violations_"] = pd.DataFrame(plan.violations(pruner.estimator_), index=index)
+        index, self.groups_ = listener.index(), listener.groups
+        violations = listener.violations(pruner.estimator_, pruner.dense_estimator_)
+        self.violations_ = pd.DataFrame(violations, index=index)
         if self.stage != "before" or last is not None:
             values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
-            fitted["multipliers_"] = pd.Series(values, index=index, name="multiplier")
-        self.__dict__.update(fitted)
-        self.constraint_satisfied_ = self._satisfied()
-        self._warn(plan, last)
+            self.multipliers_ = pd.Series(values, index=index, name="multiplier")
+        elif multipliers is not None:
+            self.multipliers_ = multipliers
+        nothing_to_meet = listener.rule.constraint.simplex
+        over = self._over()
+        self.constraint_satisfied_ = None if nothing_to_meet else len(over) == 0
+        if self.constraint_satisfied_ is False:
+            self._warn_unmet(over, listener.rule.constraint, trained=last is not None)
+        if is_classifier(self):
+            self._warn_one_class(listener.rows)
         return self
 
     def _over(self):
-        """Violations beyond the tolerance, by group; on held-out rows if there are any."""
+        """Violations above the tolerance, on the last set of rows."""
         worst = self.violations_.iloc[:, -1].fillna(self.violations_["train"])
         size = worst.abs() if self.dual_update != "projected" else worst
         return worst[size > self.tolerance]
 
-    def _satisfied(self):
-        constraint = CONSTRAINTS.find("constraint", self.constraint)
-        return None if constraint.simplex else len(self._over()) == 0
+    def _warn_unmet(self, over, constraint, *, trained):
+        """Say which groups violate the constraint."""
+        shown = ", ".join(f"{g} {v:+.3g}" for g, v in over.head(10).items())
+        why = "Raise finetune_epochs, dual_lr or max_multiplier, or allow more tolerance."
+        if not trained:
+            why = "No training was under the constraint."
+        warn(
+            f"constraint={constraint.name!r} is not met within tolerance={self.tolerance:g} "
+            f"at sparsity {self.sparsity_:g} on the {self.violations_.columns[-1]} rows by "
+            f"{len(over)} of {len(self.violations_)} groups: {shown}. {why}",
+            ConvergenceWarning,
+        )
 
-    def _warn(self, plan, last):
-        """Warn of a constraint that is not met, and of a network that is broken."""
-        if self.constraint_satisfied_ is False:
-            shown = ", ".join(f"{g} {v:+.3g}" for g, v in self._over().head(10).items())
-            why = "Raise finetune_epochs, dual_lr or max_multiplier, or allow more tolerance."
-            if last is None:
-                why = "No training was under the constraint."
-            warnings.warn(
-                f"constraint={self.constraint!r} is not met within tolerance="
-                f"{self.tolerance:g} at sparsity {self.sparsity_:g} on the "
-                f"{self.violations_.columns[-1]} rows by {len(self._over())} of "
-                f"{len(self.violations_)} groups: {shown}. {why}",
+    def _warn_one_class(self, rows):
+        """Say that a network predicts one class for everybody."""
+        predicted = predict(self.estimator_.estimator_, rows).argmax(axis=1)
+        if (predicted == predicted[0]).all():
+            label = self.classes_[predicted[:1]].tolist()[0]
+            warn(
+                f"The network of sparsity {self.sparsity_:g} predicts {label!r} for every "
+                "training row: its groups are equal because it is broken, not fair.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
-        if is_classifier(self):
-            predicted = predict(self.estimator_.estimator_, plan.rows).argmax(axis=1)
-            if (predicted == predicted[0]).all():
-                label = self.classes_[predicted[:1]].tolist()[0]
-                warnings.warn(
-                    f"The network of sparsity {self.sparsity_:g} predicts {label!r} for every "
-                    "training row: its groups are equal because it is broken, not fair.",
-                    ConvergenceWarning,
-                    stacklevel=5,
-                )

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Subset
 from ..engine.evaluation import Evaluation
 from ..engine.row_statistics import row_outcomes
 from ._base import BasePruner
+from ._inputs import read_features, read_fitted
 from .pruned import PrunedClassifier, PrunedRegressor
 
 
@@ -165,9 +166,9 @@ def evaluations(pruner, X, y=None, dtype=None):
     """
     dtype, classifies = getattr(torch, dtype or pruner.dtype), is_classifier(pruner)
     if y is None and not isinstance(X, Dataset):
-        rows = pruner._prediction_rows(X)
+        rows = read_features(pruner, X)
     else:
-        rows, _ = pruner._training_rows(X, y, None, None, reset=False, known=vars(pruner))
+        rows = read_fitted(pruner, X, y)
     dense, pruned = (
         Evaluation(net, rows, classifies=classifies, dtype=dtype)
         for net in (pruner.dense_estimator_, pruner.estimator_)

@@ -1,38 +1,98 @@
 """Pruned networks as scikit-learn classifier and regressor."""
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..engine.networks import predict
+from .._compat.sklearn import fit_context
+from ..engine.losses import has_logits
+from ..engine.networks import predict, predict_log
+from ..functional.criteria import CRITERIA
+from ..functional.shelf import lists_members
+from . import _fitting
 from ._base import BasePruner
-from ._docs import document
-from .sensitive import Groups, encode_groups
+from ._inputs import Data, read_features
+from ._state import FromState
+from ._targets import ClassTargets, RegressionTargets
 
 
-@document
+@lists_members(criterion=CRITERIA)
 class PrunedClassifier(ClassifierMixin, BasePruner):
     """Classifier around a skorch network that is trained, pruned and fine-tuned.
 
     `fit` trains the dense network, removes the share `sparsity` of its weights and
     fine-tunes the rest [1]_. `prune` does the last two steps again at another sparsity.
 
-    {parameters}
+    Parameters
+    ----------
+    estimator : skorch net, FrozenEstimator or None, default=None
+        An unfitted net is cloned and trained. A ``FrozenEstimator`` around a fitted one is
+        pruned without training it from scratch. None is a multi-layer perceptron (AdamW,
+        learning rate 0.003, weight decay 1, batches of 128; 30 epochs, or as many as
+        make 200 steps).
+    sparsity : float in [0, 1), default=0.5
+        Share of the Linear and Conv weights to remove; biases and norms are never pruned.
+        0 gives the dense network.
+    criterion : str or callable, default="magnitude"
+        Score of each weight, higher = keep: a name of the list, or a function (or record) of
+        the same form. It gets the weight tensor of one layer and returns a tensor of the
+        same shape; further arguments without default name statistics of the training rows
+        (``gradient``, ``group_gradients``, ``group_shares``, ``hessian_diagonal``,
+        ``activation_norms``) or the ``generator`` of whatever it draws.
+    scope : {"global", "layerwise"}, default="global"
+        Whether weights of all layers compete, or each layer loses the same share.
+    finetune_epochs : int, default=5
+        Epochs of training after pruning. Removed weights stay exactly 0.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Width of each hidden layer when ``estimator=None``.
+    dtype : {"float32", "float64"}, default="float32"
+        What the network computes in. Integer features are converted too, unless the
+        network holds an embedding.
+    memory : str, path or joblib.Memory, default=None
+        Caches the dense training, the only part that does not depend on `sparsity`: a
+        grid search over sparsities trains each fold once. Needs an int `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, shuffling and dropout. The global random states are never touched.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels.
-    {attributes}
+    estimator_ : skorch net
+        The pruned network. Its own labels are the positions in ``classes_``.
+    dense_estimator_ : skorch net
+        The network before pruning, from which `prune` starts every time.
+    masks_ : dict of str to torch.BoolTensor
+        Per parameter name, True = kept.
+    sparsity_ : float
+        Achieved sparsity: `sparsity` up to one weight. It is over the weights in ``masks_``,
+        which may be few of the network's: see ``prunable_share_``.
+    prunable_share_ : float
+        Share of the network's weights (biases and norms not counted) that ``sparsity_`` is
+        over.
+    skipped_weights_ : dict of str to str
+        The other weights, by parameter name, and why pruning leaves them alone.
+    groups_ : ndarray
+        Names of the groups: values of the sensitive feature, tuples of values for
+        several of them.
+    history_ : list of dict
+        One entry per epoch: ``phase`` ("dense" or "finetune"), ``step`` (0 for the dense
+        training, then the number of the pruning step), ``sparsity`` of the network it trains,
+        ``epoch``, ``train_loss`` and whatever else the net records.
+    n_features_in_ : int
+        Number of features (of n-dimensional samples: the length of the first dimension).
+    feature_names_in_ : ndarray of str
+        Only if X has string column names.
 
     See Also
     --------
     PrunedRegressor : The same for regression.
     sklearn_fairprune.audit : What pruning costs each group, on held-out rows.
 
-    {references}
+    References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022.
 
     Examples
     --------
@@ -50,9 +110,10 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
     Linear(in_features=4, out_features=100, bias=True)
     """
 
-    _y_checks = {}
+    _targets = ClassTargets
+    classes_ = FromState("classes")
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None
     ):
@@ -75,10 +136,9 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         self : object
             The fitted estimator.
         """
-        if self.__sklearn_is_fitted__() or classes is None:
-            return self._partial_fit(X, y, sensitive_features, sample_weight)
-        known = {"classes_": np.unique(classes)}
-        return self._partial_fit(X, y, sensitive_features, sample_weight, known)
+        data = Data(X, y, sensitive_features, sample_weight)
+        _fitting.partial_fit(self, data, classes)
+        return self
 
     def predict(self, X, *, sensitive_features=None):
         """Predict labels.
@@ -97,7 +157,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
             Labels, of the type they had in `fit`.
         """
         check_is_fitted(self)
-        probability = self._probability(self._prediction_rows(X, sensitive_features))
+        probability = self._probability(read_features(self, X, sensitive_features))
         threshold = getattr(self.estimator_, "threshold", None)
         if threshold is not None and len(self.classes_) == 2:
             return self.classes_[(probability[:, 1] > threshold).astype(int)]
@@ -123,15 +183,8 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
             works all the same.
         """
         check_is_fitted(self)
-        probability = self._probability(self._prediction_rows(X))
-        sums = probability.sum(axis=1)
-        if probability.min() < -1e-3 or np.abs(sums - 1).max() > 1e-3:
-            raise ValueError(
-                "The network's outputs are not probabilities: the smallest is "
-                f"{probability.min():.3g} and rows sum to {sums.min():.3g} at least and "
-                f"{sums.max():.3g} at most. Train with a cross-entropy, or give the net a "
-                "predict_nonlinearity."
-            )
+        probability = self._probability(read_features(self, X))
+        _check_probabilities(probability)
         return probability
 
     def predict_log_proba(self, X):
@@ -145,9 +198,19 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         Returns
         -------
         log_probability : float64 ndarray of shape (n_samples, n_classes)
-            Finite: probabilities below the smallest normal float64 count as that.
+            As exact as the network's logits. Where it gives probabilities in their place,
+            those below 1.2e-38 (the smallest normal float32) count as that.
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`.
         """
-        return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
+        check_is_fitted(self)
+        rows = read_features(self, X)
+        if not has_logits(self.estimator_):
+            _check_probabilities(self._probability(rows))
+        return self._of_classes(predict_log(self.estimator_, rows))
 
     def decision_function(self, X):
         """Confidence in each class: log-probabilities, or their difference if binary.
@@ -171,65 +234,20 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         return log_probability
 
     def _probability(self, rows):
-        probability = predict(self.estimator_, rows)
-        if probability.shape[1:] != (len(self.classes_),):
+        """Outputs after the nonlinearity, one column a class."""
+        return self._of_classes(predict(self.estimator_, rows))
+
+    def _of_classes(self, outputs):
+        """Refuse outputs that are not one column a class."""
+        if outputs.shape[1:] != (len(self.classes_),):
             raise ValueError(
-                f"The network gives {probability.shape[1:]} outputs a row for "
+                f"The network gives {outputs.shape[1:]} outputs a row for "
                 f"{len(self.classes_)} classes."
             )
-        return probability
-
-    # ---- what the targets decide ---------------------------------------------------
-
-    def _encode(self, y, known):
-        if known is None:
-            check_classification_targets(y)
-            classes = np.unique(y)
-            if isinstance(self.estimator, FrozenEstimator):
-                classes = self._frozen_classes(classes)
-        else:
-            classes = known["classes_"]
-        unknown = np.setdiff1d(y, classes)
-        if unknown.size:
-            raise ValueError(
-                f"y has labels that are not among the classes {_some(classes)}: "
-                f"{_some(unknown)}. All labels must be known from the first fit."
-            )
-        return np.searchsorted(classes, y).astype(np.int64), {"classes_": classes}
-
-    def _frozen_classes(self, labels):
-        """Classes of a pre-trained net: its own, or the output positions."""
-        inner = self.estimator.estimator
-        known = getattr(inner, "classes_", labels)
-        return np.asarray(known)
-
-    def _groups(self, sensitive_features, n_rows, targets, fitted):
-        if sensitive_features is None:
-            return Groups(targets, fitted["classes_"])
-        return encode_groups(sensitive_features, n_rows)
-
-    def _check_targets(self, targets, fitted):
-        if len(np.unique(targets)) < 2:
-            raise ValueError(
-                "A classifier needs at least 2 classes in y (with a positive "
-                f"sample_weight), got 1 class: {_some(fitted['classes_'][targets[:1]])}."
-            )
-
-    def _n_outputs(self, rows, fitted):
-        return len(fitted["classes_"])
-
-    def _check_outputs(self, net, rows, fitted):
-        shape = self._first_prediction(net, rows).shape
-        n_classes = len(fitted["classes_"])
-        if len(shape) != 2 or shape[1] != n_classes:
-            raise ValueError(
-                f"y has {n_classes} classes {_some(fitted['classes_'])}, but the network "
-                f"gives predictions of shape {shape[1:]} a row. Give its last layer "
-                f"{n_classes} outputs."
-            )
+        return outputs
 
 
-@document
+@lists_members(criterion=CRITERIA)
 class PrunedRegressor(RegressorMixin, BasePruner):
     """Regressor around a skorch network that is trained, pruned and fine-tuned.
 
@@ -238,17 +256,73 @@ class PrunedRegressor(RegressorMixin, BasePruner):
     Scale targets of large magnitude, for example with
     :class:`~sklearn.compose.TransformedTargetRegressor`.
 
-    {parameters}
+    Parameters
+    ----------
+    estimator : skorch net, FrozenEstimator or None, default=None
+        An unfitted net is cloned and trained. A ``FrozenEstimator`` around a fitted one is
+        pruned without training it from scratch. None is a multi-layer perceptron (AdamW,
+        learning rate 0.003, weight decay 1, batches of 128; 30 epochs, or as many as
+        make 200 steps).
+    sparsity : float in [0, 1), default=0.5
+        Share of the Linear and Conv weights to remove; biases and norms are never pruned.
+        0 gives the dense network.
+    criterion : str or callable, default="magnitude"
+        Score of each weight, higher = keep: a name of the list, or a function (or record) of
+        the same form. It gets the weight tensor of one layer and returns a tensor of the
+        same shape; further arguments without default name statistics of the training rows
+        (``gradient``, ``group_gradients``, ``group_shares``, ``hessian_diagonal``,
+        ``activation_norms``) or the ``generator`` of whatever it draws.
+    scope : {"global", "layerwise"}, default="global"
+        Whether weights of all layers compete, or each layer loses the same share.
+    finetune_epochs : int, default=5
+        Epochs of training after pruning. Removed weights stay exactly 0.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Width of each hidden layer when ``estimator=None``.
+    dtype : {"float32", "float64"}, default="float32"
+        What the network computes in. Integer features are converted too, unless the
+        network holds an embedding.
+    memory : str, path or joblib.Memory, default=None
+        Caches the dense training, the only part that does not depend on `sparsity`: a
+        grid search over sparsities trains each fold once. Needs an int `random_state`.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, shuffling and dropout. The global random states are never touched.
 
     Attributes
     ----------
-    {attributes}
+    estimator_ : skorch net
+        The pruned network. Its own labels are the positions in ``classes_``.
+    dense_estimator_ : skorch net
+        The network before pruning, from which `prune` starts every time.
+    masks_ : dict of str to torch.BoolTensor
+        Per parameter name, True = kept.
+    sparsity_ : float
+        Achieved sparsity: `sparsity` up to one weight. It is over the weights in ``masks_``,
+        which may be few of the network's: see ``prunable_share_``.
+    prunable_share_ : float
+        Share of the network's weights (biases and norms not counted) that ``sparsity_`` is
+        over.
+    skipped_weights_ : dict of str to str
+        The other weights, by parameter name, and why pruning leaves them alone.
+    groups_ : ndarray
+        Names of the groups: values of the sensitive feature, tuples of values for
+        several of them.
+    history_ : list of dict
+        One entry per epoch: ``phase`` ("dense" or "finetune"), ``step`` (0 for the dense
+        training, then the number of the pruning step), ``sparsity`` of the network it trains,
+        ``epoch``, ``train_loss`` and whatever else the net records.
+    n_features_in_ : int
+        Number of features (of n-dimensional samples: the length of the first dimension).
+    feature_names_in_ : ndarray of str
+        Only if X has string column names.
 
     See Also
     --------
     PrunedClassifier : The same for classification.
 
-    {references}
+    References
+    ----------
+    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
+           NeurIPS 2022.
 
     Examples
     --------
@@ -261,9 +335,9 @@ class PrunedRegressor(RegressorMixin, BasePruner):
     True
     """
 
-    _y_checks = {"y_numeric": True, "multi_output": True}
+    _targets = RegressionTargets
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
         """Train one more epoch. Removed weights stay 0; nothing more is pruned.
 
@@ -279,7 +353,8 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         self : object
             The fitted estimator.
         """
-        return self._partial_fit(X, y, sensitive_features, sample_weight)
+        _fitting.partial_fit(self, Data(X, y, sensitive_features, sample_weight))
+        return self
 
     def predict(self, X, *, sensitive_features=None):
         """Predict targets.
@@ -298,45 +373,9 @@ class PrunedRegressor(RegressorMixin, BasePruner):
             As `y` was in `fit`.
         """
         check_is_fitted(self)
-        rows = self._prediction_rows(X, sensitive_features)
+        rows = read_features(self, X, sensitive_features)
         prediction = predict(self.estimator_, rows)
-        return prediction.reshape(len(prediction), *self._target_shape)
-
-    # ---- what the targets decide ---------------------------------------------------
-
-    def _encode(self, y, known):
-        shape = y.shape[1:]
-        if known is not None and shape != known["_target_shape"]:
-            raise ValueError(
-                f"y has targets of shape {shape} a row, fit had {known['_target_shape']}."
-            )
-        with np.errstate(over="ignore"):
-            targets = y.reshape(len(y), -1).astype(self.dtype)
-        if not np.isfinite(targets).all():
-            raise ValueError(
-                f"y has values too large for dtype={self.dtype!r}; scale it, for example with "
-                "TransformedTargetRegressor."
-            )
-        return targets, {"_target_shape": shape}
-
-    def _groups(self, sensitive_features, n_rows, targets, fitted):
-        if sensitive_features is None:
-            return Groups(np.zeros(n_rows, dtype=np.int64), np.array(["all"]))
-        return encode_groups(sensitive_features, n_rows)
-
-    def _check_targets(self, targets, fitted):
-        pass
-
-    def _n_outputs(self, rows, fitted):
-        return rows.y.shape[1]
-
-    def _check_outputs(self, net, rows, fitted):
-        shape, n_outputs = self._first_prediction(net, rows).shape, rows.y.shape[1]
-        if int(np.prod(shape[1:])) != n_outputs:
-            raise ValueError(
-                f"y has {n_outputs} target(s) a row, but the network gives predictions of "
-                f"shape {shape[1:]} a row. Give its last layer {n_outputs} output(s)."
-            )
+        return prediction.reshape(len(prediction), *self._fitted.targets.shape)
 
     def __sklearn_tags__(self):
         """Tags of a regressor for one or several targets."""
@@ -345,7 +384,13 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         return tags
 
 
-def _some(labels, most=10):
-    """Labels as text, cut after the first few."""
-    shown = ", ".join(repr(v) for v in np.asarray(labels)[:most].tolist())
-    return f"[{shown}{', ...' if len(labels) > most else ''}]"
+def _check_probabilities(probability):
+    """Refuse outputs that are no class probabilities."""
+    sums = probability.sum(axis=1)
+    if probability.min() < -1e-3 or np.abs(sums - 1).max() > 1e-3:
+        raise ValueError(
+            "The network's outputs are not probabilities: the smallest is "
+            f"{probability.min():.3g} and rows sum to {sums.min():.3g} at least and "
+            f"{sums.max():.3g} at most. Train with a cross-entropy, or give the net a "
+            "predict_nonlinearity."
+        )

@@ -179,7 +179,7 @@ def minimax(losses: Tensor, *, shares: Tensor) -> Tensor:
 class Constraint(Member):
     """A constraint on group statistics.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         From group statistics to one violation a group.

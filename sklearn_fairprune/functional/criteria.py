@@ -70,7 +70,7 @@ def random(weight: Tensor, *, generator: torch.Generator) -> Tensor:
 class Criterion(Member):
     """A pruning criterion.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         From a weight tensor to scores of its shape.

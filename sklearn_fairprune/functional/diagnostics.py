@@ -85,7 +85,7 @@ def prediction_change(*, dense_outputs: Tensor, pruned_outputs: Tensor) -> Tenso
 class Diagnostic(Member):
     """A diagnostic of single rows.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         From statistics of the rows, by name, to one number a row.

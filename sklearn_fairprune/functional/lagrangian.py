@@ -24,6 +24,7 @@ def violations(constraint: Callable, statistics: Mapping[str, torch.Tensor]) -> 
     Returns
     -------
     violation : torch.Tensor of shape (m,)
+        The constraint is met where it is at most the tolerance.
 
     Raises
     ------

@@ -1,10 +1,13 @@
 """From scores and a sparsity to boolean masks (True = kept), and masks to weights."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from torch import Tensor
 
 
-def n_pruned(sparsity, n_weights):
+def n_pruned(sparsity: float, n_weights: int) -> int:
     """Number of weights that `sparsity` removes, never all of them.
 
     ``min(round(sparsity * n_weights), n_weights - 1)``, rounded to the nearest integer.
@@ -12,7 +15,7 @@ def n_pruned(sparsity, n_weights):
     return min(round(sparsity * n_weights), n_weights - 1)
 
 
-def lowest(scores, count):
+def lowest(scores: np.ndarray, count: int) -> np.ndarray:
     """Mark the `count` lowest entries of a vector; ties go in order of position.
 
     Removing in the fixed order (score, position) makes the count exact and the sets
@@ -39,7 +42,12 @@ def lowest(scores, count):
     return marked
 
 
-def score_masks(scores, sparsity, scope="global"):
+def score_masks(
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    scope: str = "global",
+    kept: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Keep the highest scores.
 
     Parameters
@@ -51,6 +59,8 @@ def score_masks(scores, sparsity, scope="global"):
     scope : {"global", "layerwise"}, default="global"
         Whether scores compete across all layers, or within each layer so that every
         layer reaches `sparsity`.
+    kept : dict of str to torch.BoolTensor, default=None
+        Earlier masks, True = kept: what they removed counts, and stays removed.
 
     Returns
     -------
@@ -77,6 +87,8 @@ def score_masks(scores, sparsity, scope="global"):
                 f"The criterion gave NaN scores for {name!r}; scores must be numbers. "
                 "Check the weights and the data that the criterion saw."
             )
+    if kept is not None:
+        flat = {k: _removed_first(v, kept[k].flatten().numpy()) for k, v in flat.items()}
     if scope == "global":
         joined = np.concatenate(list(flat.values()))
         removed = lowest(joined, n_pruned(sparsity, joined.size))
@@ -85,13 +97,20 @@ def score_masks(scores, sparsity, scope="global"):
         removed = [lowest(v, n_pruned(sparsity, v.size)) for v in flat.values()]
     else:
         raise ValueError(f"scope must be 'global' or 'layerwise', got {scope!r}.")
-    return {
+    masks = {
         name: torch.from_numpy(~gone).reshape(scores[name].shape)
         for name, gone in zip(flat, removed, strict=True)
     }
+    return masks if kept is None else {name: m & kept[name] for name, m in masks.items()}
 
 
-def apply_masks(weights, masks):
+def _removed_first(scores, kept):
+    """Scores with those of removed weights below all others."""
+    lowest_kept = np.where(np.isneginf(scores), np.finfo(scores.dtype).min, scores)
+    return np.where(kept, lowest_kept, -np.inf)
+
+
+def apply_masks(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
     """Set the removed weights to exactly 0.0, in place.
 
     Parameters
@@ -107,7 +126,7 @@ def apply_masks(weights, masks):
             weight.masked_fill_(~mask.to(weight.device), 0.0)
 
 
-def masks_sparsity(masks):
+def masks_sparsity(masks: Mapping[str, Tensor]) -> float:
     """Share of weights that the masks remove.
 
     Parameters

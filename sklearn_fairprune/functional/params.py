@@ -1,7 +1,12 @@
 """The weights that pruning may remove, as a dict of named tensors."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from .._compat.torch import plain_name
 
 PRUNABLE_LAYERS = (
     nn.Linear,
@@ -14,12 +19,22 @@ PRUNABLE_LAYERS = (
 )
 
 
-def plain_name(name):
-    """Name of a parameter as it was before ``torch.compile`` wrapped its module."""
-    return name.replace("_orig_mod.", "")
+class Skipped(NamedTuple):
+    """A weight that pruning leaves alone.
+
+    Attributes
+    ----------
+    count : int
+        Its numbers.
+    reason : str
+        Why.
+    """
+
+    count: int
+    reason: str
 
 
-def prunable(module):
+def prunable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Weights of the linear and convolution layers, never biases or norms.
 
     Parameters
@@ -51,7 +66,73 @@ def prunable(module):
     return weights
 
 
-def trainable(module):
+def skipped(module: nn.Module) -> dict[str, Skipped]:
+    """Weights that pruning leaves alone: what `prunable` has not, but for biases and norms.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+
+    Returns
+    -------
+    weights : dict of str to Skipped
+        In the order of the network's layers: weights of linear and convolution layers that
+        are frozen, or made of other parameters (weight_norm and the like); and all other
+        parameters of two dimensions or more (attention projections, recurrent weights,
+        embeddings, one's own).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_fairprune.functional.params import skipped
+    >>> skipped(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)))
+    {'0.weight': Skipped(count=15, reason='of an Embedding')}
+    """
+    covered = {id(weight) for weight in prunable(module).values()}
+    found = {}
+    for name, layer in module.named_modules():
+        parts = dict(layer.named_parameters(recurse=False))
+        weight = getattr(layer, "weight", None)
+        if isinstance(layer, PRUNABLE_LAYERS) and not isinstance(weight, nn.Parameter):
+            found[f"{name}.weight"] = Skipped(weight.numel(), "made of other parameters")
+            makers = [layer, *getattr(layer, "parametrizations", nn.ModuleDict()).modules()]
+            covered |= {id(p) for maker in makers for p in maker.parameters(recurse=False)}
+            continue
+        for part, parameter in parts.items():
+            if id(parameter) in covered or parameter.dim() < 2:
+                continue
+            covered.add(id(parameter))
+            frozen = isinstance(layer, PRUNABLE_LAYERS)
+            reason = "frozen" if frozen else f"of {_with_article(type(layer).__name__)}"
+            found[f"{name}.{part}"] = Skipped(parameter.numel(), reason)
+    return {plain_name(name).lstrip("."): weight for name, weight in found.items()}
+
+
+def _with_article(name):
+    return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
+
+
+def share_of(masks: Mapping[str, Tensor], left_out: Mapping[str, Skipped]) -> float:
+    """Share of the weights that are under a mask.
+
+    Parameters
+    ----------
+    masks : dict of str to torch.BoolTensor
+        Of the weights that can be pruned.
+    left_out : dict of str to Skipped
+        The others.
+
+    Returns
+    -------
+    share : float
+        1.0 if pruning can reach them all.
+    """
+    under = sum(mask.numel() for mask in masks.values())
+    return under / (under + sum(weight.count for weight in left_out.values()))
+
+
+def trainable(module: nn.Module) -> dict[str, Tensor]:
     r"""All parameters that training moves: the vector :math:`\theta` of the diagnostics.
 
     Parameters

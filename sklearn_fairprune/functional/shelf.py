@@ -101,4 +101,31 @@ class Shelf(dict[str, M], Generic[M]):
     def lines(self) -> Iterator[str]:
         """One line for every member: its name and what it is."""
         for name, member in self.items():
-            yield f"``{name!r}``: {member.summary}"
+            yield f'``"{name}"``: {member.summary}'
+
+
+def lists_members(**shelves: Shelf) -> Callable[[type], type]:
+    """Decorator that puts what a parameter can be after the summary of a class docstring.
+
+    Parameters
+    ----------
+    **shelves : Shelf
+        By the name of the parameter.
+
+    Returns
+    -------
+    decorate : callable
+    """
+
+    def decorate(cls: type) -> type:
+        summary, rest = (cls.__doc__ or "").split("\n\n", 1)
+        lists = [
+            "\n".join(
+                [f"    `{name}` can be", "", *(f"    - {line}" for line in shelf.lines())]
+            )
+            for name, shelf in shelves.items()
+        ]
+        cls.__doc__ = "\n\n".join([summary, *lists, rest])
+        return cls
+
+    return decorate

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from ..engine.group_curvature import along, linearize, mean_gradient
 from ..engine.row_statistics import bound_terms, row_diagnostics
+from ..estimators._inputs import dataset_targets
 from ..estimators.fitted import evaluations, fitted_pruner
 from ..functional import boundary
 from ..functional.bounds import theorem1_bound
@@ -280,7 +281,7 @@ def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
     """
     pruner, X = fitted_pruner(estimator, X, y)
     if y is None and isinstance(X, Dataset):
-        _, y = pruner._dataset(X, None)
+        y = dataset_targets(X, pruner)
     if y is None:
         raise ValueError(
             "diagnostic_metrics needs y, the targets, unless X is a torch Dataset of pairs: "

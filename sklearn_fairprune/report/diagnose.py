@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
+from ..estimators._inputs import read_fitted
 from ..estimators.fitted import fitted_pruner
 from ..functional.bounds import theorem1_bound
 from .checks import check_confidence, check_counts, is_real
@@ -186,7 +187,7 @@ def diagnose(
         random_state=random_state,
     )
     pruner, X = fitted_pruner(estimator, X, y)
-    rows, _ = pruner._training_rows(X, y, None, None, reset=False, known=vars(pruner))
+    rows = read_fitted(pruner, X, y)
     classifies = is_classifier(pruner)
     targets = pruner.classes_[rows.y.numpy()] if classifies else rows.y.numpy()
     names, codes, labels = group_rows(sensitive_features, targets, classifies)

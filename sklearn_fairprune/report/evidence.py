@@ -7,8 +7,8 @@ import torch
 
 from ..engine.evaluation import Evaluation
 from ..engine.group_curvature import GroupCurvature, group_curvature
-from ..engine.pruning import weight_masks
 from ..engine.row_statistics import bound_terms, row_outcomes
+from ..engine.scoring import weight_masks
 from ..functional import boundary
 from ..functional.groups import group_means
 from ..functional.params import norm
@@ -97,7 +97,7 @@ def gather(pruner, rows, groups, *, sparsity, dtype, tol, max_products):
     masks, achieved = pruner.masks_, pruner.sparsity_
     if sparsity is not None:
         options = {"criterion": pruner.criterion, "scope": pruner.scope}
-        masks = weight_masks(dense.net.module_, sparsity=sparsity, **options)
+        masks = weight_masks(dense.net, rows, sparsity=sparsity, **options)
         achieved = sparsity
     displacement, masked = None, None
     if achieved > 0:

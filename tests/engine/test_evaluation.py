@@ -38,7 +38,7 @@ def losses_of(net, y, classifies=True):
 @pytest.mark.parametrize("name", CASES)
 def test_functions_of_the_parameters(name):
     (ev, data), losses = nets.evaluation(name), nets.loss_truth(name).values
-    X, y = next(read(ev.net, data, EVERYONE, N_ROWS))
+    X, y = next(read(ev, data, EVERYONE, N_ROWS))
     close(ev.losses(ev.params, X, y), losses)
     close(ev.row_loss(ev.params, X[7], y[7]), losses[7])
     assert list(ev.params) == [key for key, _ in nets.make(name).module_.named_parameters()]

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from sklearn_fairprune.engine import networks
 from sklearn_fairprune.engine.batches import BatchIterator, Rows
 from sklearn_fairprune.engine.networks import MLP
-from sklearn_fairprune.engine.training import train
+from sklearn_fairprune.engine.training import randomness, train
 
 torch.set_num_threads(1)
 X = np.random.default_rng(0).normal(size=(30, 4))
@@ -204,10 +204,10 @@ def test_only_other_modules_train_with_a_seeded_global_state():
     others[1].iterator_train = others[2].iterator_valid = DataLoader
     others.append(make(train_split=ValidSplit(3)))
     own, before = make(), torch.get_rng_state()
-    with networks.randomness(own, 0):
+    with randomness(own, 0):
         assert torch.equal(torch.get_rng_state(), before)
     for other in others:
-        with networks.randomness(other, 0):
+        with randomness(other, 0):
             assert not torch.equal(torch.get_rng_state(), before)
         assert torch.equal(torch.get_rng_state(), before)
 

@@ -275,14 +275,15 @@ def test_frozen_parameters_stay_out():
     assert found == pytest.approx(top, rel=1e-9)
 
 
-def test_rows_are_adapted_to_the_net():
-    binary, words = nets.make("one logit"), nets.rows("words", dtype=torch.float32)
-    data = Rows(FLAT, CASES["one logit"].y)
-    Evaluation(binary, data, classifies=True, dtype=torch.float64)
-    assert (data.dtype, data.keep_integers) == (torch.float64, False)
-    assert data.y.is_floating_point()
-    Evaluation(nets.make("words"), words, classifies=True)
-    assert (words.dtype, words.keep_integers) == (torch.float32, True)
+def test_rows_are_read_as_the_net_needs_them_and_stay_as_they_are():
+    data, words = Rows(FLAT, CASES["one logit"].y), nets.rows("words", dtype=torch.float32)
+    binary = Evaluation(nets.make("one logit"), data, classifies=True, dtype=torch.float64)
+    X, y = next(rs.read(binary, data, EVERYONE, 100))
+    assert X.dtype is y.dtype is torch.float64
+    assert (data.dtype, data.y.dtype) == (torch.float32, torch.int64)
+    looked_up = Evaluation(nets.make("words"), words, classifies=True)
+    assert not next(rs.read(looked_up, words, EVERYONE, 100))[0].is_floating_point()
+    assert not words.keep_integers
 
 
 def test_rows_are_read_in_order():
@@ -292,7 +293,7 @@ def test_rows_are_read_in_order():
     for X in (FLAT, nets.Lookup(FLAT)):
         data = Rows(X, CASES["mlp"].y, dtype=torch.float64)
         ev = Evaluation(net, data, classifies=True)
-        batches = list(rs.read(ev.net, data, index, 2))
+        batches = list(rs.read(ev, data, index, 2))
         assert [len(y) for _, y in batches] == [2, 2, 1]
         assert net.iterator_valid__shuffle
         assert torch.equal(torch.cat([X for X, _ in batches]), torch.from_numpy(FLAT)[index])

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
 from torch import nn
 
 from sklearn_fairprune.engine import networks
-from sklearn_fairprune.engine.training import EpochEvents, train
+from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import apply_masks, prunable, score_masks
 
 torch.set_num_threads(1)
@@ -122,7 +122,7 @@ def test_an_epoch_cut_short_is_closed():
         def on_epoch_end(self, net, **kwargs):
             raise KeyboardInterrupt
 
-    events = EpochEvents(lambda net: told.append("begin"), lambda net: told.append("end"))
+    events = (lambda net: told.append("begin"), lambda net: told.append("end"))
     assert len(train(make(callbacks=[Stop()]), rows(), 3, seed=0, events=events)) == 1
     assert told == ["begin", "end"]
 
@@ -159,7 +159,7 @@ def test_events_report_epochs_and_stop():
         told.append(("end", len(net.history)))
         return len(net.history) == 2
 
-    events = EpochEvents(lambda net: told.append(("begin", len(net.history))), end)
+    events = (lambda net: told.append(("begin", len(net.history))), end)
     assert len(train(make(), rows(), 5, seed=0, events=events)) == 2
     assert told == [("begin", 1), ("end", 1), ("begin", 2), ("end", 2)]
 

@@ -21,7 +21,7 @@ from sklearn.frozen import FrozenEstimator
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.engine.batches import Rows
-from sklearn_fairprune.estimators import _plan
+from sklearn_fairprune.estimators import _constraint
 from sklearn_fairprune.functional import CONSTRAINTS
 
 pytestmark = QUIET
@@ -30,19 +30,19 @@ pytestmark = QUIET
 @pytest.fixture
 def splits(monkeypatch):
     """Row numbers of every split that is made."""
-    made, own = [], _plan.split_rows
+    made, own = [], _constraint.split_rows
 
     def split(rows, holdout, seed):
         made.append(own(rows, holdout, seed))
         return made[-1]
 
-    monkeypatch.setattr(_plan, "split_rows", split)
+    monkeypatch.setattr(_constraint, "split_rows", split)
     return made
 
 
 def always(monkeypatch, split):
     """Make every split this one."""
-    monkeypatch.setattr(_plan, "split_rows", lambda rows, holdout, seed: split)
+    monkeypatch.setattr(_constraint, "split_rows", lambda rows, holdout, seed: split)
 
 
 def test_violations_of_both_sides_are_those_of_the_final_network(splits):
@@ -141,7 +141,7 @@ def test_the_split_is_reproducible_and_depends_on_the_seed(splits):
 def test_every_group_of_two_rows_is_on_both_sides(holdout):
     groups = np.repeat(np.arange(20), np.arange(1, 21))
     rows = Rows(X[: len(groups)], CODES[np.arange(len(groups)) % 200], groups=groups)
-    seen, held = _plan.split_rows(rows, holdout, 0)
+    seen, held = _constraint.split_rows(rows, holdout, 0)
     assert sorted([*seen.tolist(), *held.tolist()]) == list(range(len(groups)))
     counts = np.bincount(groups[held], minlength=20)
     assert counts[0] == 0

@@ -1,7 +1,6 @@
 """The dense network before pruning: a private copy of the user's, trained or remembered."""
 
-import warnings
-
+import numpy as np
 import torch
 from joblib import Memory
 from sklearn.base import clone, is_classifier, is_regressor
@@ -9,20 +8,78 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 
+from .._compat.warnings import warn
 from ..engine import networks
 from ..engine.fingerprint import fingerprint, weights_from_numpy, weights_to_numpy
 from ..engine.training import epoch_records, train
 
 
-def private_net(estimator, default, owner):
+def initial_net(pruner, reading, seed):
+    """Net with its first weights, which can be pruned and reads the rows.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Whose parameters count.
+    reading : Reading
+        Rows, adapted to the net in place, and targets.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+        Initialized.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such net, or it does not fit X or y.
+    """
+    rows, targets, shape = reading.rows, reading.targets, reading.sample_shape
+    n_rows, n_features = len(rows.y), max(1, int(np.prod(shape)))
+    sizes = (n_rows, n_features, targets.n_outputs, pruner.hidden_layer_sizes)
+    net = private_net(pruner.estimator, sizes, pruner)
+    if not net.initialized_:
+        try:
+            networks.initialize(net, rows.dtype, seed, rows)
+        except (RuntimeError, IndexError, TypeError) as error:
+            if not net.initialized_:
+                raise
+            raise _unreadable(shape, error) from error
+        except ValueError:  # torch has no optimizer for a module without parameters
+            if hasattr(net, "module_"):
+                networks.prunable_or_raise(net.module_)
+            raise
+    networks.prepare(net, rows, rows.dtype)
+    if pruner.estimator is not None:
+        targets.check_outputs(_first_prediction(net, rows, shape).shape[1:])
+    return net
+
+
+def _first_prediction(net, rows, shape):
+    """Predict a row or two, before anything is trained."""
+    try:
+        return networks.predict(net, rows.head())
+    except (RuntimeError, IndexError, TypeError) as error:
+        raise _unreadable(shape, error) from error
+
+
+def _unreadable(shape, error):
+    """Say what a network cannot read."""
+    text = f"The network cannot read X, whose samples have shape {shape}: {error}"
+    return ValueError(text)
+
+
+def private_net(estimator, sizes, owner):
     """Copy what the user gave as `estimator`, which is never changed.
 
     Parameters
     ----------
     estimator : skorch net, FrozenEstimator or None
         The constructor parameter.
-    default : callable
-        Makes the net for None.
+    sizes : tuple
+        Rows, features, outputs and hidden layers of the net that is made for None.
     owner : estimator
         Classifier or regressor that will use the net.
 
@@ -37,7 +94,7 @@ def private_net(estimator, default, owner):
         If it is something else, or made for another task.
     """
     if estimator is None:
-        return default()
+        return networks.default_net(owner._targets.classifies, *sizes)
     if isinstance(estimator, FrozenEstimator):
         return networks.copy_net(_fitted_net(estimator))
     if not isinstance(estimator, NeuralNet):
@@ -71,15 +128,8 @@ def _fitted_net(frozen):
     return net
 
 
-def initialized(net, dtype, seed):
-    """Give a net its weights, if it has none yet, and batches cut as whole slices."""
-    if net.initialized_:
-        return networks.with_fast_batches(networks.cast(net, dtype))
-    return networks.with_fast_batches(networks.initialize(net, dtype, seed))
-
-
-def cache_of(memory, net, rows, seed, dual=None, *, repeatable):
-    """Where a dense training is remembered, and under which key.
+def remembering(memory, net, rows, seed, dual=None, *, repeatable):
+    """Training that is remembered where `memory` says, or an ordinary one.
 
     Parameters
     ----------
@@ -116,43 +166,30 @@ def cache_of(memory, net, rows, seed, dual=None, *, repeatable):
         key = fingerprint(net, rows.dtype, seed, None if dual is None else dual.content)
         why = "a parameter of the estimator has no content to hash (a lock? an open file?)"
     if key is None:
-        warnings.warn(f"memory is not used: {why}.", UserWarning, stacklevel=5)
+        warn(f"memory is not used: {why}.")
         memory = Memory(location=None)
     return memory, key
 
 
-def _train(X, y, weights, key, net, rows, seed, events, dual):
-    """Train; joblib remembers the result by (X, y, weights, key)."""
-    train(net, rows, net.max_epochs, seed=seed, events=events, dual=dual)
-    outcome = None if dual is None else (dual.state, dual.records)
-    return weights_to_numpy(net), epoch_records(net), outcome
-
-
-def train_cached(net, rows, seed, memory, key, events, dual=None):
+def remembered_training(memory, repeatable, net, rows, epochs, *, seed, events, dual):
     """Train a net, or load the weights that the same training gave before.
 
     Parameters
     ----------
-    net : skorch.NeuralNet
-        Changed in place.
-    rows : Rows
-        Training data.
-    seed : int
-        Of the training.
-    memory : joblib.Memory
-        From `cache_of`.
-    key : str or None
-        From `cache_of`.
-    events : EpochEvents
-        Who wants to know about epochs; a remembered training has none.
-    dual : DualAscent, default=None
-        Constraint on the training; a remembered one gets its multipliers back.
+    memory : str, path, joblib.Memory or None
+        The constructor parameter.
+    repeatable : bool
+        Whether the seed will be the same in another fit.
+    net, rows, epochs, seed, events, dual
+        As `train` takes them. A remembered training has no events, and gives the dual its
+        multipliers back.
 
     Returns
     -------
     history : list of dict
         One entry an epoch.
     """
+    memory, key = remembering(memory, net, rows, seed, dual, repeatable=repeatable)
     X = weights = None
     if key is not None:
         X = rows.X.numpy() if isinstance(rows.X, torch.Tensor) else rows.X
@@ -165,5 +202,11 @@ def train_cached(net, rows, seed, memory, key, events, dual=None):
         net.history.extend(history)
         if dual is not None:
             dual.state, dual.records = outcome
-    networks.renew_optimizer(net)
     return history
+
+
+def _train(X, y, weights, key, net, rows, seed, events, dual):
+    """Train; joblib remembers the result by (X, y, weights, key)."""
+    train(net, rows, net.max_epochs, seed=seed, events=events, dual=dual)
+    outcome = None if dual is None else (dual.state, dual.records)
+    return weights_to_numpy(net), epoch_records(net), outcome

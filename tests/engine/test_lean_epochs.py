@@ -9,7 +9,7 @@ from skorch.callbacks import Callback, EpochScoring, GradientNormClipping, LRSch
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_fairprune.engine import epochs
+from sklearn_fairprune.engine import training as epochs
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import prunable, score_masks
 

@@ -1,10 +1,13 @@
-"""Predicting with the estimator inside."""
+"""An estimator around a pruner, which predicts as the pruner inside does."""
 
 import copy
 
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+
+from .._compat.sklearn import CallbackSupportMixin
 
 
 def _inner_has(name):
@@ -17,8 +20,43 @@ def _inner_has(name):
     return check
 
 
-class PredictsAsInner:
-    """Mixin of a meta-estimator: ``estimator_`` predicts and scores."""
+class FromInner:
+    """Attribute that the fitted pruner inside has."""
+
+    def __set_name__(self, owner, name):
+        """Remember the attribute's name."""
+        self.name = name
+
+    def __get__(self, estimator, owner=None):
+        """Read it; before `fit` there is none."""
+        if estimator is None:
+            return self
+        if "estimator_" not in vars(estimator):
+            raise AttributeError(f"{type(estimator).__name__} has no {self.name} before fit.")
+        return getattr(estimator.estimator_, self.name)
+
+
+class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base of estimators around a pruner: ``estimator_`` predicts, scores and tells.
+
+    Parameters
+    ----------
+    estimator : PrunedClassifier or PrunedRegressor
+        What is fitted.
+    """
+
+    classes_ = FromInner()
+    groups_ = FromInner()
+    sparsity_ = FromInner()
+    masks_ = FromInner()
+    skipped_weights_ = FromInner()
+    prunable_share_ = FromInner()
+    dense_estimator_ = FromInner()
+    n_features_in_ = FromInner()
+    feature_names_in_ = FromInner()
+
+    def __init__(self, estimator):
+        self.estimator = estimator
 
     def predict(self, X, *, sensitive_features=None):
         """Predict labels or targets.

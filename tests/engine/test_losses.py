@@ -8,7 +8,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from sklearn_fairprune.engine.row_weights import RowWeightedLoss
+from sklearn_fairprune.engine.losses import RowWeightedLoss, overridden
 from sklearn_fairprune.engine.training import train
 
 torch.set_num_threads(1)
@@ -23,13 +23,11 @@ class Softmax(nn.Linear):
 
 def loss_of(net, data):
     """What a net with the row-weighted loss attached says of one full batch."""
-    hook = RowWeightedLoss(weighted=data.weights is not None)
+    hook = RowWeightedLoss(net, weighted=data.weights is not None)
     batch = data.take(slice(0, len(data)))
-    hook.attach(net)
-    hook.on_batch_begin(net, batch=batch)
-    loss = net.get_loss(net.infer(batch[0]), batch[1])
-    hook.detach()
-    return loss.item()
+    with overridden(net, get_loss=hook):
+        hook.on_batch_begin(net, batch=batch)
+        return net.get_loss(net.infer(batch[0]), batch[1]).item()
 
 
 CASES = {

@@ -1,5 +1,7 @@
 """Pruning a copy: masks, batch norm, fine-tuning, and an untouched dense net."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from torch import nn
 
 from sklearn_fairprune.engine import networks
 from sklearn_fairprune.engine.batches import BatchIterator, Rows
-from sklearn_fairprune.engine.pruning import prune, reestimate_batch_norm, weight_masks
+from sklearn_fairprune.engine.fit import prune, reestimate_batch_norm
+from sklearn_fairprune.engine.recipe import Step, make_recipe
+from sklearn_fairprune.engine.scoring import keep_all, weight_masks
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import prunable, score_masks
 
@@ -71,14 +75,10 @@ def same(a, b):
 
 
 def run(dense, data, **options):
-    options = {
-        "sparsity": 0.5,
-        "criterion": "magnitude",
-        "scope": "global",
-        "finetune_epochs": 2,
-        "seed": 3,
-    } | options
-    return prune(dense, data, **options)
+    options = {"sparsity": 0.5, "finetune_epochs": 2, "seed": 3} | options
+    step, seed = Step(options.pop("sparsity"), options.pop("finetune_epochs")), options["seed"]
+    recipe = make_recipe([step], **options, rows=data is not None)
+    return prune(dense, data, dataclasses.replace(recipe, tuning_seeds=(seed,)))
 
 
 @pytest.mark.parametrize("options", [{}, {"sparsity": 0}, {"finetune_epochs": 0}])
@@ -238,7 +238,7 @@ def test_callable_criterion():
 def test_criterion_cannot_change_the_weights():
     dense = trained()
     before = state(dense)
-    weight_masks(dense.module_, sparsity=0.5, criterion=torch.Tensor.abs_, scope="global")
+    weight_masks(dense, sparsity=0.5, criterion=torch.Tensor.abs_, scope="global")
     assert same(state(dense), before)
 
 
@@ -268,4 +268,4 @@ def test_unusable_scores(score, message):
 )
 def test_nothing_to_prune(module, held):
     with pytest.raises(ValueError, match=f"no prunable layer.*{held}"):
-        weight_masks(module, sparsity=0.5, criterion="magnitude", scope="global")
+        keep_all(module)

@@ -1,43 +1,113 @@
-"""The loss of a batch as a weighted mean of its rows."""
+"""The loss of every row, and the loss of a batch as a weighted mean of its rows.
 
+Whatever says "cross-entropy" has it from `cross_entropy`, whose logits come from
+`logit_form`: training under a constraint, audit, diagnosis and scorers agree on it.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
-from torch import nn
+from torch import Tensor, nn
+
+from .._compat.skorch import predict_nonlinearity
+from .._compat.torch import uncompiled
+
+# Probabilities are not taken below this, so that their logarithms stay finite.
+SMALLEST = torch.finfo(torch.float32).tiny
+
+
+def log_probabilities(probability: Tensor) -> Tensor:
+    """Logarithms of probabilities, of at least `SMALLEST`: never below -87.3."""
+    return probability.clamp(min=SMALLEST).log()
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of every row in nats, without class weights and label smoothing.
+
+    Parameters
+    ----------
+    logits : torch.Tensor of shape (n, n_classes)
+        Or log-probabilities.
+    y : torch.Tensor of shape (n,)
+        Class codes.
+
+    Returns
+    -------
+    losses : torch.Tensor of shape (n,)
+    """
+    return F.cross_entropy(logits, y.long(), reduction="none")
+
+
+def has_logits(net: NeuralNet) -> bool:
+    """Whether the raw outputs of a net are logits by its criterion."""
+    criterion = uncompiled(net.criterion_)
+    known = isinstance(criterion, (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss))
+    return net.predict_nonlinearity == "auto" and known
+
+
+def logit_form(net: NeuralNet) -> Callable[[Tensor], Tensor]:
+    """Function from raw outputs of a classifier to logits of shape (n, n_classes)."""
+    if not has_logits(net):
+        return functools.partial(_of_probabilities, predict_nonlinearity(net))
+    if isinstance(uncompiled(net.criterion_), nn.CrossEntropyLoss):
+        return nn.Identity()
+    return _of_one_logit
+
+
+def _of_one_logit(raw):
+    """Logits of two classes from the one that a sigmoid would be taken of."""
+    return F.pad(raw.reshape(-1, 1), (1, 0))
+
+
+def _of_probabilities(nonlinearity, raw):
+    return log_probabilities(nonlinearity(raw))
+
+
+@contextmanager
+def overridden(net: NeuralNet, **methods: Callable[..., Any]) -> Iterator[None]:
+    """Give one net other methods for a while; its class stays as it is.
+
+    skorch looks its steps up on the net, and has no other place where the loss of a batch
+    could be told of the batch.
+    """
+    own = {name: vars(net)[name] for name in methods if name in vars(net)}
+    vars(net).update(methods)
+    try:
+        yield
+    finally:
+        for name in methods:
+            del vars(net)[name]
+        vars(net).update(own)
 
 
 class RowWeightedLoss(Callback):
     r"""Loss of a batch as the weighted mean of its rows, :math:`\sum w_i l_i / \sum w_i`.
 
-    Wraps the net's own ``get_loss`` while it trains. Without weights the net's loss is
-    left as it is. Targets take the shape of the predictions, so that a regression on a
-    vector is never broadcast to a matrix. Group constraints multiply the weights of their
-    groups, :math:`\sum u_{a_i} w_i l_i / \sum w_i`.
+    Stands in the place of the net's own ``get_loss`` while it trains. Without weights the
+    net's loss is left as it is. Targets take the shape of the predictions, so that a
+    regression on a vector is never broadcast to a matrix. Group constraints multiply the
+    weights of their groups, :math:`\sum u_{a_i} w_i l_i / \sum w_i`.
 
     Parameters
     ----------
+    net : skorch.NeuralNet
+        Initialized.
     weighted : bool
         Whether the training rows have weights; a batch without them is then an error.
     dual : DualAscent, default=None
         Sees the row losses of every training batch, and gives :math:`u`.
     """
 
-    def __init__(self, weighted, dual=None):
+    def __init__(self, net, weighted, dual=None):
+        self.net_, self.own_loss_ = net, net.get_loss
         self.weighted, self.dual = weighted, dual
-
-    def attach(self, net):
-        """Put this object in the place of ``net.get_loss``."""
-        self.net_, self.own_loss_, self.batch_ = net, net.get_loss, None
-        self.training_ = False
-        self.set_by_hand_ = "get_loss" in vars(net)
-        net.__dict__["get_loss"] = self
-
-    def detach(self):
-        """Give the net its own ``get_loss`` back."""
-        del self.net_.__dict__["get_loss"]
-        if self.set_by_hand_:
-            self.net_.__dict__["get_loss"] = self.own_loss_
+        self.batch_, self.training_ = None, False
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Remember the batch: its weights and groups are not part of (X, y)."""
@@ -59,7 +129,8 @@ class RowWeightedLoss(Callback):
         if self.dual is not None and self.training_:
             with nullcontext() if self.dual.active else torch.no_grad():
                 losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
-            scales = self.dual.observe(self.batch_, y_pred, losses.detach())
+            measured = measured_losses(self.net_, y_pred, y_true, losses.detach())
+            scales = self.dual.observe(self.batch_, y_pred, measured)
             if scales is not None:
                 return self._mean(losses, scales, y_true, weights)
         if weights is None:
@@ -123,6 +194,33 @@ def row_losses(net, y_pred, y_true, *args, **kwargs):
         return losses
     losses = losses.reshape(len(y_true), -1)
     return losses.sum(dim=1) if summed else losses.mean(dim=1)
+
+
+def measured_losses(net, y_pred, y_true, losses):
+    """Row losses as they are reported: a cross-entropy is the same everywhere.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized.
+    y_pred, y_true : torch.Tensor
+        Raw outputs and targets of a batch.
+    losses : torch.Tensor of shape (n,)
+        By the net's own criterion, from `row_losses`.
+
+    Returns
+    -------
+    losses : torch.Tensor of shape (n,)
+        The same, but where skorch takes logarithms of probabilities with a clip of its own.
+    """
+    takes_logarithms = type(net).get_loss is NeuralNetClassifier.get_loss
+    if not (takes_logarithms and isinstance(net.criterion_, nn.NLLLoss)):
+        return losses
+    raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+    with torch.no_grad():
+        kept = torch.where(y_true == net.criterion_.ignore_index, 0, y_true)
+        own = cross_entropy(log_probabilities(raw), kept)
+    return own * label_weights(net.criterion_, y_true).to(own)
 
 
 def row_mass(criterion, y_true, weights=None):

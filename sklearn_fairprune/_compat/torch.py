@@ -1,0 +1,30 @@
+"""Names of torch that it has not made public."""
+
+from operator import methodcaller
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
+__all__ = ["BatchNorm", "plain_name", "uncompiled", "without_compilation"]
+
+
+# Name of a parameter without the prefix that torch.compile puts before it.
+plain_name = methodcaller("replace", "_orig_mod.", "")
+
+
+def uncompiled(module):
+    """Return the module that ``torch.compile`` wrapped, or the module itself."""
+    return getattr(module, "_orig_mod", module)
+
+
+def without_compilation(module):
+    """Take compiled parts out of a module, in place, and return it."""
+    module = uncompiled(module)
+    if not isinstance(module, nn.Module):  # a criterion may be a function
+        return module
+    for layer in module.modules():
+        layer._compiled_call_impl = None
+        for name, child in layer.named_children():
+            if hasattr(child, "_orig_mod"):
+                setattr(layer, name, child._orig_mod)
+    return module

@@ -1,0 +1,245 @@
+"""What criteria ask for, by the names of their arguments, measured on the training rows.
+
+Every statistic but the generator is a tensor of the shape of the weight that is scored
+(`group_gradients` has the groups before it), of the mean loss in evaluation mode: the
+cross-entropy of a classifier without class weights, else the net's own criterion. They are
+taken on a copy of the network, before anything is pruned.
+
+Add one: a function of a `Scene`, and a record in `STATISTICS`.
+"""
+
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from .._compat.torch import plain_name
+from ..functional.curvature import gradient as gradient_of
+from ..functional.curvature import hessian_product, hutchinson_diagonal
+from ..functional.params import prunable
+from ..functional.shelf import Member, Shelf
+from .batches import Rows
+from .evaluation import Evaluation, read, second_derivatives
+
+BATCH_SIZE = 1024
+# Random signs of an estimated Hessian diagonal, one pass over the rows each.
+N_PROBES = 32
+
+
+class Scene:
+    """A network and the rows that statistics are taken on.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Fitted; left as it is.
+    rows : Rows or None
+        Training rows, left as they are.
+    seed : int
+        Of whatever is drawn.
+    """
+
+    def __init__(self, net: NeuralNet, rows: Rows | None, seed: int) -> None:
+        self.net, self.rows, self.seed = net, rows, seed
+
+    @functools.cached_property
+    def evaluation(self) -> Evaluation:
+        """The network as a function of its parameters."""
+        binary = isinstance(self.net.criterion_, (nn.BCELoss, nn.BCEWithLogitsLoss))
+        classifies = binary or not self.rows.y.is_floating_point()
+        return Evaluation(self.net, self.rows, classifies=classifies)
+
+    @property
+    def everyone(self) -> Tensor:
+        """Numbers of all rows."""
+        return torch.arange(len(self.rows))
+
+    def generator(self) -> torch.Generator:
+        """Generator of random numbers on the CPU, the same every time."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def mean_losses(self, index: Tensor):
+        """Mean loss of some rows, as a sum of functions of the parameters, one a batch."""
+        weights = self.rows.weights
+        mass = torch.ones(len(self.rows)) if weights is None else weights
+        total = float(mass[index].double().sum())
+        for chunk in index.split(BATCH_SIZE):
+            share = mass[chunk] / total
+            at = 0
+            for X, y in read(self.evaluation, self.rows, chunk, BATCH_SIZE):
+                part = share[at : at + len(y)]
+                at += len(y)
+                yield functools.partial(self._weighted, X, y, part)
+
+    def _weighted(self, X, y, share, params):
+        losses = self.evaluation.losses(params, X, y)
+        return (losses * share.to(losses)).sum()
+
+
+def generator(scene: Scene) -> torch.Generator:
+    """Source of random numbers of this fit; it goes on from layer to layer."""
+    return scene.generator()
+
+
+def gradient(scene: Scene) -> dict[str, Tensor]:
+    r"""Gradient of the mean loss, :math:`\nabla_w J(\theta; D)`."""
+    return _gradient(scene, scene.everyone)
+
+
+def group_gradients(scene: Scene) -> dict[str, Tensor]:
+    r"""Gradients of the groups' mean losses, :math:`\nabla_w J(\theta; D_a)`, stacked."""
+    groups = scene.rows.groups
+    members = [torch.nonzero(groups == a)[:, 0] for a in range(int(groups.max()) + 1)]
+    found = [_gradient(scene, index) for index in members]
+    return {name: torch.stack([g[name] for g in found]) for name in found[0]}
+
+
+def group_shares(scene: Scene) -> Tensor:
+    r"""Share of each group in the rows, :math:`n_a / n`, or in their weights."""
+    sizes = torch.bincount(scene.rows.groups, weights=scene.rows.weights)
+    return sizes.double() / sizes.sum()
+
+
+@second_derivatives("hessian_diagonal")
+def hessian_diagonal(scene: Scene) -> dict[str, Tensor]:
+    """Diagonal of the Hessian of the mean loss, estimated from random signs (Hutchinson)."""
+    params = scene.evaluation.require_params()
+
+    def product(vector):
+        parts = (
+            hessian_product(loss, params)[1](vector)
+            for loss in scene.mean_losses(scene.everyone)
+        )
+        return _sum(parts)
+
+    probes = {"n_probes": N_PROBES, "generator": scene.generator()}
+    return hutchinson_diagonal(product, params, **probes)[0]
+
+
+def activation_norms(scene: Scene) -> dict[str, Tensor]:
+    r"""Norm over all rows of what each weight is multiplied with, :math:`\|X_j\|_2`."""
+    net = scene.evaluation.net
+    layers = dict(net.module_.named_modules())
+    squares: dict[str, Tensor] = {}
+
+    def note(name, layer, inputs):
+        values = inputs[0].detach().double().square()
+        channel = -1 if isinstance(layer, nn.Linear) else 1
+        sums = values.transpose(channel, -1).reshape(-1, values.shape[channel]).sum(0)
+        squares[name] = squares.get(name, 0) + sums
+
+    names = {name: plain_name(name) for name in layers}
+    wanted = set(prunable(net.module_))
+    hooks = [
+        layer.register_forward_pre_hook(
+            functools.partial(lambda name, layer, inputs: note(name, layer, inputs), weight)
+        )
+        for name, layer in layers.items()
+        if (weight := f"{names[name]}.weight".lstrip(".")) in wanted
+    ]
+    try:
+        with torch.no_grad():
+            for X, _ in read(scene.evaluation, scene.rows, scene.everyone, BATCH_SIZE):
+                scene.evaluation.outputs(scene.evaluation.params, X)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found = {}
+    for name, layer in layers.items():
+        weight = f"{names[name]}.weight".lstrip(".")
+        if weight in squares:
+            found[weight] = _spread(layer, squares[weight].sqrt())
+    return found
+
+
+def _spread(layer, norms):
+    """Norms of the inputs in the shape of a layer's weight."""
+    weight = layer.weight
+    if isinstance(layer, nn.Linear):
+        return norms.to(weight).expand_as(weight)
+    groups, n_space = layer.groups, weight.dim() - 2
+    if layer.transposed:
+        return norms.to(weight).reshape(-1, 1, *[1] * n_space).expand_as(weight)
+    of_groups = norms.to(weight).reshape(groups, 1, -1)
+    per_output = of_groups.expand(groups, weight.shape[0] // groups, -1)
+    return per_output.reshape(*weight.shape[:2], *[1] * n_space).expand_as(weight)
+
+
+def _gradient(scene, index):
+    params = scene.evaluation.require_params()
+    return _sum(gradient_of(loss, params) for loss in scene.mean_losses(index))
+
+
+def _sum(parts):
+    total = None
+    for part in parts:
+        total = part if total is None else {k: total[k] + v for k, v in part.items()}
+    return total
+
+
+@dataclass(frozen=True)
+class Statistic(Member):
+    """A statistic that criteria can ask for.
+
+    Attributes
+    ----------
+    function : callable
+        From a `Scene` to a dict of tensors by the name of the weight, or to one object for
+        all weights.
+    title : str
+        What tables call it.
+    of_rows : bool
+        Whether it needs training rows.
+    """
+
+    of_rows: bool = True
+
+
+STATISTICS = Shelf(
+    Statistic,
+    Statistic(generator, of_rows=False),
+    Statistic(gradient),
+    Statistic(group_gradients),
+    Statistic(group_shares),
+    Statistic(hessian_diagonal),
+    Statistic(activation_norms),
+)
+
+
+def statistics_of(scene: Scene, names: Collection[str]) -> Mapping[str, Any]:
+    """Take the statistics of these names.
+
+    Parameters
+    ----------
+    scene : Scene
+        Network, rows, seed.
+    names : collection of str
+        On the shelf.
+
+    Returns
+    -------
+    statistics : dict
+        Tensors by the name of the weight, or one object for all.
+
+    Raises
+    ------
+    ValueError
+        If one needs training rows and there are none.
+    """
+    of_rows = [name for name in names if STATISTICS[name].of_rows]
+    if of_rows and scene.rows is None:
+        raise ValueError(
+            f"{of_rows} are measured on training rows, and there are none: pass X and y."
+        )
+    found = {name: STATISTICS[name](scene) for name in names}
+    return {name: _plain_names(value) for name, value in found.items()}
+
+
+def _plain_names(value):
+    if not isinstance(value, dict):
+        return value
+    return {plain_name(name): tensor.detach() for name, tensor in value.items()}

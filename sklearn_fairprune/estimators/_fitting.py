@@ -1,0 +1,245 @@
+"""The verbs of the pruners: read, train dense, prune, and keep what came of it."""
+
+import functools
+import numbers
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+
+from ..engine import fit as engine
+from ..engine import networks
+from ..engine.randomness import derive_seeds
+from ..engine.recipe import Step, make_recipe
+from ..engine.scoring import keep_all
+from ..engine.training import train
+from ..functional.masks import masks_sparsity
+from ._inputs import read_training
+from ._net import initial_net, remembered_training
+from ._state import Fitted
+from .path import PruningPath
+from .sensitive import merge_names
+
+
+def fit(pruner, data, listener):
+    """Train dense, prune, fine-tune.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Gets the state; a fit that fails leaves it unfitted.
+    data : Data
+        As the user gave it.
+    listener : FitListener
+        Hears it, and may constrain it.
+    """
+    forget_fit(pruner)
+    recipe = _recipe(pruner, pruner.sparsity, _draw_seed(pruner))
+    training = _training(pruner)
+    reading, made = _read(pruner, data, recipe, listener)
+    net = initial_net(pruner, reading, recipe.dense_seed)
+    listener.begin(pruner, recipe.trains + bool(pruner.sparsity > 0), made)
+    pruned = engine.fit(net, reading.rows, recipe, listener, training)
+    listener.close(pruned.net)
+    pruner._fitted = made(pruned.net, net, pruned.masks, pruned.history)
+
+
+def prune_again(pruner, data, sparsity, listener):
+    """Prune from the kept dense weights.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Fitted; stays as it was if something fails.
+    data : Data
+        To fine-tune on; without X the weights are only masked.
+    sparsity : float or None
+        None means the parameter.
+    listener : FitListener
+        Hears it, and may constrain it.
+    """
+    sparsity = pruner.sparsity if sparsity is None else check_sparsity(sparsity)
+    state, rows = pruner._fitted, None
+    recipe = _recipe(pruner, sparsity, state.seed, rows=data.X is not None)
+    if data.X is not None:
+        reading = read_training(pruner, data, state)
+        networks.adapt(reading.rows, state.dense)
+        rows = reading.rows
+        if listener.holdout:
+            rows = listener.hold_out(rows, state.seed)
+        listener.rows, listener.groups = rows, reading.groups
+    elif any(v is not None for v in data[1:]):
+        raise ValueError(
+            "prune got y, sensitive_features or sample_weight but no X. Pass X to "
+            "fine-tune on the data, or nothing but sparsity to mask only."
+        )
+    listener.begin(pruner, int(sparsity > 0), lambda net: state.change(net=net))
+    pruned = engine.prune(state.dense, rows, recipe, listener)
+    listener.close(pruned.net)
+    history = [row for row in state.history if row["phase"] == "dense"] + pruned.history
+    pruner._fitted = state.change(
+        net=pruned.net, masks=pruned.masks, history=history, n_partial_fits=0
+    )
+
+
+def path(pruner, data, sparsities, listener):
+    """Fit clones, one per sparsity, which share one dense network.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Stays as it is.
+    data : Data
+        As the user gave it.
+    sparsities : sequence of float
+        Shares of weights to remove.
+    listener : FitListener
+        Hears it all; every fine-tuning has a branch of it.
+
+    Returns
+    -------
+    fitted : list of (BasePruner, FitListener)
+    """
+    sparsities = _check_sparsities(sparsities)
+    first = clone(pruner).set_params(sparsity=0.0)
+    recipe = _recipe(pruner, 0.0, _draw_seed(pruner))
+    reading, made = _read(first, data, recipe, listener)
+    net = initial_net(first, reading, recipe.dense_seed)
+    n_phases = recipe.trains + sum(s > 0 for s in sparsities)
+    listener.begin(first, n_phases, made)
+    dense = engine.train_dense(net, reading.rows, recipe, listener, _training(pruner))
+    fitted = []
+    for sparsity in sparsities:
+        branch, own = listener.branch(), _recipe(pruner, sparsity, recipe.seed)
+        pruned = engine.prune(net, reading.rows, own, branch)
+        member = clone(pruner).set_params(sparsity=sparsity)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(first, name):
+                setattr(member, name, getattr(first, name))
+        member._fitted = made(pruned.net, net, pruned.masks, dense + pruned.history)
+        fitted.append((member, branch))
+    listener.close(fitted[-1][0].estimator_)
+    return fitted
+
+
+def partial_fit(pruner, data, classes=None):
+    """Train one more epoch on a copy, then put the copy in place.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Fitted or not.
+    data : Data
+        As the user gave it.
+    classes : array-like, default=None
+        All classes, where the first call does not see them.
+    """
+    state = vars(pruner).get("_fitted")
+    reading = read_training(pruner, data, state, classes)
+    if state is None:
+        seed = _draw_seed(pruner)
+        net = initial_net(pruner, reading, derive_seeds(seed, 2)[0])
+        masks = keep_all(net.module_)
+        state = _made(reading, seed, net, net, masks, [])
+    else:
+        net = networks.copy_net(state.net)
+        networks.adapt(reading.rows, net)
+        if state.n_partial_fits == 0:  # after fit or prune: no schedule to go on with
+            networks.restart(net)
+        state = state.change(groups=merge_names(state.groups, reading.groups))
+    seed = derive_seeds([state.seed, state.n_partial_fits], 3)[2]
+    records = train(net, reading.rows, 1, seed=seed, masks=state.masks)
+    sparsity = masks_sparsity(state.masks)
+    phase = "finetune" if sparsity else "dense"
+    step = max((row["step"] for row in state.history), default=0)
+    pruner._fitted = state.change(
+        net=net,
+        dense=state.dense if sparsity else net,
+        history=state.history + engine.label(records, phase, step, sparsity),
+        n_partial_fits=state.n_partial_fits + 1,
+    )
+
+
+def forget_fit(estimator):
+    """Drop the results of an earlier fit: a failed fit must not look fitted."""
+    names = [k for k in vars(estimator) if k.endswith("_") and not k.startswith("__")]
+    for name in [*names, *({"_fitted"} & set(vars(estimator)))]:
+        delattr(estimator, name)
+
+
+def as_path(sparsities, estimators):
+    """What `pruning_path` returns."""
+    return PruningPath(sparsities=sparsities, estimators=estimators)
+
+
+def check_sparsity(sparsity):
+    """Return a sparsity as float, or raise."""
+    if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity < 1:
+        raise ValueError(
+            f"sparsity is the share of weights to remove and must be in [0, 1), got "
+            f"{sparsity!r}. Use 0.9, not 90, for 90 %."
+        )
+    return float(sparsity)
+
+
+def _check_sparsities(sparsities):
+    """Return sparsities as a list of floats, or raise."""
+    if (
+        isinstance(sparsities, str)
+        or not hasattr(sparsities, "__len__")
+        or not len(sparsities)
+    ):
+        raise ValueError(
+            "sparsities must be a sequence of numbers in [0, 1), such as [0, 0.5, 0.9], "
+            f"got {sparsities!r}."
+        )
+    return [check_sparsity(sparsity) for sparsity in sparsities]
+
+
+def _recipe(pruner, sparsity, seed, *, rows=True):
+    """What the parameters of a pruner make of a network."""
+    steps = [Step(float(sparsity), pruner.finetune_epochs)]
+    trains = not isinstance(pruner.estimator, FrozenEstimator)
+    return make_recipe(steps, pruner.criterion, pruner.scope, seed, trains=trains, rows=rows)
+
+
+def _read(pruner, data, recipe, listener):
+    """Reading of the rows that the weights may see, and what makes a state of networks."""
+    reading = read_training(pruner, data)
+    rows = reading.rows
+    if listener.holdout:
+        rows = listener.hold_out(rows, recipe.seed)
+    listener.rows, listener.groups = rows, reading.groups
+    return reading._replace(rows=rows), functools.partial(_made, reading, recipe.seed)
+
+
+def _made(reading, seed, net, dense=None, masks=None, history=()):
+    """State of a pruner that predicts with a net; one in training is its own dense net."""
+    return Fitted(
+        dense=net if dense is None else dense,
+        net=net,
+        masks=keep_all(net.module_) if masks is None else masks,
+        history=list(history),
+        targets=reading.targets,
+        groups=reading.groups,
+        sample_shape=reading.sample_shape,
+        seed=seed,
+    )
+
+
+def _training(pruner):
+    """Dense training as the parameter `memory` says."""
+    if pruner.memory is None:
+        return train
+    repeatable = pruner.random_state is not None
+    return functools.partial(remembered_training, pruner.memory, repeatable)
+
+
+def _draw_seed(pruner):
+    """One seed, from which all others are derived."""
+    if pruner.random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0]) % 2**31
+    if isinstance(pruner.random_state, numbers.Integral):
+        return int(pruner.random_state)
+    return int(check_random_state(pruner.random_state).randint(2**31 - 1))

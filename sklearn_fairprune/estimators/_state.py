@@ -1,0 +1,89 @@
+"""What a fit leaves behind, as one object; the public attributes are read from it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from skorch import NeuralNet
+from torch import Tensor
+
+from ..functional.masks import masks_sparsity
+from ..functional.params import share_of, skipped
+from ._targets import ClassTargets, RegressionTargets
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """State of a fitted pruner.
+
+    Attributes
+    ----------
+    dense, net : skorch.NeuralNet
+        Before and after pruning.
+    masks : dict of str to torch.BoolTensor
+        True = kept.
+    history : list of dict
+        One row per epoch.
+    targets : ClassTargets or RegressionTargets
+        Of `fit`.
+    groups : ndarray
+        Names of the groups.
+    sample_shape : tuple
+        Of one sample of X.
+    seed : int
+        Of everything that was drawn.
+    n_partial_fits : int
+        Calls of `partial_fit` since the last `fit` or `prune`.
+    """
+
+    dense: NeuralNet
+    net: NeuralNet
+    masks: dict[str, Tensor]
+    history: list[dict[str, Any]]
+    targets: ClassTargets | RegressionTargets
+    groups: np.ndarray
+    sample_shape: tuple
+    seed: int
+    n_partial_fits: int = 0
+
+    def __post_init__(self) -> None:
+        """Compute once what attributes of an estimator may not cost."""
+        weights = skipped(self.dense.module_)
+        values = {
+            "sparsity": masks_sparsity(self.masks),
+            "classes": getattr(self.targets, "classes", None),
+            "skipped": {name: reason for name, (_, reason) in weights.items()},
+            "share": share_of(self.masks, weights),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def change(self, **values: Any) -> "Fitted":
+        """Return the state with some fields changed."""
+        return replace(self, **values)
+
+
+class FromState:
+    """Attribute that a fitted estimator reads from its state.
+
+    Parameters
+    ----------
+    field : str
+        Of `Fitted`.
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Remember the attribute's name, for the message."""
+        self.name = name
+
+    def __get__(self, estimator: Any, owner: type | None = None) -> Any:
+        """Read it; before `fit` there is none."""
+        if estimator is None:
+            return self
+        state = vars(estimator).get("_fitted")
+        if state is None:
+            raise AttributeError(f"{type(estimator).__name__} has no {self.name} before fit.")
+        return getattr(state, self.field)
