@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_fairprune import PrunedClassifier, diagnose
 from sklearn_fairprune.datasets import load_digits, load_mortgage
 from sklearn_fairprune.engine.group_curvature import BATCH_SIZE, linearize, mean_gradient
-from sklearn_fairprune.estimators.fitted import evaluations
+from sklearn_fairprune.estimators.unwrap import evaluations
 from sklearn_fairprune.functional import flatten, largest_eigenvalue, unflatten
 
 try:

@@ -1,12 +1,16 @@
 """Loss and prediction of every row, from any estimator of scikit-learn's kind."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 
+from ..engine.losses import SMALLEST
 
-def estimator_outcomes(estimator, X, y):
-    """Loss and correctness of every row.
+
+def estimator_outcomes(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and prediction of every row.
 
     Parameters
     ----------
@@ -20,15 +24,20 @@ def estimator_outcomes(estimator, X, y):
     Returns
     -------
     losses : ndarray of shape (n,)
-        Cross-entropy of the probability of the true class, where probabilities below the
-        smallest normal float64 count as that; or squared error (mean over the targets).
+        Cross-entropy of the probability of the true class, where a probability of 0 counts
+        as 1.2e-38 (the smallest normal float32); or squared error (mean over the targets).
     predicted : ndarray of shape (n,)
         Predictions.
+
+    Raises
+    ------
+    ValueError
+        If y has labels that the model does not know, or another number of targets a row
+        than it predicts.
     """
     predicted = np.asarray(estimator.predict(X))
     if not is_classifier(estimator):
-        errors = predicted.reshape(len(y), -1) - y.reshape(len(y), -1)
-        return (errors**2).mean(axis=1), predicted
+        return _squared_errors(predicted, np.asarray(y)), predicted
     y, classes = column_or_1d(y), np.asarray(estimator.classes_)
     unknown = np.setdiff1d(y, classes)
     if unknown.size:
@@ -36,12 +45,22 @@ def estimator_outcomes(estimator, X, y):
             f"y has labels that the model does not know: {unknown[:10].tolist()}; its "
             f"classes are {classes[:10].tolist()}."
         )
-    tiny = np.finfo(np.float64).tiny
+    of_truth = np.arange(len(y)), np.searchsorted(classes, y)
     if hasattr(estimator, "predict_log_proba"):
         with np.errstate(divide="ignore"):
-            log_probability = np.asarray(estimator.predict_log_proba(X), dtype=np.float64)
-    else:
-        with np.errstate(divide="ignore"):
-            log_probability = np.log(np.asarray(estimator.predict_proba(X), dtype=np.float64))
-    log_probability = np.maximum(log_probability, np.log(tiny))
-    return -log_probability[np.arange(len(y)), np.searchsorted(classes, y)], predicted
+            logs = np.asarray(estimator.predict_log_proba(X), dtype=np.float64)[of_truth]
+        return -np.where(np.isneginf(logs), np.log(SMALLEST), logs), predicted
+    probability = np.asarray(estimator.predict_proba(X), dtype=np.float64)[of_truth]
+    return -np.log(np.maximum(probability, SMALLEST)), predicted
+
+
+def _squared_errors(predicted, y):
+    """Squared error of every row; a vector is never broadcast to a matrix."""
+    columns, targets = predicted.reshape(len(predicted), -1), y.reshape(len(y), -1)
+    if columns.shape != targets.shape:
+        raise ValueError(
+            f"y has {targets.shape[1]} target(s) in {len(targets)} rows, and the model "
+            f"predicts {columns.shape[1]} in {len(columns)} rows. Give the targets that it was "
+            "fitted with."
+        )
+    return ((columns - targets) ** 2).mean(axis=1)

@@ -25,7 +25,7 @@ from ..engine.evaluation import promises_probabilities
 from ..engine.row_statistics import row_diagnostics
 from ..functional import boundary
 from ..functional.diagnostics import chosen, diagnostics_of
-from .fitted import evaluations, fitted_pruner, unwrapped
+from .unwrap import evaluations, fitted_pruner, unwrapped
 
 
 class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -306,7 +306,7 @@ class SampleDiagnostics(_Diagnostic):
                 "SampleDiagnostics of a regressor needs y_true: without targets there is no "
                 "loss. Call transform(X, y_true=y)."
             )
-        pruner, X = fitted_pruner(estimator, X, y_true)
+        pruner, X, y_true = fitted_pruner(estimator, X, y_true)
         shelf = self._columns(pruner)
         dense, pruned, rows = evaluations(pruner, X, y_true, self.dtype)
         if not dense.has_logits and (

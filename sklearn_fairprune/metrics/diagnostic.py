@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..engine.group_curvature import along, linearize, mean_gradient
 from ..engine.row_statistics import bound_terms, row_diagnostics
 from ..estimators._inputs import dataset_targets
-from ..estimators.fitted import evaluations, fitted_pruner
+from ..estimators.unwrap import evaluations, fitted_pruner
 from ..functional import boundary
 from ..functional.bounds import theorem1_bound
 from ..functional.curvature import largest_eigenvalue
@@ -144,8 +144,8 @@ class DiagnosticMetric:
 class _Source:
     """Networks and rows; row values are computed once, when first asked for."""
 
-    def __init__(self, pruner, X, y, dtype):
-        self.dense, self.pruned, self.rows = evaluations(pruner, X, y, dtype)
+    def __init__(self, pruner, X, seen, y, dtype):
+        self.dense, self.pruned, self.rows = evaluations(pruner, X, seen, dtype)
         classifies = is_classifier(pruner)
         self.y = column_or_1d(y) if classifies else np.asarray(y)
         self.all = torch.arange(len(self.rows))
@@ -279,15 +279,15 @@ def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
     >>> bool(xi == frame.difference()["excessive_loss"])
     True
     """
-    pruner, X = fitted_pruner(estimator, X, y)
+    pruner, X, seen = fitted_pruner(estimator, X, y)
     if y is None and isinstance(X, Dataset):
-        y = dataset_targets(X, pruner)
+        y = seen = dataset_targets(X, pruner)
     if y is None:
         raise ValueError(
             "diagnostic_metrics needs y, the targets, unless X is a torch Dataset of pairs: "
             "pass the y that MetricFrame gets as y_true."
         )
-    source = _Source(pruner, X, y, dtype)
+    source = _Source(pruner, X, seen, y, dtype)
     known = source.names()
     if quantities is None:
         quantities = [name for name in known if name not in BOUNDS]

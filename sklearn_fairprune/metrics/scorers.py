@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import _safe_indexing, column_or_1d, metadata_routing
 
-from ..estimators.fitted import dense_twin, fitted_pruner
 from ..estimators.outcomes import estimator_outcomes
+from ..estimators.unwrap import dense_twin
 from .group import (
     accuracy_spread,
     excess_accuracy_gap,
@@ -133,14 +133,14 @@ class GroupScorer(BaseEstimator):
             raise ValueError(
                 f"compare must be 'labels', 'losses' or 'correctness', got {self.compare!r}."
             )
-        pruner, X = fitted_pruner(estimator, X, y)
-        if self.compare == "correctness" and not is_classifier(pruner):
+        dense = dense_twin(estimator)
+        if self.compare == "correctness" and not is_classifier(estimator):
             raise ValueError(
                 f"compare='correctness' asks whether labels are right, which "
-                f"{type(pruner).__name__} does not predict. Use compare='losses'."
+                f"{type(estimator).__name__} does not predict. Use compare='losses'."
             )
         y = np.asarray(y)
-        outcomes = (estimator_outcomes(e, X, y) for e in (dense_twin(pruner), pruner))
+        outcomes = (estimator_outcomes(e, X, y) for e in (dense, estimator))
         if self.compare == "losses":
             return [losses for losses, _ in outcomes]
         return [(predicted == column_or_1d(y)).astype(float) for _, predicted in outcomes]

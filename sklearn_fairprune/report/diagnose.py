@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.base import is_classifier
 
 from ..estimators._inputs import read_fitted
-from ..estimators.fitted import fitted_pruner
+from ..estimators.unwrap import fitted_pruner
 from ..functional.bounds import theorem1_bound
 from .checks import check_confidence, check_counts, is_real
 from .evidence import GroupMeans, draw, gather, gather_bounds
@@ -186,7 +186,7 @@ def diagnose(
         n_boot=n_boot,
         random_state=random_state,
     )
-    pruner, X = fitted_pruner(estimator, X, y)
+    pruner, X, y = fitted_pruner(estimator, X, y)
     rows = read_fitted(pruner, X, y)
     classifies = is_classifier(pruner)
     targets = pruner.classes_[rows.y.numpy()] if classifies else rows.y.numpy()

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import Bunch, column_or_1d
 
+from ..estimators.path import path_names
 from .groups import distinct_labels
 from .sizes import sparsity_of
 
@@ -57,22 +58,6 @@ def named_models(models):
         if isinstance(model, type) or not hasattr(model, "predict"):
             raise TypeError(f"models must be fitted estimators, and {name!r} is {model!r}.")
     return models, [sparsity_of(model) for model in models.values()]
-
-
-def path_names(sparsities):
-    """Names of the models of a path, with as many digits as tell them apart.
-
-    Parameters
-    ----------
-    sparsities : sequence of float
-        As asked.
-
-    Returns
-    -------
-    names : list of str
-    """
-    short = len({f"{s:g}" for s in sparsities}) == len(set(sparsities))
-    return [f"sparsity {s:g}" if short else f"sparsity {float(s)}" for s in sparsities]
 
 
 def check_kinds(models):

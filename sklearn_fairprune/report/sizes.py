@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..estimators.fitted import unwrapped
+from ..estimators.unwrap import unwrapped
 from ..functional.params import prunable
 
 
@@ -27,7 +27,7 @@ def network_of(model):
         True = kept; of the weights that pruning may remove.
     """
     try:
-        inner, _ = unwrapped(model)
+        inner, _, _ = unwrapped(model)
     except (TypeError, ValueError):
         return None, {}
     if hasattr(inner, "masks_"):

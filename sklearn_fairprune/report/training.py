@@ -1,10 +1,9 @@
 """What a constrained training left behind: multipliers and violations by epoch."""
 
 import pandas as pd
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from ..estimators.constrained import GroupConstrainedPruner
+from ..estimators.unwrap import doors
 from .groups import group_label
 
 
@@ -14,20 +13,14 @@ def constrained_pruner(model):
     Parameters
     ----------
     model : fitted estimator
-        Anything; a constrained pruner may stand in a Pipeline, a search or a
-        FrozenEstimator.
+        Anything; a constrained pruner may stand in whatever `doors` opens.
 
     Returns
     -------
     pruner : GroupConstrainedPruner or None
     """
-    if isinstance(model, Pipeline):
-        return constrained_pruner(model[-1])
-    if isinstance(model, FrozenEstimator):
-        return constrained_pruner(model.estimator)
-    if hasattr(model, "best_estimator_"):
-        return constrained_pruner(model.best_estimator_)
-    return model if isinstance(model, GroupConstrainedPruner) else None
+    levels = [model, *(door.inside for door in doors(model))]
+    return next((one for one in levels if isinstance(one, GroupConstrainedPruner)), None)
 
 
 def training_table(models):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ..estimators.fitted import unwrapped
+from ..estimators.unwrap import unwrapped
 from .diagnose import check_options, diagnose
 from .groups import feature_levels
 
@@ -75,7 +75,7 @@ def why_tables(models, X, y, sensitive_features, **options):
     why, explanations, notes = {}, {}, []
     for name, model in list(models.items())[1:]:
         try:
-            inner, _ = unwrapped(model)
+            inner, _, _ = unwrapped(model)
         except TypeError:
             notes.append(f"{name}: there is no pruned network inside to explain.")
             continue

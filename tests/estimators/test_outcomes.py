@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.estimators.outcomes import estimator_outcomes
 
+TINY = float(np.finfo(np.float32).tiny)
 THREE = np.array(["mid", "low", "high"])[BITS[:, 0] + BITS[:, 1]]
 
 
@@ -46,7 +47,7 @@ def test_losses_of_a_classifier_are_minus_the_log_of_the_true_class(model, y):
     probability, names = model.predict_proba(X.astype(float)), model.classes_.tolist()
     slow = []
     for p, label in zip(probability, y, strict=True):
-        slow.append(-np.log(max(p[names.index(label)], np.finfo(float).tiny)))
+        slow.append(-np.log(max(p[names.index(label)], TINY)))
     np.testing.assert_allclose(losses, slow, rtol=1e-9)
     np.testing.assert_array_equal(predicted, model.predict(X.astype(float)))
     if min(map(np.min, probability)) > 0:
@@ -57,7 +58,7 @@ def test_a_loss_of_a_sure_mistake_is_large_and_finite():
     y = np.where(BITS[:, 0], 7, -1)
     y[0] = 6 - y[0]
     losses, predicted = estimator_outcomes(Sure(), X, y)
-    assert losses[0] == -np.log(np.finfo(np.float64).tiny)
+    assert losses[0] == -np.log(TINY)
     assert losses.dtype == np.float64
     assert not losses[1:].any()
     assert (predicted != y).tolist() == [True] + [False] * 59
@@ -106,4 +107,25 @@ def test_labels_in_a_column_are_those_of_the_rows():
 def test_a_sure_and_wrong_model_has_a_finite_loss():
     tree = DecisionTreeClassifier(random_state=0).fit([[0.0], [1.0]], ["a", "b"])
     losses, _ = estimator_outcomes(tree, np.array([[0.0], [1.0]]), np.array(["b", "b"]))
-    np.testing.assert_allclose(losses, [-np.log(np.finfo(np.float64).tiny), 0])
+    np.testing.assert_allclose(losses, [-np.log(TINY), 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((60, 2), r"y has 2 target\(s\) in 60 rows, and the model predicts 1 in 60"),
+        ((60, 60), r"y has 60 target\(s\) in 60 rows, and the model predicts 1"),
+        ((1, 1), r"y has 1 target\(s\) in 1 rows, and the model predicts 1 in 60"),
+    ],
+)
+def test_targets_of_another_width_are_refused(shape, message):
+    model = LinearRegression().fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=message):
+        estimator_outcomes(model, X, np.zeros(shape))
+
+
+def test_a_column_of_targets_is_never_broadcast():
+    model, y = LinearRegression().fit(X, X[:, :1] ** 2), X[:, 0] ** 2
+    losses, predicted = estimator_outcomes(model, X, y)
+    np.testing.assert_allclose(losses, (predicted[:, 0] - y) ** 2)
+    np.testing.assert_array_equal(losses, estimator_outcomes(model, X, y[:, None])[0])

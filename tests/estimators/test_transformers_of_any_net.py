@@ -10,7 +10,7 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import BoundaryCloseness, PrunedRegressor, SampleDiagnostics
-from sklearn_fairprune.estimators.fitted import dense_twin
+from sklearn_fairprune.estimators.unwrap import dense_twin
 
 OF_LOSSES = ["dense_loss", "pruned_loss", "excessive_loss", "sample_gradient_norm"]
 OF_CLASSES = ["accuracy_drop", "prediction_changed"]

@@ -15,11 +15,16 @@ from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import GroupScorer, PrunedRegressor, audit, diagnose
+from sklearn_fairprune.estimators.unwrap import dense_twin
 from sklearn_fairprune.metrics import SCORERS, get_scorer, worst_group_accuracy
 
 FRAME = pd.DataFrame(
@@ -282,3 +287,31 @@ def test_a_regressor_has_no_correctness():
     reg = PrunedRegressor(hidden_layer_sizes=(4,), random_state=0).fit(ROWS, ROWS[:, 0])
     with pytest.raises(ValueError, match=r"PrunedRegressor does not predict.*'losses'"):
         SCORERS["neg_excess_accuracy_gap"](reg, ROWS, ROWS[:, 0], sensitive_features=GROUPS)
+
+
+def test_a_threshold_thresholds_the_dense_network_too(fitted):
+    pruner = strong(finetune_epochs=0).fit(ROWS, LABELS)
+    scores, expected = [], []
+    for t in (0.05, 0.3, 0.5, 0.7, 0.95):
+        model = FixedThresholdClassifier(
+            FrozenEstimator(pruner), threshold=t, pos_label="yes"
+        ).fit(ROWS, LABELS)
+        scorer = SCORERS["neg_excess_accuracy_gap"]
+        scores.append(scorer(model, ROWS, LABELS, sensitive_features=GROUPS))
+        right = [
+            (np.where(p[:, 1] >= t, "yes", "no") == LABELS).astype(float)
+            for p in (dense_twin(pruner).predict_proba(ROWS), pruner.predict_proba(ROWS))
+        ]
+        drop = right[0] - right[1]
+        expected.append(-max(drop[g == GROUPS].mean() for g in set(GROUPS)) + drop.mean())
+    np.testing.assert_allclose(scores, expected, atol=1e-12)
+    assert len(set(np.round(scores, 9))) > 2
+
+
+@pytest.mark.parametrize("name", ["neg_fairness_violation"])
+def test_targets_of_another_width_are_refused_by_scorers(name):
+    model = PrunedRegressor(hidden_layer_sizes=(4,), random_state=0).fit(ROWS, ROWS[:, 0])
+    with pytest.raises(ValueError, match=r"y has 2 target\(s\).*the model predicts 1"):
+        SCORERS[name](model, ROWS, ROWS[:, :2], sensitive_features=GROUPS)
+    with pytest.raises(ValueError, match=r"y has 2 target\(s\).*the model predicts 1"):
+        audit({"dense": model, "pruned": model}, ROWS, ROWS[:, :2], min_group_size=1)

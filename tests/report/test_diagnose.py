@@ -17,7 +17,7 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import PrunedRegressor, audit, diagnose
-from sklearn_fairprune.estimators.fitted import dense_twin
+from sklearn_fairprune.estimators.unwrap import dense_twin
 
 RNG = np.random.default_rng(0)
 SIZES = {"a": 40, "b": 30, "c": 20}

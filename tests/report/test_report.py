@@ -12,7 +12,7 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import AuditReport, DiagnosisReport, PrunedRegressor, diagnose
-from sklearn_fairprune.estimators.fitted import dense_twin
+from sklearn_fairprune.estimators.unwrap import dense_twin
 from sklearn_fairprune.report.report import Report
 
 NAN = float("nan")

@@ -4,7 +4,7 @@ import inspect
 
 from sklearn.utils import Bunch
 
-from ...estimators.fitted import dense_twin, fitted_pruner
+from ...estimators.unwrap import dense_twin
 from ..tables import Settings, measure_models
 from ._style import Display, check_choice, require_matplotlib
 
@@ -130,8 +130,7 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        pruner, X = fitted_pruner(estimator, X, y)
-        models = {"dense": dense_twin(pruner), "pruned": pruner}
+        models = {"dense": dense_twin(estimator), "pruned": estimator}
         options |= {"sensitive_features": sensitive_features, "ax": ax}
         return cls.from_estimators(models, X, y, **options)
 
@@ -140,7 +139,7 @@ def check_path(path):
     """Refuse what no ``pruning_path`` returned."""
     if not isinstance(path, Bunch) or "estimators" not in path:
         raise TypeError(
-            "path must be what pruning_path returned, a Bunch with sparsities and "
+            "path must be what pruning_path returned, a PruningPath of sparsities and "
             f"estimators, got {type(path).__name__}. For a dict of models use "
             "from_estimators."
         )

@@ -4,23 +4,32 @@ import numpy as np
 import pytest
 import torch
 from estimator_cases import CODES, LABELS, Pairs, X, make, make_net, same_weights, state
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch import NeuralNetBinaryClassifier, NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import (
     BoundaryCloseness,
+    GroupConstrainedPruner,
     PrunedClassifier,
     PrunedRegressor,
     SampleDiagnostics,
+    diagnose,
 )
-from sklearn_fairprune.estimators.fitted import dense_twin, evaluations, fitted_pruner
+from sklearn_fairprune.estimators.unwrap import dense_twin, evaluations, fitted_pruner
 
 TARGETS = (X[:, 0] - X[:, 1]).astype(np.float32)
 BOTH = pytest.mark.parametrize("kind", [BoundaryCloseness, SampleDiagnostics])
@@ -64,7 +73,7 @@ def test_the_pruner_is_found_with_its_rows(case, frozen):
     y = TARGETS if case == "regressor" else LABELS
     estimator = clone(WRAPPED[case]).fit(X, y)
     truth = estimator.predict(X)
-    pruner, rows = fitted_pruner(FrozenEstimator(estimator) if frozen else estimator, X)
+    pruner, rows, _ = fitted_pruner(FrozenEstimator(estimator) if frozen else estimator, X)
     assert type(pruner) is (PrunedRegressor if case == "regressor" else PrunedClassifier)
     np.testing.assert_array_equal(pruner.predict(rows), truth)
     assert (rows is X) == ("pipeline" not in case or case == "pipeline of one")
@@ -111,7 +120,7 @@ def test_a_skorch_net_is_a_dense_pruner(case, dtype):
     rows = X.astype(str(dtype).removeprefix("torch."))
     net.fit(rows, y if case == "classifier" else rows[:, :1])
     before = state(net)
-    pruner, same = fitted_pruner(net, rows, y)
+    pruner, same, _ = fitted_pruner(net, rows, y)
     assert type(pruner) is kind
     assert same is rows
     assert pruner.sparsity_ == 0
@@ -260,7 +269,7 @@ def test_a_search_or_pipeline_of_a_skorch_net_counts_as_dense():
     net = make_net(max_epochs=1)
     search = GridSearchCV(net, {"lr": [0.1]}, cv=2, scoring="accuracy")
     for model in (search, make_pipeline(StandardScaler(), net)):
-        pruner, rows = fitted_pruner(model.fit(X, CODES), X, CODES)
+        pruner, rows, _ = fitted_pruner(model.fit(X, CODES), X, CODES)
         assert pruner.sparsity_ == 0
         assert pruner.predict(rows).tolist() == model.predict(X).tolist()
 
@@ -294,7 +303,7 @@ def test_searches_without_a_fitted_estimator_are_told():
 def test_rows_of_one_class_suffice_for_a_skorch_net():
     net = make_net(module__n_out=2).fit(X, CODES)
     for rows, y in ((X[:1], CODES[:1]), (X[:1], None), (Pairs(X[:3], CODES[:3]), None)):
-        pruner, same = fitted_pruner(net, rows, y)
+        pruner, same, _ = fitted_pruner(net, rows, y)
         assert pruner.classes_.tolist() == [0, 1]
         assert same is rows
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
@@ -302,3 +311,108 @@ def test_rows_of_one_class_suffice_for_a_skorch_net():
     whole = PrunedClassifier(FrozenEstimator(net), sparsity=0).fit(X, CODES)
     np.testing.assert_array_equal(pruner.predict_proba(X), whole.predict_proba(X))
     assert pruner.n_features_in_ == 4
+
+
+# ---- wrappers that change predictions ---------------------------------------------------
+
+
+class Sampler(BaseEstimator):
+    """Resamples what is fitted, as samplers of imbalanced-learn do; has no transform."""
+
+    def fit_resample(self, X, y):
+        return X, y
+
+
+class Resampling(Pipeline):
+    """Pipeline that lets samplers pass, as imbalanced-learn's does."""
+
+    def fit(self, X, y):
+        for _, step in self.steps[:-1]:
+            if hasattr(step, "fit_resample"):
+                X, y = step.fit_resample(X, y)
+            elif step is not None:
+                X = step.fit(X, y).transform(X)
+        self.steps[-1][1].fit(X, y)
+        return self
+
+    def predict(self, X):
+        for _, step in self.steps[:-1]:
+            X = step.transform(X) if hasattr(step, "transform") else X
+        return self.steps[-1][1].predict(X)
+
+
+def threshold(estimator, t=0.5):
+    return FixedThresholdClassifier(
+        estimator, threshold=t, pos_label="yes", response_method="predict_proba"
+    )
+
+
+CHANGED = {
+    "threshold": lambda: threshold(strong()),
+    "threshold of a pipeline": lambda: threshold(piped(strong())),
+    "pipeline of a threshold": lambda: piped(threshold(strong())),
+    "tuned threshold": lambda: TunedThresholdClassifierCV(strong(), cv=2, random_state=0),
+    "calibrated": lambda: CalibratedClassifierCV(FrozenEstimator(strong().fit(X, LABELS))),
+    "calibrated as one": lambda: CalibratedClassifierCV(strong(), ensemble=False, cv=2),
+    "constrained": lambda: GroupConstrainedPruner(strong(), tolerance=10.0),
+    "sampler first": lambda: Resampling(
+        [("s", Sampler()), ("m", MinMaxScaler()), ("p", strong())]
+    ),
+    "sampler between": lambda: Resampling(
+        [("m", MinMaxScaler()), ("s", Sampler()), ("p", strong())]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_the_pruner_is_found_in_wrappers(case):
+    model = CHANGED[case]().fit(X, LABELS)
+    pruner, rows, y = fitted_pruner(model, X, LABELS)
+    assert type(pruner) is PrunedClassifier
+    assert y is LABELS
+    scaled = "pipeline" in case or "sampler" in case
+    assert (rows is X) != scaled
+    assert pruner.predict(rows).shape == (60,)
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_the_dense_twin_of_a_wrapper_is_the_wrapper_around_the_dense_network(case):
+    model = CHANGED[case]().fit(X, LABELS)
+    before = model.predict(X)
+    twin = dense_twin(model)
+    assert type(twin) is type(model)
+    inner, rows, _ = fitted_pruner(twin, X)
+    assert inner.sparsity_ == 0
+    assert inner.estimator_ is fitted_pruner(model, X).pruner.dense_estimator_
+    expected = inner.predict(rows)
+    if case.startswith(("threshold", "pipeline")):
+        expected = np.where(inner.predict_proba(rows)[:, 1] >= 0.5, "yes", "no")
+    if not case.startswith(("calibrated", "tuned")):
+        np.testing.assert_array_equal(twin.predict(X), expected)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert fitted_pruner(model, X).pruner.sparsity_ > 0.8
+
+
+def test_targets_are_transformed_as_the_regressor_inside_sees_them():
+    y = 1000 * TARGETS + 7
+    model = TransformedTargetRegressor(piped(small_regressor()), transformer=StandardScaler())
+    model.fit(X, y)
+    pruner, rows, seen = fitted_pruner(model, X, y)
+    np.testing.assert_allclose(seen, (y - y.mean()) / y.std(), rtol=1e-4, atol=1e-4)
+    back = model.transformer_.inverse_transform(pruner.predict(rows)[:, None])[:, 0]
+    np.testing.assert_allclose(model.predict(X), back, rtol=1e-5)
+    dense = dense_twin(model)
+    assert isinstance(dense, TransformedTargetRegressor)
+    assert not np.allclose(dense.predict(X), model.predict(X))
+    report = diagnose(model, X, y)
+    assert report.by_group["excessive_loss"].notna().all()
+    losses = ((pruner.predict(rows) - seen) ** 2).mean()
+    twin = fitted_pruner(dense, X, y).pruner
+    excess = losses - ((twin.predict(rows) - seen) ** 2).mean()
+    assert report.by_group["excessive_loss"].item() == pytest.approx(excess, rel=1e-4)
+
+
+def test_several_networks_are_refused_with_the_way_out():
+    model = CalibratedClassifierCV(make(), cv=2).fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"holds 2 networks.*FrozenEstimator\(fitted\)"):
+        fitted_pruner(model, X, LABELS)
