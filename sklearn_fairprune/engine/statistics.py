@@ -66,7 +66,8 @@ class Scene:
         """Mean loss of some rows, as a sum of functions of the parameters, one a batch."""
         weights = self.rows.weights
         mass = torch.ones(len(self.rows)) if weights is None else weights
-        total = float(mass[index].double().sum())
+        mass = mass.double()
+        total = float(mass[index].sum())
         for chunk in index.split(BATCH_SIZE):
             share = mass[chunk] / total
             at = 0

@@ -60,7 +60,7 @@ def _squared_errors(predicted, y):
     if columns.shape != targets.shape:
         raise ValueError(
             f"y has {targets.shape[1]} target(s) in {len(targets)} rows, and the model "
-            f"predicts {columns.shape[1]} in {len(columns)} rows. Give the targets that it was "
+            f"predicts {columns.shape[1]} in {len(columns)} rows. Give the targets it was "
             "fitted with."
         )
     return ((columns - targets) ** 2).mean(axis=1)

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from ..estimators.unwrap import unwrapped
-from ..functional.params import prunable
+from ..functional.params import prunable, share_of, skipped
 
 
 def network_of(model):
@@ -51,6 +51,36 @@ def sparsity_of(model):
     _, masks = network_of(model)
     n_weights = sum(mask.numel() for mask in masks.values())
     return 1 - sum(int(m.sum()) for m in masks.values()) / n_weights if n_weights else np.nan
+
+
+def notes_on_skipped(models):
+    """Say of which weights of the networks a sparsity says nothing.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        Those whose pruning reaches all weights are passed over.
+
+    Returns
+    -------
+    notes : list of str
+        One for all models that leave the same weights alone.
+    """
+    alike = {}
+    for name, model in models.items():
+        module, masks = network_of(model)
+        left_out = {} if module is None else skipped(module)
+        if not left_out:
+            continue
+        shown = ", ".join(f"{k} ({w.reason})" for k, w in list(left_out.items())[:10])
+        shown += f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
+        share = f"{100 * share_of(masks, left_out):.3g}"
+        alike.setdefault((share, shown), []).append(name)
+    return [
+        f"Sparsities of {', '.join(names)} are over {share} % of the network's weights. "
+        f"Pruning leaves alone: {shown}."
+        for (share, shown), names in alike.items()
+    ]
 
 
 def layer_table(model):

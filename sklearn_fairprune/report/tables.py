@@ -21,7 +21,7 @@ from .groups import (
 )
 from .measures import HeldOut
 from .models import check_kinds, held_out_targets, named_models
-from .sizes import layer_table, size_of
+from .sizes import layer_table, notes_on_skipped, size_of
 from .text import payer_sentence, payer_verdict, with_interval
 from .training import constraint_table, training_table
 
@@ -201,6 +201,8 @@ def measure_models(models, X, y, sensitive_features, settings):
         parts[way]["notes"][:0] = small
         if small and len(parts) == 1:
             warnings.warn(small[0], UserWarning, stacklevel=3)
+    first = next(iter(parts.values()))
+    first["notes"] += notes_on_skipped(outcomes.models)
     about = {
         "confidence": settings.confidence,
         "n_boot": settings.n_boot,
