@@ -10,7 +10,12 @@ from skorch import NeuralNet
 
 from .._compat.warnings import warn
 from ..engine import networks
-from ..engine.fingerprint import fingerprint, weights_from_numpy, weights_to_numpy
+from ..engine.fingerprint import (
+    NoKey,
+    fingerprint,
+    weights_from_numpy,
+    weights_to_numpy,
+)
 from ..engine.training import epoch_records, train
 
 
@@ -163,8 +168,10 @@ def remembering(memory, net, rows, seed, dual=None, *, repeatable):
     elif not repeatable:
         why = "random_state=None trains a different network every time; set it to an int"
     else:
-        key = fingerprint(net, rows.dtype, seed, None if dual is None else dual.content)
-        why = "a parameter of the estimator has no content to hash (a lock? an open file?)"
+        try:
+            key = fingerprint(net, rows.dtype, seed, None if dual is None else dual.content)
+        except NoKey as error:
+            why = str(error)
     if key is None:
         warn(f"memory is not used: {why}.")
         memory = Memory(location=None)

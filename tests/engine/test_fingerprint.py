@@ -1,7 +1,12 @@
 """Keys of dense trainings: what changes the weights changes the key."""
 
 import functools
+import os
+import subprocess
+import sys
 import threading
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +15,9 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
+from sklearn_fairprune.engine import fingerprint as module
 from sklearn_fairprune.engine.fingerprint import (
+    NoKey,
     fingerprint,
     weights_from_numpy,
     weights_to_numpy,
@@ -18,6 +25,7 @@ from sklearn_fairprune.engine.fingerprint import (
 from sklearn_fairprune.engine.networks import MLP
 
 torch.set_num_threads(1)
+ROOT = Path(module.__file__).parents[2]
 
 
 def key(module=MLP, dtype=torch.float32, seed=0, kind=NeuralNetClassifier, **options):
@@ -312,7 +320,8 @@ class Guarded:
     ],
 )
 def test_what_cannot_be_hashed_has_no_key(use):
-    assert key(**use(Guarded(1))) is None
+    with pytest.raises(NoKey, match=r"no content to hash \(.*lock"):
+        key(**use(Guarded(1)))
 
 
 def test_weights_travel_through_numpy():
@@ -330,3 +339,239 @@ def test_weights_travel_through_numpy():
     assert all(np.array_equal(v, before[k]) for k, v in weights_to_numpy(net).items())
     net.module_[0].weight.data.zero_()
     assert np.array_equal(kept["0.weight"], before["0.weight"])
+
+
+# ---- what code reads from its globals ---------------------------------------------------
+
+USES = """
+class new(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+    def forward(self, X):
+        return {use}
+"""
+# What stands above the class, its change, and how the class reads it.
+READ = {
+    "number": ("K = 2", "K = 3", "X * K"),
+    "boolean for a number": ("K = 1", "K = True", "X * K"),
+    "dict": ("K = {'a': {'b': 2}}", "K = {'a': {'b': 3}}", "X * K['a']['b']"),
+    "list": ("K = [1, 2]", "K = [1, 3]", "X * K[1]"),
+    "set": ("K = {1, 2}", "K = {1, 3}", "X * max(K)"),
+    "tensor": ("K = torch.ones(2)", "K = torch.zeros(2)", "X * K"),
+    "array": (
+        "import numpy as np\nK = np.ones(2)",
+        "import numpy as np\nK = np.zeros(2)",
+        "X * K[0]",
+    ),
+    "object": (
+        "class C:\n    pass\nK = C()\nK.a = 2",
+        "class C:\n    pass\nK = C()\nK.a = 3",
+        "X * K.a",
+    ),
+    "object with slots": (
+        "class C:\n    __slots__ = ('a',)\nK = C()\nK.a = 2",
+        "class C:\n    __slots__ = ('a',)\nK = C()\nK.a = 3",
+        "X * K.a",
+    ),
+    "method of an object's class": (
+        "class C:\n    def f(self): return 2\nK = C()",
+        "class C:\n    def f(self): return 3\nK = C()",
+        "X * K.f()",
+    ),
+    "dataclass": (
+        "import dataclasses\n@dataclasses.dataclass\nclass C:\n    a: int = 2\nK = C()",
+        "import dataclasses\n@dataclasses.dataclass\nclass C:\n    a: int = 3\nK = C()",
+        "X * K.a",
+    ),
+    "metaclass": (
+        "class M(type):\n    def __call__(cls, *a): return 2\nclass C(metaclass=M): pass",
+        "class M(type):\n    def __call__(cls, *a): return 3\nclass C(metaclass=M): pass",
+        "X * C()",
+    ),
+    "enumeration": (
+        "import enum\nclass C(enum.Enum):\n    A = 2",
+        "import enum\nclass C(enum.Enum):\n    A = 3",
+        "X * C.A.value",
+    ),
+    "module": (
+        "K = nn.Linear(2, 2)\nK.weight.data.fill_(1)",
+        "K = nn.Linear(2, 2)\nK.weight.data.fill_(2)",
+        "K(X)",
+    ),
+    "read in a lambda": ("K = 2", "K = 3", "(lambda v: v * K)(X)"),
+    "read in a comprehension": ("K = 2", "K = 3", "sum([v * K for v in X])"),
+    "read in a generator": ("K = 2", "K = 3", "sum(v * K for v in X)"),
+    "read in a helper": (
+        "K = [2]\ndef h(v): return v * K[0]",
+        "K = [3]\ndef h(v): return v * K[0]",
+        "h(X)",
+    ),
+    "read in a helper's lambda": (
+        "K = [2]\ndef h(v): return (lambda u: u * K[0])(v)",
+        "K = [3]\ndef h(v): return (lambda u: u * K[0])(v)",
+        "h(X)",
+    ),
+    "cached helper": (
+        "import functools\n@functools.cache\ndef h(): return 2",
+        "import functools\n@functools.cache\ndef h(): return 3",
+        "X * h()",
+    ),
+    "decorated helper": (
+        "import functools\ndef d(f):\n    @functools.wraps(f)\n"
+        "    def g(v): return f(v) * 2\n    return g\n@d\ndef h(v): return v",
+        "import functools\ndef d(f):\n    @functools.wraps(f)\n"
+        "    def g(v): return f(v) * 3\n    return g\n@d\ndef h(v): return v",
+        "h(X)",
+    ),
+    "partial": (
+        "import functools\nh = functools.partial(pow, 2)",
+        "import functools\nh = functools.partial(pow, 3)",
+        "X * h(2)",
+    ),
+    "attribute of a function": (
+        "def h(v): return v * h.k\nh.k = 2",
+        "def h(v): return v * h.k\nh.k = 3",
+        "h(X)",
+    ),
+    "type of a device": ("K = torch.float32", "K = torch.float64", "X.to(K)"),
+    "bound builtin": ("K = [2].index", "K = [3].index", "X * K(2)"),
+}
+
+
+@pytest.mark.parametrize(("text", "changed", "use"), READ.values(), ids=READ)
+def test_globals_that_code_reads_count(text, changed, use):
+    cells = [f"{head}\n{USES.format(use=use)}" for head in (text, text, changed)]
+    keys = [key(define(cell)) for cell in cells]
+    assert keys[0] == keys[1]
+    assert keys[1] != keys[2]
+
+
+def test_globals_that_no_code_reads_do_not_count():
+    cells = [f"K = {k}\n{USES.format(use='X')}" for k in (2, 3)]
+    assert key(define(cells[0])) == key(define(cells[1]))
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    """Writes and imports a file of the user's own."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(name, text):
+        (tmp_path / f"{name}.py").write_text(text)
+        sys.modules.pop(name, None)
+        module_ = types.ModuleType(name)
+        module_.__file__ = str(tmp_path / f"{name}.py")
+        exec(compile(text, module_.__file__, "exec"), vars(module_))
+        monkeypatch.setitem(sys.modules, name, module_)
+        return module_
+
+    return write
+
+
+OTHER = "import config_of_mine\n" + USES
+
+
+@pytest.mark.parametrize(
+    ("use", "counts"),
+    [
+        ("X * config_of_mine.RATE", True),
+        ("config_of_mine.scaled(X)", True),
+        ("X * config_of_mine.OTHER", False),
+    ],
+)
+def test_attributes_of_the_users_modules_count_where_they_are_read(user_module, use, counts):
+    text = "RATE = {}\nOTHER = 1\ndef scaled(X): return X * RATE\n"
+    keys = []
+    for rate in (2, 2, 3):
+        user_module("config_of_mine", text.format(rate))
+        keys.append(key(define(OTHER.replace("{use}", use))))
+    assert keys[0] == keys[1]
+    assert (keys[1] != keys[2]) == counts
+
+
+def test_installed_libraries_are_known_by_name_and_release(monkeypatch):
+    assert module.library("torch")
+    assert module.library("json") == ""
+    assert module.library("sklearn_fairprune") == ""
+    assert module.library("notebook_of_mine") is None
+    before = key()
+    for k in range(5):
+        kept = list(module.releases())
+        kept[k] += "x"
+        monkeypatch.setattr(module, "releases", lambda kept=kept: tuple(kept))
+        assert key() != before
+        monkeypatch.undo()
+
+
+def buffered(value, persistent=True):
+    made = nn.Sequential(nn.Linear(3, 2))
+    made.register_buffer("kept", torch.tensor([value]), persistent=persistent)
+    return made
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_buffers_count(persistent):
+    keys = []
+    for value in (1.0, 1.0, 2.0):
+        torch.manual_seed(0)
+        keys.append(key(buffered(value, persistent)))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_frozen_weights_and_hooks_count():
+    def made(change=lambda module: None):
+        torch.manual_seed(0)
+        linear = nn.Sequential(nn.Linear(3, 2))
+        change(linear)
+        return key(linear)
+
+    assert made() == made()
+    assert made(lambda m: m.requires_grad_(False)) != made()
+    assert made(lambda m: m.register_forward_hook(lambda *a: None)) != made()
+    assert made(lambda m: m[0].weight.register_hook(lambda g: 2 * g)) is not None
+
+
+UNHASHABLE = {
+    "lock": "import threading\nK = threading.Lock()",
+    "open file": "K = open(__import__('os').devnull)",
+    "generator": "K = (v for v in [1])",
+}
+
+
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("text", UNHASHABLE.values(), ids=UNHASHABLE)
+def test_globals_without_content_have_no_key_and_say_so(text):
+    with pytest.raises(NoKey, match=r"no content to hash \(.*(pickle|serialize)"):
+        key(define(f"{text}\n{USES.format(use='X if K else X')}"))
+
+
+def test_two_processes_give_the_same_key(tmp_path):
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from mine import Net
+from skorch import NeuralNetClassifier
+from sklearn_fairprune.engine.fingerprint import fingerprint
+torch.manual_seed(0)
+print(fingerprint(NeuralNetClassifier(Net, verbose=0).initialize(), torch.float32, 0))
+"""
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\nNAMES = {'a', 'b', 'c', 'd'}\nTABLE = {n: 1 for n in NAMES}\n"
+        "class Net(nn.Linear):\n    def __init__(self): super().__init__(3, 2)\n"
+        "    def forward(self, X): return super().forward(X) * len(NAMES)\n"
+    )
+    keys = set()
+    for seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        )
+        keys.add(run.stdout.strip())
+    assert len(keys) == 1
+    assert len(keys.pop()) == 32

@@ -1,5 +1,7 @@
 """The cache of dense trainings under a constraint: what it shares and keeps apart."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from sklearn_fairprune import GroupConstrainedPruner
 
 pytestmark = QUIET
 BEGINS = []
+LOG = logging.getLogger("constrained trainings")  # code that reads a logger reads its name
 
 
 class CountTrainings(Callback):
@@ -19,7 +22,18 @@ class CountTrainings(Callback):
 
     def on_train_begin(self, net, **kwargs):
         if all((weight != 0).all() for weight in net.module_.parameters()):
-            BEGINS.append(1)
+            LOG.error("begin")
+
+
+@pytest.fixture(autouse=True)
+def counting():
+    """Keep every message of the log in the list."""
+    handler = logging.Handler()
+    handler.emit = BEGINS.append
+    LOG.addHandler(handler)
+    LOG.propagate = False
+    yield
+    LOG.removeHandler(handler)
 
 
 @pytest.fixture
