@@ -14,6 +14,7 @@ from .._compat.warnings import warn
 from ..engine.networks import predict
 from ..functional.constraints import CONSTRAINTS
 from ..functional.shelf import lists_members
+from ..statistics.broken import only_value, says_broken
 from . import _fitting
 from ._base import BasePruner
 from ._constraint import ConstraintListener
@@ -374,10 +375,8 @@ class GroupConstrainedPruner(PrunerWrapper):
     def _warn_one_class(self, rows):
         """Say that a network predicts one class for everybody."""
         predicted = predict(self.estimator_.estimator_, rows).argmax(axis=1)
-        if (predicted == predicted[0]).all():
+        if only_value(predicted) is not None:
             label = self.classes_[predicted[:1]].tolist()[0]
-            warn(
-                f"The network of sparsity {self.sparsity_:g} predicts {label!r} for every "
-                "training row: its groups are equal because it is broken, not fair.",
-                ConvergenceWarning,
-            )
+            name = f"The network of sparsity {self.sparsity_:g}"
+            what = f"predicts {label!r} for every training row"
+            warn(says_broken(name, what), ConvergenceWarning)

@@ -105,6 +105,7 @@ def _copy_with(outer, /, **attributes):
 
 
 def _into_frozen(frozen, X, y):
+    """Estimator that is frozen."""
     return Door(frozen.estimator, X, y, FrozenEstimator)
 
 
@@ -120,6 +121,7 @@ def _into_pipeline(pipeline, X, y):
 
 
 def _into_search(search, X, y):
+    """Best estimator of a search that refitted one."""
     check_is_fitted(search)
     if not hasattr(search, "best_estimator_"):
         raise ValueError(

@@ -1,7 +1,7 @@
 """What pruning costs each group, on held-out rows."""
 
+from ..measurement.tables import Settings, feature_columns, measure_models
 from .audit_report import AuditReport
-from .tables import Settings, feature_columns, measure_models
 from .why import why_options, why_tables
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..measurement.groups import group_label, group_names
+from ..measurement.tables import AuditTables
 from .displays import GroupPathDisplay
 from .gate import DisparityError, disparity_failures
-from .groups import group_label, group_names
 from .markdown import as_markdown
 from .page import render_page, render_summary
 from .report import Report, frame_from
@@ -113,6 +114,11 @@ class AuditReport(Report):
         return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
 
     @property
+    def tables(self):
+        """What the displays draw: the tables by group and of all rows."""
+        return AuditTables(self.by_group, self.overall, self.about)
+
+    @property
     def by_feature(self):
         """Reports by feature: this one, and those of each of several features alone."""
         first = group_label(tuple(self.by_group.index.names[1:]))
@@ -211,8 +217,9 @@ class AuditReport(Report):
 
         Parameters
         ----------
-        measure : {"accuracy", "loss", "excessive_loss", "accuracy_drop"}, default="accuracy"
-            What to plot.
+        measure : str, default="accuracy"
+            A measure that every group has, such as "loss", "excessive_loss" or
+            "accuracy_drop".
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         **options
@@ -263,6 +270,7 @@ class AuditReport(Report):
         max_spread=None,
         max_degradation=None,
         max_violation=None,
+        limits=None,
         models=None,
         judge_by="estimate",
     ):
@@ -276,6 +284,9 @@ class AuditReport(Report):
             Limit of every group's accuracy drop against the dense model.
         max_violation : float, default=None
             Limit of the fairness violation :math:`\xi`, in units of the loss.
+        limits : dict of str to float, default=None
+            Limits of other measures where more is worse, by name, such as ``{"loss": 0.7}``;
+            of measures in per cent as shares.
         models : sequence of str, default=None
             Names of the models to judge; None is all but the dense one.
         judge_by : {"estimate", "low", "high"}, default="estimate"
@@ -299,11 +310,12 @@ class AuditReport(Report):
             "max_spread": max_spread,
             "max_degradation": max_degradation,
             "max_violation": max_violation,
+            **(limits or {}),
         }
         if all(value is None for value in limits.values()):
             raise ValueError(
-                "assert_disparity got no limit; give max_spread, max_degradation or "
-                "max_violation."
+                "assert_disparity got no limit; give max_spread, max_degradation, "
+                "max_violation or limits."
             )
         failures = disparity_failures(
             self.by_feature, limits, models=models, judge_by=judge_by

@@ -1,23 +1,29 @@
 """What changed from one audit to another, group by group."""
 
+from enum import StrEnum
+
 import numpy as np
 from scipy import stats
 
-from .intervals import difference_interval
-from .text import PER_CENT, table, with_interval
+from ..measurement.measures import MEASURES, with_interval
+from ..statistics.intervals import difference_interval
+from .text import table
 
 KEYS = ["feature", "model", "about", "group", "measure"]
-# Whether more is better (1) or worse (-1), and how a measure is written.
-MEASURES = {
-    "accuracy": (1, "accuracy %", PER_CENT),
-    "balanced_accuracy": (1, "balanced accuracy %", PER_CENT),
-    "loss": (-1, "loss J", {}),
-    "excessive_loss": (-1, "excessive loss R", {}),
-    "accuracy_drop": (-1, "accuracy drop, points", PER_CENT),
-    "accuracy_spread": (-1, "accuracy spread, points", PER_CENT),
-    "fairness_violation": (-1, "fairness violation xi", {}),
-}
-WORDS = {1: "better", -1: "worse", 0: "cannot tell"}
+
+
+class Change(StrEnum):
+    """What became of a measure."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    CANNOT_TELL = "cannot tell"
+    SAME = "same"
+    ONLY_IN_A = "only in A"
+    ONLY_IN_B = "only in B"
+
+
+WORDS = {1: Change.BETTER, -1: Change.WORSE, 0: Change.CANNOT_TELL}
 
 
 def compare_reports(first, second):
@@ -77,13 +83,13 @@ def compare_reports(first, second):
     low, high = difference_interval(*values)
     both["change_low"] = low = both["change"] - wider * (both["change"] - low)
     both["change_high"] = high = both["change"] + wider * (high - both["change"])
-    sign = both["measure"].map({name: sign for name, (sign, *_) in MEASURES.items()})
+    sign = both["measure"].map({name: m.better for name, m in MEASURES.items()})
     sure = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
     both["verdict"] = np.select(
         [both["where"] == "left_only", both["where"] == "right_only", both["change"] == 0],
-        ["only in A", "only in B", "same"],
+        [Change.ONLY_IN_A, Change.ONLY_IN_B, Change.SAME],
         sure.map(WORDS),
-    )
+    ).astype(str)
     return both.drop(columns="where")
 
 
@@ -95,7 +101,8 @@ def _factor(confidence, n_compared):
 
 def _measures(report, name):
     frame = report.to_frame()
-    frame = frame[frame["measure"].isin(MEASURES)]
+    compared = [name for name, measure in MEASURES.items() if measure.shown]
+    frame = frame[frame["measure"].isin(compared)]
     renamed = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
     return frame.rename(columns=renamed)[[*KEYS, *renamed.values()]]
 
@@ -122,14 +129,14 @@ def comparison_as_text(compared):
         + ", ".join(f"{counts[v]} {v}" for v in counts.index)
         + f" of {len(compared)} measures of models and groups."
     ]
-    for verdict in ("worse", "better", "only in A", "only in B"):
+    for verdict in (Change.WORSE, Change.BETTER, Change.ONLY_IN_A, Change.ONLY_IN_B):
         rows = compared[compared["verdict"] == verdict]
         if not len(rows):
             continue
         lines = [_line(row) for _, row in rows.iterrows()]
         out += ["", verdict[0].upper() + verdict[1:]]
         out += table(["  model", "group", "measure", "A", "B", "change B - A"], lines)
-    if not {"worse", "better"} & set(counts.index):
+    if not {Change.WORSE, Change.BETTER} & set(counts.index):
         out += ["", "Nothing became surely better or worse."]
     out += [
         "",
@@ -140,7 +147,8 @@ def comparison_as_text(compared):
 
 
 def _line(row):
-    _, title, options = MEASURES[row["measure"]]
+    measure = MEASURES[row["measure"]]
+    title, options = measure.heading, measure.form | {"sign": ""}
     signed = options | {"sign": "+"}
     who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
     numbers = [with_interval(row, "first", **options), with_interval(row, "second", **options)]

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from .checks import is_real
-from .glance import broken_models
-from .groups import group_names
+from ..measurement.groups import group_names
+from ..measurement.measures import MEASURES
+from ..measurement.settings import is_real
+from ..measurement.verdicts import broken_models
+from ..statistics.broken import SHORT
 
 
 class DisparityError(AssertionError):
@@ -27,11 +29,6 @@ class DisparityError(AssertionError):
         self.failures = failures
 
 
-LIMITS = {
-    "max_spread": ("accuracy_spread", "accuracy spread"),
-    "max_degradation": ("accuracy_drop", "accuracy drop"),
-    "max_violation": ("fairness_violation", "fairness violation xi"),
-}
 JUDGED_BY = {
     "estimate": ("", "is"),
     "low": ("_low", "is surely at least"),
@@ -47,8 +44,8 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     parts : dict of str to AuditReport
         By the name of the sensitive feature.
     limits : dict of str to float
-        ``max_spread`` and ``max_degradation`` as shares (0.05 is 5 points of accuracy),
-        ``max_violation`` in units of the loss. None is no limit.
+        By the names of `limited`: ``max_spread`` and ``max_degradation`` as shares (0.05 is
+        5 points of accuracy), ``max_violation`` in units of the loss. None is no limit.
     models : sequence of str, default=None
         Names of the models to judge; None is all but the dense one.
     judge_by : {"estimate", "low", "high"}, default="estimate"
@@ -76,16 +73,29 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     chosen = _chosen(first.overall.index, models)
     failures = []
     for model in chosen:
-        if model in broken_models(first):
-            failures.append(
-                f"{model} predicts one class only, or is no better: it is broken, not fair."
-            )
+        if model in broken_models(first.overall):
+            failures.append(f"{model} is broken, not fair: {SHORT}.")
         for feature, part in parts.items():
             for name, value in limits.items():
-                column, what = LIMITS[name]
-                rows = _rows(part, model, column)
-                failures += _over(rows, column, what, model, feature, name, value, judge_by)
+                measure = limited()[name]
+                rows = _rows(part, model, measure.name)
+                failures += _over(rows, measure, model, feature, name, value, judge_by)
     return failures
+
+
+def limited():
+    """Measures that can be limited, by the name of their limit.
+
+    Returns
+    -------
+    measures : dict of str to Measure
+        Where more is worse; the name is that of the measure unless its record says another.
+    """
+    return {
+        measure.limit or name: measure
+        for name, measure in MEASURES.items()
+        if measure.shown and measure.better < 0
+    }
 
 
 def check_limit(name, value):
@@ -94,7 +104,7 @@ def check_limit(name, value):
     Parameters
     ----------
     name : str
-        Of `LIMITS`.
+        Of `limited`.
     value : object
         What a user gave.
 
@@ -103,7 +113,9 @@ def check_limit(name, value):
     ValueError
         Unless it is a share, or for ``max_violation`` a finite number of at least 0.
     """
-    share = name != "max_violation"
+    if name not in limited():
+        raise ValueError(f"limits has unknown names ['{name}']; known are {list(limited())}.")
+    share = limited()[name].scale == 100
     if not is_real(value) or not 0 <= value <= (1 if share else np.finfo(float).max):
         rule = "a share from 0 to 1, such as 0.05 for 5 points"
         rule = rule if share else "at least 0 and finite"
@@ -111,11 +123,11 @@ def check_limit(name, value):
 
 
 def _check_measured(name, report):
-    column, what = LIMITS[name]
-    if column not in report.overall and column not in report.by_group:
+    measure = limited()[name]
+    if measure.name not in report.overall and measure.name not in report.by_group:
         raise ValueError(
-            f"{name} limits the {what}, and these models are regressors, which have no "
-            "accuracy; use max_violation."
+            f"{name} limits the {measure.label}, and these models are regressors, which have "
+            "no accuracy; use max_violation."
         )
 
 
@@ -137,14 +149,14 @@ def _chosen(names, models):
 
 def _rows(part, model, column):
     """Numbers of a model by what they are about: a group's name, or the feature."""
-    if column in part.overall:
+    if column in part.overall and column not in part.by_group:
         return {"": part.overall.loc[model]}
     names = group_names(part.by_group)
     return {names[label[1:]]: row for label, row in part.by_group.loc[[model]].iterrows()}
 
 
-def _over(rows, column, what, model, feature, name, limit, judge_by):
-    suffix, verb = JUDGED_BY[judge_by]
+def _over(rows, measure, model, feature, name, limit, judge_by):
+    (suffix, verb), column, what = JUDGED_BY[judge_by], measure.name, measure.label
     found = []
     for group, row in rows.items():
         value, who = row[column + suffix], f" of {group}" if group else ""

@@ -5,8 +5,9 @@ import re
 
 import pandas as pd
 
-from .groups import group_names
-from .text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
+from ..measurement.groups import group_names
+from ..measurement.measures import shown_in
+from ..measurement.verdicts import Payer
 
 
 def as_markdown(report):
@@ -39,11 +40,11 @@ def as_markdown(report):
 
 
 def _overall(part):
-    columns = {k: v for k, v in OVERALL_COLUMNS.items() if k in part.overall}
-    header = ["model", "sparsity", *(title for title, _ in columns.values()), "who pays most"]
+    measures = shown_in(part.overall).values()
+    header = ["model", "sparsity", *(m.heading for m in measures), "who pays most"]
     lines = []
     for model, row in part.overall.iterrows():
-        cells = [with_interval(row, k, **options) for k, (_, options) in columns.items()]
+        cells = [measure.cell(row) for measure in measures]
         sparsity = "n/a" if pd.isna(row["sparsity"]) else f"{row['sparsity']:.3g}"
         lines.append([model, sparsity, *cells, _payer(part.payers, model)])
     return _table(header, lines)
@@ -53,19 +54,19 @@ def _payer(payers, model):
     if model not in payers.index:
         return "-"
     row = payers.loc[model]
-    return row["group"] if row["verdict"] == "pays most" else row["verdict"]
+    return row["group"] if row["verdict"] == Payer.PAYS_MOST else row["verdict"]
 
 
 def _groups(part):
-    columns = {k: v for k, v in GROUP_COLUMNS.items() if k in part.by_group}
+    measures = shown_in(part.by_group).values()
     header = ["model", " & ".join(part.by_group.index.names[1:]), "rows"]
     names = group_names(part.by_group)
     lines = [
         [label[0], names[label[1:]], int(row["rows"])]
-        + [with_interval(row, k, **options) for k, (_, options) in columns.items()]
+        + [measure.cell(row) for measure in measures]
         for label, row in part.by_group.iterrows()
     ]
-    return _table([*header, *(title for title, _ in columns.values())], lines)
+    return _table([*header, *(m.heading for m in measures)], lines)
 
 
 def _table(header, lines):

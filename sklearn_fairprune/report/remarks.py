@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
-from .groups import group_label
-from .intervals import top_group
-from .text import payer_sentence
+from ..measurement.groups import group_label
+from ..measurement.verdicts import payer_sentence
+from ..statistics.broken import says_broken
+from ..statistics.worst import top_group
 
 
 def who_pays_most(means, table, labels):
@@ -60,7 +61,7 @@ def notes_on_dense(evidence, table, labels):
             f"{', '.join(single)}."
         )
     if _predicts_one_class(evidence):
-        notes.append("The dense network predicts one class only: it is broken.")
+        notes.append(says_broken("The dense network", "predicts one class only"))
     if evidence.predicted is not None and not evidence.dense.has_logits:
         notes.append(
             "The network's outputs are no probabilities: its own criterion is the loss, "

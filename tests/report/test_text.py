@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_fairprune.measurement.measures import number, with_interval
+from sklearn_fairprune.measurement.verdicts import payer_sentence
 from sklearn_fairprune.report.diagnose import DiagnosisReport
-from sklearn_fairprune.report.text import _number, payer_sentence, table, with_interval
+from sklearn_fairprune.report.text import table
 
 NAN = float("nan")
 
@@ -53,8 +55,8 @@ def diagnosis(labels=("a & b", "c"), names=("region",), damage=True, notes=(), *
         (np.float32(2), 0, "", "2"),
     ],
 )
-def test_number(value, digits, sign, text):
-    assert _number(value, digits, sign) == text
+def testnumber(value, digits, sign, text):
+    assert number(value, digits, sign) == text
 
 
 def test_value_with_its_limits():

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from ..models import check_kinds
+from ...measurement.models import check_kinds
+from ...statistics.broken import only_value, says_broken
 
 
 def targets(models, y):
@@ -84,16 +85,17 @@ def say_classes(names, predicted, positive, classes):
         What a reader must know.
     """
     shown, notes = [], [_say_label(positive, classes)]
-    for name, values in zip(names, map(np.unique, predicted), strict=True):
-        what = None
-        if len(values) == 1:
-            what = f"predicts only {values[0]}"
-            means = "it is broken, and its equal treatment of the groups means nothing"
-        elif positive not in values:
+    for name, labels in zip(names, predicted, strict=True):
+        what, only = None, only_value(labels)
+        if only is not None:
+            what = f"predicts only {only}"
+            notes.append(says_broken(name, what))
+        elif positive not in labels:
             what = f"never predicts {positive}"
-            means = "its equal rates of label 1 in all groups mean nothing"
+            notes.append(
+                f"{name} {what}: its equal rates of label 1 in all groups mean nothing."
+            )
         shown.append(f"{name} ({what})" if what else name)
-        notes += [f"{name} {what}: {means}."] if what else []
     return shown, notes
 
 
@@ -114,15 +116,11 @@ def say_constant(names, predicted):
     notes : list of str
         What a reader must know.
     """
-    pairs = zip(names, predicted, strict=True)
-    broken = {name for name, values in pairs if np.ptp(values) == 0}
-    shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
-    notes = [
-        f"{name} predicts one value only: it is broken, and its equal treatment of the groups "
-        "means nothing."
-        for name in names
-        if name in broken
-    ]
+    shown, notes, what = [], [], "predicts one value only"
+    for name, values in zip(names, predicted, strict=True):
+        broken = only_value(values) is not None
+        shown.append(f"{name} ({what})" if broken else name)
+        notes += [says_broken(name, what)] if broken else []
     return shown, notes
 
 

@@ -5,7 +5,7 @@ import inspect
 from sklearn.utils import Bunch
 
 from ...estimators.unwrap import dense_twin
-from ..tables import Settings, measure_models
+from ...measurement.tables import AuditTables, Settings, measure_models
 from ._style import Display, check_choice, require_matplotlib
 
 REGRESSORS = "regressors have no accuracy"
@@ -14,11 +14,13 @@ REGRESSORS = "regressors have no accuracy"
 class AuditedDisplay(Display):
     """Base of displays whose data come from an `AuditReport`.
 
-    A subclass has `_of_report`, which takes a report and, as keywords, its `_choices`: what
-    there is to choose by the name of the argument.
+    A subclass has `_of_tables`, which takes `AuditTables` and, as keywords, its `_choices`:
+    what there is to choose by the name of the argument.
     """
 
-    _choices = {}
+    @classmethod
+    def _choices(cls):
+        return {}
 
     @classmethod
     def from_report(cls, report, *, ax=None, **options):
@@ -39,13 +41,14 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_report")
-        if not hasattr(report, "overall"):
+        tables = getattr(report, "tables", None)
+        if not isinstance(tables, AuditTables):
             raise TypeError(
                 "report must be an AuditReport, which audit(models, X, y) returns, got "
                 f"{type(report).__name__}."
             )
-        chosen = {k: options.pop(k) for k in cls._choices if k in options}
-        return cls._of_report(report, **chosen).plot(ax=ax, **options)
+        chosen = {k: options.pop(k) for k in cls._choices() if k in options}
+        return cls._of_tables(tables, **chosen).plot(ax=ax, **options)
 
     @classmethod
     def from_estimators(cls, models, X, y, *, sensitive_features=None, ax=None, **options):
@@ -74,15 +77,17 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_estimators")
-        own = {*cls._choices, *inspect.signature(cls.plot).parameters}
+        choices, own = cls._choices(), inspect.signature(cls.plot).parameters
         drawn = {k: options.pop(k) for k in list(options) if k in own}
-        for name in cls._choices.keys() & drawn.keys():  # an audit may take long
-            check_choice(name, drawn[name], cls._choices[name], cls._choices[name], "")
+        chosen = {k: options.pop(k) for k in choices if k in options}
+        for name, value in chosen.items():  # an audit may take long
+            check_choice(name, value, choices[name], choices[name], "")
         parts, _, about, _ = measure_models(
             models, X, y, sensitive_features, Settings(**options)
         )
-        report = Bunch(**next(iter(parts.values())), about=about)
-        return cls.from_report(report, ax=ax, **drawn)
+        first = next(iter(parts.values()))
+        tables = AuditTables(first["by_group"], first["overall"], about)
+        return cls._of_tables(tables, **chosen).plot(ax=ax, **drawn)
 
     @classmethod
     def from_path(cls, path, X, y, *, sensitive_features=None, ax=None, **options):
@@ -90,7 +95,7 @@ class AuditedDisplay(Display):
 
         Parameters
         ----------
-        path : Bunch
+        path : PruningPath
             What ``pruning_path`` returned; it begins with sparsity 0.
         X, y, sensitive_features : array-like
             As in `from_estimators`.

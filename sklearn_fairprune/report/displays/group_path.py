@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from ..glance import broken_models
+from ...measurement.measures import MEASURES
+from ...measurement.verdicts import broken_models
 from ._audited import REGRESSORS, AuditedDisplay
 from ._style import (
     LOSS_UNITS,
@@ -21,15 +22,13 @@ from ._style import (
     write_legend,
 )
 
-# Title, unit, factor, and whether more is better or worse.
-MEASURES = {
-    "accuracy": ("accuracy", "%", 100.0, 1),
-    "loss": ("loss J", None, 1.0, -1),
-    "excessive_loss": ("excessive loss R", None, 1.0, -1),
-    "accuracy_drop": ("accuracy drop", "points", 100.0, -1),
-}
 # Neighbours on the logarithmic axis that are nearer than this part of it are not readable.
 NARROWEST = 0.04
+
+
+def group_measures():
+    """Measures that every group has, by name."""
+    return {name: m for name, m in MEASURES.items() if m.by_group and m.shown}
 
 
 class GroupPathDisplay(AuditedDisplay):
@@ -100,7 +99,9 @@ class GroupPathDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = {"measure": MEASURES}
+    @classmethod
+    def _choices(cls):
+        return {"measure": group_measures()}
 
     def __init__(
         self,
@@ -124,18 +125,20 @@ class GroupPathDisplay(AuditedDisplay):
         self.confidence, self.broken = confidence, broken
 
     @classmethod
-    def _of_report(cls, report, measure="accuracy"):
-        by_group, overall = report.by_group, report.overall
-        check_choice("measure", measure, MEASURES, by_group, REGRESSORS)
+    def _of_tables(cls, tables, measure="accuracy"):
+        by_group, overall, about = tables
+        check_choice("measure", measure, group_measures(), by_group, REGRESSORS)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
         tables = (by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns)
-        if measure in overall:
+        if measure in overall and MEASURES[measure].total:
             total = overall[measure].to_numpy()
         elif measure == "excessive_loss":
             total = overall["loss"].to_numpy() - overall["loss"].iloc[0]
-        else:
+        elif measure == "accuracy_drop":
             total = overall["accuracy"].iloc[0] - overall["accuracy"].to_numpy()
+        else:
+            total = np.full(len(overall), np.nan)
         labels = by_group.index[: len(by_group) // len(overall)]
         return cls(
             *tables,
@@ -145,9 +148,9 @@ class GroupPathDisplay(AuditedDisplay):
             groups=distinct_names(label[1:] for label in labels),
             measure=measure,
             grouped_by=" & ".join(map(str, by_group.index.names[1:])),
-            loss=report.about["loss"],
-            confidence=report.about["confidence"],
-            broken=overall.index.isin(broken_models(report)),
+            loss=about["loss"],
+            confidence=about["confidence"],
+            broken=overall.index.isin(broken_models(overall)),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -175,9 +178,9 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        title, unit, factor, better = MEASURES[self.measure]
-        unit = unit or LOSS_UNITS.get(self.loss, self.loss)
-        shown = self._worst_off(better)[:max_groups]
+        measure = MEASURES[self.measure]
+        title, factor = measure.label, measure.scale
+        shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)
         names = [literal(self.groups[a]) for a in shown]
         with canvas(ax, (6.0 + room_for(names) * bool(legend), 4.4)) as (figure, axes):
@@ -191,7 +194,8 @@ class GroupPathDisplay(AuditedDisplay):
                 zorder=2.5,
                 label="all rows",
             )[0]
-            self._label(axes, positions, logarithmic, f"{title}, {unit}")
+            axis = measure.axis(LOSS_UNITS.get(self.loss, self.loss))
+            self._label(axes, positions, logarithmic, axis)
             what, level = literal(self.grouped_by), f"{100 * self.confidence:g} %"
             axes.set_title(
                 f"{title[0].upper()}{title[1:]} by {what}, {level} intervals", fontsize=11

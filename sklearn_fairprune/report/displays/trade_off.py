@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..glance import broken_models
+from ...measurement.measures import MEASURES
+from ...measurement.verdicts import broken_models
 from ._audited import REGRESSORS, AuditedDisplay
 from ._names import write_names
 from ._style import (
@@ -16,17 +17,16 @@ from ._style import (
     write_legend,
 )
 
-# Title, unit and factor.
-PERFORMANCES = {
-    "accuracy": ("accuracy", "%", 100.0),
-    "balanced_accuracy": ("balanced accuracy", "%", 100.0),
-    "loss": ("loss J", None, 1.0),
-}
-DISPARITIES = {
-    "accuracy_spread": ("accuracy spread", "points", 100.0),
-    "fairness_violation": ("fairness violation ξ", None, 1.0),
-}
 BROKEN = "broken"
+
+
+def totals(*, disparity):
+    """Measures of whole models, by name: differences between groups, or all others."""
+    return {
+        name: measure
+        for name, measure in MEASURES.items()
+        if measure.total and measure.shown and measure.disparity == disparity
+    }
 
 
 class TradeOffDisplay(AuditedDisplay):
@@ -92,7 +92,9 @@ class TradeOffDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = {"performance": PERFORMANCES, "disparity": DISPARITIES}
+    @classmethod
+    def _choices(cls):
+        return {"performance": totals(disparity=False), "disparity": totals(disparity=True)}
 
     def __init__(
         self,
@@ -114,10 +116,10 @@ class TradeOffDisplay(AuditedDisplay):
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
 
     @classmethod
-    def _of_report(cls, report, performance="accuracy", disparity="accuracy_spread"):
-        overall = report.overall
-        check_choice("performance", performance, PERFORMANCES, overall, REGRESSORS)
-        check_choice("disparity", disparity, DISPARITIES, overall, REGRESSORS)
+    def _of_tables(cls, tables, performance="accuracy", disparity="accuracy_spread"):
+        by_group, overall, about = tables
+        check_choice("performance", performance, totals(disparity=False), overall, REGRESSORS)
+        check_choice("disparity", disparity, totals(disparity=True), overall, REGRESSORS)
         x, y = (
             overall[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
             for name in (performance, disparity)
@@ -127,12 +129,12 @@ class TradeOffDisplay(AuditedDisplay):
             y,
             models=distinct_names(overall.index),
             sparsities=overall["sparsity"].to_numpy(dtype=float),
-            broken=overall.index.isin(broken_models(report)),
+            broken=overall.index.isin(broken_models(overall)),
             performance=performance,
             disparity=disparity,
-            grouped_by=" & ".join(map(str, report.by_group.index.names[1:])),
-            loss=report.about["loss"],
-            confidence=report.about["confidence"],
+            grouped_by=" & ".join(map(str, by_group.index.names[1:])),
+            loss=about["loss"],
+            confidence=about["confidence"],
         )
 
     def plot(self, ax=None, *, legend=True):
@@ -151,8 +153,8 @@ class TradeOffDisplay(AuditedDisplay):
             Itself.
         """
         require_matplotlib("TradeOffDisplay.plot")
-        across, up = PERFORMANCES[self.performance], DISPARITIES[self.disparity]
-        x, y = across[2] * np.asarray(self.x), up[2] * np.asarray(self.y)
+        across, up = MEASURES[self.performance], MEASURES[self.disparity]
+        x, y = across.scale * np.asarray(self.x), up.scale * np.asarray(self.y)
         with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):
             self.bars_ = [
                 axes.hlines(y[:, 0], x[:, 1], x[:, 2], color="0.7", linewidth=1, zorder=1.6),
@@ -189,10 +191,11 @@ class TradeOffDisplay(AuditedDisplay):
 
     def _label(self, axes, across, up):
         """Titles and units."""
-        for set_label, (title, unit, _) in ((axes.set_xlabel, across), (axes.set_ylabel, up)):
-            set_label(f"{title}, {unit or LOSS_UNITS.get(self.loss, self.loss)}")
+        unit = LOSS_UNITS.get(self.loss, self.loss)
+        axes.set_xlabel(across.axis(unit))
+        axes.set_ylabel(up.axis(unit))
         axes.set_title(
-            f"{across[0][0].upper()}{across[0][1:]} and {up[0]} by "
+            f"{across.label[0].upper()}{across.label[1:]} and {up.label} by "
             f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
             fontsize=11,
         )

@@ -2,19 +2,10 @@
 
 import math
 
-from ..glance import broken_models, group_order, lead_model
-from ..groups import group_names
-
-MEASURES = {
-    "accuracy": ("Accuracy", "accuracy, %", 100),
-    "accuracy_drop": ("Accuracy drop", "accuracy drop against the dense model, points", 100),
-    "excessive_loss": ("Excessive loss R", "excessive loss R against the dense model", 1),
-    "loss": ("Loss J", "loss J", 1),
-}
-DISPARITIES = {
-    "accuracy_spread": ("Accuracy spread", "accuracy spread between groups, points", 100),
-    "fairness_violation": ("Fairness violation xi", "fairness violation xi", 1),
-}
+from ...measurement.groups import group_names
+from ...measurement.measures import MEASURES, shown_in
+from ...measurement.verdicts import broken_models
+from ..summary import group_order, lead_model
 
 
 def page_payload(report):
@@ -30,7 +21,7 @@ def page_payload(report):
     payload : dict
         Plain values only; unknown numbers are None.
     """
-    overall, useless = report.overall, broken_models(report)
+    overall, useless = report.overall, broken_models(report.overall)
     return {
         "models": [
             {
@@ -40,8 +31,8 @@ def page_payload(report):
             }
             for model, row in overall.iterrows()
         ],
-        "measures": _axes(MEASURES, report.by_group),
-        "disparities": _axes(DISPARITIES, overall),
+        "measures": _axes(shown_in(report.by_group)),
+        "disparities": _axes(shown_in(overall, disparity=True)),
         "quality": _quality(overall),
         "detail": overall.index.tolist().index(lead_model(report)),
         "features": [_feature(name, part) for name, part in report.by_feature.items()],
@@ -51,25 +42,31 @@ def page_payload(report):
     }
 
 
-def _axes(shelf, table):
+def _axes(measures):
+    """What a measure is called, and what its numbers are multiplied with."""
     return [
-        {"id": name, "name": title, "axis": axis, "scale": scale}
-        for name, (title, axis, scale) in shelf.items()
-        if name in table
+        {
+            "id": name,
+            "name": measure.label[:1].upper() + measure.label[1:],
+            "axis": measure.axis(),
+            "scale": measure.scale,
+        }
+        for name, measure in measures.items()
     ]
 
 
 def _quality(overall):
-    if "accuracy" in overall:
-        return {"id": "accuracy", "axis": "overall accuracy, %", "scale": 100}
-    return {"id": "loss", "axis": "overall loss J", "scale": 1}
+    """Measure that the trade-off sets the disparity against."""
+    name = "accuracy" if "accuracy" in overall else "loss"
+    measure = MEASURES[name]
+    return {"id": name, "axis": f"overall {measure.axis()}", "scale": measure.scale}
 
 
 def _feature(name, part):
     order = {model: k for k, model in enumerate(part.overall.index)}
-    measures = [m for m in MEASURES if m in part.by_group]
+    measures = shown_in(part.by_group)
     names = group_names(part.by_group)
-    totals = [m for m in (*DISPARITIES, "accuracy", "loss") if m in part.overall]
+    totals = shown_in(part.overall)
     return {
         "name": name,
         "groups": group_order(part),

@@ -9,16 +9,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from ..glance import broken_models, headline
-from ..groups import group_names
-from ..text import (
-    DAMAGE_COLUMNS,
-    DIAGNOSIS_COLUMNS,
-    GROUP_COLUMNS,
-    OVERALL_COLUMNS,
-    with_interval,
-)
-from ..training import by_epoch
+from ...measurement.groups import group_names
+from ...measurement.measures import MEASURES, shown_in, with_interval
+from ...measurement.training import by_epoch
+from ...measurement.verdicts import broken_models
+from ..summary import headline
+from ..text import DAMAGE_COLUMNS, DIAGNOSIS_COLUMNS
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -103,11 +99,11 @@ def _vocabulary():
     """What the templates can say."""
     return {
         "headline": headline,
-        "broken": broken_models,
+        "broken": lambda part: broken_models(part.overall),
         "group_names": group_names,
         "interval": with_interval,
-        "group_columns": GROUP_COLUMNS,
-        "overall_columns": OVERALL_COLUMNS,
+        "measures": MEASURES,
+        "shown_in": shown_in,
         "why_columns": DAMAGE_COLUMNS | DIAGNOSIS_COLUMNS,
         "by_epoch": by_epoch,
         "missing": pd.isna,

@@ -52,7 +52,7 @@ def check_counts(**least):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.checks import check_counts
+    >>> from sklearn_fairprune.measurement.settings import check_counts
     >>> check_counts(n_boot=(0, 2))
     Traceback (most recent call last):
         ...

@@ -1,6 +1,8 @@
 """An audit at a glance: which sparsity, who pays most, and how sure that is."""
 
-from .groups import group_names
+from ..measurement.groups import group_names
+from ..measurement.verdicts import Payer, broken_models
+from ..statistics.broken import SHORT
 
 
 def headline(part):
@@ -23,10 +25,9 @@ def headline(part):
     if not len(payers):
         return part.findings[:1] or ["There is one model only: nothing to compare it with."]
     by_verdict = {
-        verdict: payers.index[payers["verdict"] == verdict].tolist()
-        for verdict in ("pays most", "cannot tell", "no loss rose")
+        verdict: payers.index[payers["verdict"] == verdict].tolist() for verdict in Payer
     }
-    sure, lead = by_verdict["pays most"], lead_model(part)
+    sure, lead = by_verdict[Payer.PAYS_MOST], lead_model(part)
     if lead in sure:
         sentences = [_pays(part, lead)]
         if more := [model for model in sure if model != lead]:
@@ -35,15 +36,12 @@ def headline(part):
     else:
         sentences = ["In no model can a group's loss be shown to rise more than the others'."]
     sentences += _accuracy_drop(part)
-    if unsure := by_verdict["cannot tell"]:
+    if unsure := by_verdict[Payer.CANNOT_TELL]:
         sentences.append(f"The data cannot tell who pays most in {', '.join(unsure)}.")
-    if spared := by_verdict["no loss rose"]:
+    if spared := by_verdict[Payer.NO_LOSS_ROSE]:
         sentences.append(f"No group's loss rose in {', '.join(spared)}.")
-    if useless := broken_models(part):
-        sentences.append(
-            f"Broken for all, not fair: {', '.join(useless)} (one class for everybody, or no "
-            "better)."
-        )
+    if useless := broken_models(part.overall):
+        sentences.append(f"Broken for all, not fair: {', '.join(useless)} ({SHORT}).")
     return sentences
 
 
@@ -65,7 +63,7 @@ def lead_model(part):
     models, working = part.overall.index.tolist(), _working(part)
     payers = part.payers
     if len(payers):
-        sure = payers[payers["verdict"] == "pays most"]["excessive_loss"]
+        sure = payers[payers["verdict"] == Payer.PAYS_MOST]["excessive_loss"]
         for candidates in (sure[sure.index.isin(working)], sure):
             if len(candidates):
                 return candidates.idxmax()
@@ -75,7 +73,7 @@ def lead_model(part):
 def _pays(part, model):
     """Say who pays most in a model."""
     row, level = part.payers.loc[model], f"{100 * part.about['confidence']:g} %"
-    where = f"{model}, a broken model" if model in broken_models(part) else model
+    where = f"{model}, a broken model" if model in broken_models(part.overall) else model
     return (
         f"{row['group']} ({row['rows']} rows) pays most, in {where}: its loss rose by "
         f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
@@ -95,7 +93,7 @@ def _accuracy_drop(part):
     label = rows["accuracy_drop_low"].idxmax()
     row, level = rows.loc[label], f"{100 * part.about['confidence']:g} %"
     if not row["accuracy_drop_low"] > 0:
-        where = "In the models that work no" if broken_models(part) else "No"
+        where = "In the models that work no" if broken_models(part.overall) else "No"
         return [f"{where} group's accuracy surely fell: every {level} interval includes 0."]
     drop, low, high = (
         f"{100 * row[f'accuracy_drop{end}']:.1f}" for end in ("", "_low", "_high")
@@ -109,13 +107,9 @@ def _accuracy_drop(part):
 
 def _working(part):
     """Names of the pruned models that are not broken."""
-    return [model for model in part.overall.index[1:] if model not in broken_models(part)]
-
-
-def broken_models(part):
-    """Return the names of the models that predict one class, or are no better than that."""
-    flags = [f for f in ("predicts_one_class", "no_better_than_chance") if f in part.overall]
-    return part.overall.index[part.overall[flags].any(axis=1)].tolist() if flags else []
+    return [
+        model for model in part.overall.index[1:] if model not in broken_models(part.overall)
+    ]
 
 
 def group_order(part):

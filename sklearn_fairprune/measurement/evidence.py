@@ -12,7 +12,7 @@ from ..engine.scoring import weight_masks
 from ..functional import boundary
 from ..functional.groups import group_means
 from ..functional.params import norm
-from .intervals import bootstrap_group_means, percentile_interval
+from ..statistics.intervals import bootstrap_group_means, percentile_interval
 
 
 class Evidence(NamedTuple):

@@ -20,7 +20,7 @@ def proportion_interval(successes, n, confidence=0.95):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import proportion_interval
+    >>> from sklearn_fairprune.statistics.intervals import proportion_interval
     >>> [round(v, 3) for v in proportion_interval(9, 10)]
     [0.555, 0.997]
     """
@@ -56,7 +56,7 @@ def paired_difference_interval(both, only_first, only_second, neither, confidenc
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import paired_difference_interval
+    >>> from sklearn_fairprune.statistics.intervals import paired_difference_interval
     >>> [round(v, 4) for v in paired_difference_interval(36, 12, 2, 0)]
     [0.0569, 0.3404]
     """
@@ -108,7 +108,7 @@ def difference_interval(first, second):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import difference_interval
+    >>> from sklearn_fairprune.statistics.intervals import difference_interval
     >>> [round(float(v), 6) for v in difference_interval((1, 0.7, 1.4), (2, 1.7, 2.4))]
     [0.5, 1.5]
     """
@@ -235,40 +235,3 @@ def gap_interval(samples, estimates, confidence=0.95):
     gap = np.max(estimates) - np.min(estimates)
     low = gap - q
     return float(max(low, 0.0) if low == low else low), float(gap + q)
-
-
-def top_group(values, samples, sizes, confidence=0.95):
-    """Group with the largest value, and its distance to all other rows.
-
-    The interval is Student's, with the bootstrap standard error and n_a - 1 degrees of
-    freedom: far in the tails it needs no more bootstrap samples. It holds for all groups at
-    once (level 1 - (1 - confidence) / m), for the group was picked because its value is
-    the largest.
-
-    Parameters
-    ----------
-    values : ndarray of shape (m,)
-        Group means, at least two.
-    samples : ndarray of shape (n_boot, m)
-        Their bootstrap samples.
-    sizes : int ndarray of shape (m,)
-        Rows of each group.
-    confidence : float, default=0.95
-        Nominal coverage.
-
-    Returns
-    -------
-    group : int
-    distance, low, high : float
-        Its value minus the mean of the other rows; NaN limits for one row.
-    """
-    group, m = int(np.argmax(values)), len(values)
-    others = np.arange(m) != group
-    weights = sizes[others] / sizes[others].sum()
-    rest = np.where(np.isnan(samples), values, samples)[:, others] @ weights
-    distance = values[group] - values[others] @ weights
-    if sizes[group] < 2:
-        return group, distance, np.nan, np.nan
-    tail = (1 - confidence) / m / 2
-    width = stats.t.isf(tail, sizes[group] - 1) * (samples[:, group] - rest).std()
-    return group, distance, distance - width, distance + width

@@ -10,7 +10,6 @@ from sklearn.utils import check_consistent_length
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from .changes import change_columns, changed_rows
-from .checks import check_confidence, check_counts
 from .groups import (
     as_tuple,
     distinct_labels,
@@ -19,14 +18,13 @@ from .groups import (
     group_rows,
     small_groups,
 )
-from .measures import HeldOut
+from .held_out import HeldOut
+from .measures import MEASURES
 from .models import check_kinds, held_out_targets, named_models
+from .settings import check_confidence, check_counts
 from .sizes import layer_table, notes_on_skipped, size_of
-from .text import payer_sentence, payer_verdict, with_interval
 from .training import constraint_table, training_table
-
-# Balanced accuracy that is surely less than this above chance is no better than chance.
-NEGLIGIBLE = 0.01
+from .verdicts import broken_columns, broken_notes, payer_sentence, payer_verdict
 
 
 class Outcomes(NamedTuple):
@@ -84,6 +82,22 @@ def gather_outcomes(models, X, y):
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else None
     return Outcomes(models, sparsities, y, losses, predicted, correct, index)
+
+
+class AuditTables(NamedTuple):
+    """Tables that plots are drawn from.
+
+    Attributes
+    ----------
+    by_group, overall : DataFrame
+        A row per model and group, and a row per model.
+    about : dict
+        Settings and what was measured.
+    """
+
+    by_group: pd.DataFrame
+    overall: pd.DataFrame
+    about: dict
 
 
 class Settings(NamedTuple):
@@ -218,10 +232,8 @@ def grouped_tables(outcomes, rows, names, labels, settings):
     """Tables, findings and notes for one way to group the rows."""
     tables, totals = [], []
     for k, sparsity in enumerate(outcomes.sparsities):
-        table, total = rows.loss_measures(k)
+        table, total = measured(rows, k)
         if outcomes.predicted is not None:
-            columns, more = rows.accuracy_measures(k)
-            table, total = columns | table, more | total
             total["classes_predicted"] = len(np.unique(outcomes.predicted[:, k]))
         tables.append(pd.DataFrame({"rows": rows.sizes} | table))
         totals.append({"rows": len(outcomes.y), "sparsity": sparsity} | total)
@@ -229,13 +241,8 @@ def grouped_tables(outcomes, rows, names, labels, settings):
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
     notes = []
     if outcomes.predicted is not None:
-        several = len(np.unique(outcomes.y)) > 1
-        overall["predicts_one_class"] = several & (overall["classes_predicted"] == 1)
-        chance = 1 / len(np.unique(outcomes.y))
-        overall["no_better_than_chance"] = several & (
-            overall["balanced_accuracy_high"] <= chance + NEGLIGIBLE
-        )
-        notes = broken(overall, outcomes.predicted)
+        overall = overall.assign(**broken_columns(overall, outcomes.predicted, outcomes.y))
+        notes = broken_notes(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings.min_group_size)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
     return {
@@ -247,6 +254,33 @@ def grouped_tables(outcomes, rows, names, labels, settings):
         "findings": findings,
         "notes": notes,
     }
+
+
+def measured(rows, k):
+    """Columns by group and totals of model k, by every measure that it has.
+
+    Parameters
+    ----------
+    rows : HeldOut
+        Outcomes of all models.
+    k : int
+        Number of the model.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (m,)
+    totals : dict of str to float
+    """
+    columns, totals = {}, {}
+    for name, measure in MEASURES.items():
+        if measure.classifiers_only and rows.correct is None:
+            continue
+        values = measure(rows, k)
+        if measure.by_group:
+            columns |= values.groups.columns(name)
+        if measure.total:
+            totals |= values.total.columns(name)
+    return columns, totals
 
 
 def group_index(models, names, labels):
@@ -304,25 +338,6 @@ def changed_tables(outcomes, rows, names, labels, confidence):
     changes = pd.concat(tables).set_index(group_index(pruned, names, labels))
     changed = pd.concat(listed, names=["model", None]).reset_index(level=1, drop=True)
     return changes, changed
-
-
-def broken(overall, predicted):
-    """Name the classifiers that predict one class only, or are no better than that."""
-    notes = []
-    for name, column in zip(overall.index, predicted.T, strict=True):
-        row = overall.loc[name]
-        if row["predicts_one_class"]:
-            what = f"predicts only {column[0]}"
-        elif row["no_better_than_chance"]:
-            value = with_interval(row, "balanced_accuracy", scale=100, digits=1)
-            what = f"is no better than one class for everybody (balanced accuracy {value} %)"
-        else:
-            continue
-        notes.append(
-            f"{name} {what}: it is broken, and its equal treatment of the groups means "
-            "nothing."
-        )
-    return notes
 
 
 def network_tables(models):

@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor, diagnose
-from sklearn_fairprune.report.evidence import GroupMeans, draw
+from sklearn_fairprune.measurement.evidence import GroupMeans, draw
 
 RNG = np.random.default_rng(0)
 SIZES = {"a": 40, "b": 30, "c": 20}

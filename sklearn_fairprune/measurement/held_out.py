@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from ..functional.groups import excessive_loss, group_means, largest_gap
-from . import intervals
+from ..functional.groups import excessive_loss, group_means
+from ..statistics import intervals
+from ..statistics.worst import top_group
 
 
 class HeldOut:
@@ -87,75 +88,37 @@ class HeldOut:
             recall = member.T @ self.correct / member.sum(axis=0)[:, None]
             self.balanced = recall.mean(axis=0)
 
-    def loss_measures(self, k):
-        """Loss and excessive loss by group, and the fairness violation.
-
-        Returns
-        -------
-        columns : dict of str to ndarray of shape (m,)
-        totals : dict of str to float
-        """
-        excess = self.excess[:, k]
-        columns = {"loss": self.loss[:, k]}
-        columns |= self._percentiles("loss", np.maximum(self.loss_samples[:, :, k], 0))
-        columns |= {"excessive_loss": excess}
-        columns |= self._percentiles("excessive_loss", self.excess_samples[:, :, k])
-        totals = {"loss": self.losses[:, k].mean()}
-        totals |= self._percentiles("loss", np.maximum(self.total_loss_samples[:, k], 0))
-        totals["fairness_violation"] = float(largest_gap(torch.as_tensor(excess)))
-        gap = intervals.gap_interval(self.excess_samples[:, :, k], excess, self.confidence)
-        return columns, totals | _limits("fairness_violation", *gap)
-
-    def accuracy_measures(self, k):
-        """Accuracy and accuracy drop by group, balanced accuracy, and the spread.
-
-        Returns
-        -------
-        columns : dict of str to ndarray of shape (m,)
-        totals : dict of str to float
-        """
-        right = np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
-        dense = np.bincount(self.groups, weights=self.correct[:, 0], minlength=self.m)
-        accuracy, n = right / self.sizes, self.sizes.sum()
-        exact = [self._proportion(r, size) for r, size in zip(right, self.sizes, strict=True)]
-        columns = {"accuracy": accuracy} | _limits("accuracy", *np.transpose(exact))
-        columns["accuracy_drop"] = dense / self.sizes - accuracy
-        columns |= _limits("accuracy_drop", *np.transpose(self._drop_limits(k)))
-        totals = {"accuracy": right.sum() / n}
-        totals |= _limits("accuracy", *self._proportion(right.sum(), n))
-        totals["balanced_accuracy"] = self.balanced[k]
-        totals |= self._percentiles("balanced_accuracy", self.balanced_samples[:, k])
-        totals["accuracy_spread"] = float(largest_gap(torch.as_tensor(accuracy)))
-        spread = intervals.spread_interval(right, self.sizes, self.confidence)
-        totals |= _limits("accuracy_spread", *spread)
-        best = accuracy.max()
-        totals["accuracy_ratio"] = accuracy.min() / best if best > 0 else np.nan
-        return columns, totals
+    def right(self, k):
+        """Rows of every group that model k predicts right, or their weight."""
+        return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
 
     def payer(self, k):
-        """Group with the largest excessive loss; see `intervals.top_group`."""
-        return intervals.top_group(
+        """Group with the largest excessive loss; see `worst.top_group`."""
+        return top_group(
             self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
         )
 
-    def _drop_limits(self, k):
+    def drop_limits(self, k):
         """Limits of every group's accuracy drop; the dense model has none to itself."""
         if k == 0:
-            return [(0.0, 0.0)] * self.m
+            return np.zeros(self.m), np.zeros(self.m)
         limits = []
         for a in range(self.m):
             first, second = self.correct[self.groups == a][:, [0, k]].T > 0
             cells = [first & second, first & ~second, ~first & second, ~first & ~second]
             counts = (int(cell.sum()) for cell in cells)
             limits.append(intervals.paired_difference_interval(*counts, self.confidence))
-        return limits
+        return np.transpose(limits)
 
-    def _proportion(self, successes, n):
+    def proportion_limits(self, successes):
+        """Limits of every group's proportion."""
+        pairs = zip(successes, self.sizes, strict=True)
+        return np.transpose([self.proportion(k, n) for k, n in pairs])
+
+    def proportion(self, successes, n):
+        """Limits of one proportion."""
         return intervals.proportion_interval(successes, n, self.confidence)
 
-    def _percentiles(self, name, samples):
-        return _limits(name, *intervals.percentile_interval(samples, self.confidence))
-
-
-def _limits(name, low, high):
-    return {f"{name}_low": low, f"{name}_high": high}
+    def percentiles(self, samples):
+        """Limits from bootstrap samples along the first axis."""
+        return intervals.percentile_interval(samples, self.confidence)

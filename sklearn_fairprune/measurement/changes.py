@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from ..statistics.intervals import proportion_interval
 from .groups import as_tuple, free_name
-from .intervals import proportion_interval
 
 
 def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
@@ -38,7 +38,7 @@ def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_fairprune.report.changes import change_columns
+    >>> from sklearn_fairprune.measurement.changes import change_columns
     >>> dense, pruned, y = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]])
     >>> columns = change_columns(dense, pruned, y, np.array([0, 0, 1, 1]), 2)
     >>> columns["harmed"].tolist(), columns["helped"].tolist()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sklearn_fairprune.report import explanations
-from sklearn_fairprune.report.explanations import (
+from sklearn_fairprune.measurement import explanations
+from sklearn_fairprune.measurement.explanations import (
     Explanation,
     _holm,
     _permutation_p,
@@ -16,7 +16,7 @@ from sklearn_fairprune.report.explanations import (
     explain,
     rank_correlation,
 )
-from sklearn_fairprune.report.intervals import bootstrap_group_means
+from sklearn_fairprune.statistics.intervals import bootstrap_group_means
 
 EMPTY = "numpy warns of a mean of nothing in _reliability"
 N_SIMULATIONS = 200

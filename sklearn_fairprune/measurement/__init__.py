@@ -1,0 +1,1 @@
+"""Floor 4: what an audit and a diagnosis measure, as tables. No words, no pictures."""

@@ -1,0 +1,1 @@
+"""Floor 1: intervals, tests and rank correlations. NumPy and SciPy, no tensors."""
