@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 
 import torch
-from sklearn.utils import _safe_indexing
 
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
+from ._compat.sklearn import safe_indexing
 from .arguments import check_outputs, limits, numbers_of, share, whole
 from .preparation import (
     check_rows,
@@ -239,7 +239,7 @@ def run_audit(arguments):
     train, test = split(data, arguments.test_size, arguments.seed)
     check_rows(data, train, test, kind is PrunedRegressor)
     preprocessing = make_preprocessing(X)
-    X_train = preprocessing.fit_transform(_safe_indexing(X, train))
+    X_train = preprocessing.fit_transform(safe_indexing(X, train))
     if kind is PrunedRegressor:
         y, note = standardized(y, train)
         notes.append(note)
@@ -252,7 +252,7 @@ def run_audit(arguments):
         X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
     )
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
-    X_test = preprocessing.transform(_safe_indexing(X, test))
+    X_test = preprocessing.transform(safe_indexing(X, test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
         report = audit(

@@ -6,21 +6,26 @@ from sklearn.base import (
     BaseEstimator,
     MetaEstimatorMixin,
     TransformerMixin,
-    _fit_context,
     clone,
     is_regressor,
 )
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    _routing_enabled,
     process_routing,
 )
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from .._compat.sklearn import (
+    HasMethods,
+    StrOptions,
+    check_feature_names_in,
+    fit_context,
+    routing_enabled,
+    validate_params,
+)
 from ..engine.evaluation import promises_probabilities
 from ..engine.row_statistics import row_diagnostics
 from ..functional import boundary
@@ -36,7 +41,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def __init__(self, estimator):
         self.estimator = estimator
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
         """Fit a clone of the estimator; one in a FrozenEstimator stays as it is.
 
@@ -55,7 +60,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self : object
             The fitted transformer.
         """
-        if _routing_enabled():
+        if routing_enabled():
             fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         fitted = self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -181,7 +186,7 @@ class BoundaryCloseness(_Diagnostic):
             ``["closeness"]``.
         """
         check_is_fitted(self)
-        _check_feature_names_in(self._fitted(), input_features, generate_names=False)
+        check_feature_names_in(self._fitted(), input_features, generate_names=False)
         return np.asarray(["closeness"], dtype=object)
 
 
@@ -299,7 +304,7 @@ class SampleDiagnostics(_Diagnostic):
             If a parameter is unusable, `quantities` has names of another kind of network,
             or a regressor gets no `y_true`.
         """
-        self._validate_params()
+        validate_params(self)
         estimator = self._fitted()
         if y_true is None and is_regressor(estimator):
             raise ValueError(
@@ -335,9 +340,9 @@ class SampleDiagnostics(_Diagnostic):
             Those of `quantities`.
         """
         check_is_fitted(self)
-        self._validate_params()
+        validate_params(self)
         fitted = self._fitted()
-        _check_feature_names_in(fitted, input_features, generate_names=False)
+        check_feature_names_in(fitted, input_features, generate_names=False)
         return np.asarray(list(self._columns(unwrapped(fitted)[0])), dtype=object)
 
     def _columns(self, inner):

@@ -2,8 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import _safe_indexing, column_or_1d, metadata_routing
+from sklearn.utils import column_or_1d, metadata_routing
 
+from .._compat.sklearn import safe_indexing
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.unwrap import dense_twin
 from .group import (
@@ -101,7 +102,7 @@ class GroupScorer(BaseEstimator):
             Without groups, if `compare` is unknown, or for the correctness of a regressor.
         """
         if self.columns is not None:
-            sensitive_features = _safe_indexing(X, self.columns, axis=1)
+            sensitive_features = safe_indexing(X, self.columns, axis=1)
         if sensitive_features is None:
             raise ValueError(
                 f"{self!r} got no sensitive_features. Name the column of X that holds them "
