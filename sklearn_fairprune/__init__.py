@@ -1,6 +1,7 @@
 """Prune neural networks the scikit-learn way, and see which group pays for it."""
 
 from .estimators.constrained import GroupConstrainedPruner
+from .estimators.path import PruningPath
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
 from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
 from .metrics import GroupScorer, diagnostic_metrics
@@ -37,6 +38,7 @@ __all__ = [
     "LayerSparsityDisplay",
     "PrunedClassifier",
     "PrunedRegressor",
+    "PruningPath",
     "SampleDiagnostics",
     "TradeOffDisplay",
     "audit",

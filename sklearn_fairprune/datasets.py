@@ -12,6 +12,8 @@ import pandas as pd
 from sklearn.datasets import load_digits as sklearn_digits
 from sklearn.utils import Bunch
 
+__all__ = ["load_digits", "load_mortgage", "read_table"]
+
 # Numeric codes that the mortgage data use for "not known".
 MORTGAGE_UNKNOWN = {
     "gdlin": 666,

@@ -18,6 +18,8 @@ class PruningPath(Bunch):
         Shares of weights to remove, as asked for.
     estimators : list of estimator
         Fitted, one per sparsity.
+    **more : object
+        Ignored: entries that follow from the others, where a copy is made of all.
 
     Attributes
     ----------
@@ -39,7 +41,7 @@ class PruningPath(Bunch):
     >>> path = clf.pruning_path(X, y, sparsities=[0, 0.9])
     >>> path
     <PruningPath of 2 estimators, sparsities 0, 0.9>
-    >>> path.at(0.9).sparsity_ == path["achieved"][1]
+    >>> path.at(0.9) is path["estimators"][1]
     True
     >>> [name for name, _ in path.items_by_name()]
     ['sparsity 0', 'sparsity 0.9']

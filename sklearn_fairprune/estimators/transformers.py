@@ -268,11 +268,13 @@ class SampleDiagnostics(_Diagnostic):
 
         Parameters
         ----------
-        X, y, **fit_params : array-like
+        X, y : array-like
             As in `fit`.
         y_true : array-like of shape (n_samples,), default=None
             As in `transform`: y is not taken for it, so that `fit_transform` and
             `transform` give the same.
+        **fit_params : dict
+            As in `fit`.
 
         Returns
         -------

@@ -206,7 +206,18 @@ class AuditReport(Report):
     # ---- for readers ---------------------------------------------------------------
 
     def to_markdown(self, path=None):
-        """Return the report as a section of a model card, and write it to `path` if given."""
+        """Return the report as a section of a model card, and write it to `path` if given.
+
+        Parameters
+        ----------
+        path : str or Path, default=None
+            File to write.
+
+        Returns
+        -------
+        text : str
+            Markdown.
+        """
         text = as_markdown(self)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
@@ -228,6 +239,7 @@ class AuditReport(Report):
         Returns
         -------
         display : GroupPathDisplay
+            Drawn.
 
         See Also
         --------
@@ -296,6 +308,7 @@ class AuditReport(Report):
         Returns
         -------
         self : AuditReport
+            This report, if every limit is kept.
 
         Raises
         ------

@@ -26,7 +26,18 @@ class Report:
         }
 
     def to_json(self, path=None):
-        """Return the report as JSON text, and write it to `path` if given."""
+        """Return the report as JSON text, and write it to `path` if given.
+
+        Parameters
+        ----------
+        path : str or Path, default=None
+            File to write.
+
+        Returns
+        -------
+        text : str
+            What `from_json` reads.
+        """
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
@@ -35,9 +46,15 @@ class Report:
     def to_csv(self, directory):
         """Write each table as a CSV file of its name into a directory.
 
+        Parameters
+        ----------
+        directory : str or Path
+            Made if it does not exist.
+
         Returns
         -------
         paths : list of Path
+            The files.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)

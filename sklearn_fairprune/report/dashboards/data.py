@@ -103,6 +103,7 @@ class FairnessDashboardData:
         Returns
         -------
         text : str
+            What the front end reads.
         """
         text = json.dumps(self._dictionary, allow_nan=False)
         if path is not None:
@@ -120,6 +121,7 @@ class FairnessDashboardData:
         Returns
         -------
         path : Path
+            The file.
 
         Raises
         ------
