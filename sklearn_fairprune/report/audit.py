@@ -1,8 +1,8 @@
 """What pruning costs each group, on held-out rows."""
 
 from .audit_report import AuditReport
+from .diagnose import why_options, why_tables
 from .tables import Settings, feature_columns, measure_models
-from .why import why_options, why_tables
 
 
 def audit(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_fairprune.report.diagnose import DiagnosisReport
+from sklearn_fairprune.report.diagnosis_report import DiagnosisReport
 from sklearn_fairprune.report.text import _number, payer_sentence, table, with_interval
 
 NAN = float("nan")

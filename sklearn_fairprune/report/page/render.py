@@ -9,15 +9,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from ...measurement.explanations import Verdict
+from ...measurement.quantities import DENSE, PRUNED
+from ..diagnosis_report import columns_of, damages_of
 from ..glance import broken_models, headline
 from ..groups import group_names
-from ..text import (
-    DAMAGE_COLUMNS,
-    DIAGNOSIS_COLUMNS,
-    GROUP_COLUMNS,
-    OVERALL_COLUMNS,
-    with_interval,
-)
+from ..text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
 from ..training import by_epoch
 from .payload import page_payload
 
@@ -108,7 +105,9 @@ def _vocabulary():
         "interval": with_interval,
         "group_columns": GROUP_COLUMNS,
         "overall_columns": OVERALL_COLUMNS,
-        "why_columns": DAMAGE_COLUMNS | DIAGNOSIS_COLUMNS,
+        "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
+        "damages": damages_of,
+        "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
         "by_epoch": by_epoch,
         "missing": pd.isna,
         "most_changed_rows": MOST_CHANGED_ROWS,

@@ -1,0 +1,1 @@
+"""Floor 4: what is measured of groups, as tables; nothing is worded or drawn here."""

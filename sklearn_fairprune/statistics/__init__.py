@@ -1,0 +1,1 @@
+"""Intervals, rank correlations and tests of group values; numpy and scipy only."""
