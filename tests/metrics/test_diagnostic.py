@@ -22,7 +22,7 @@ from sklearn_fairprune.metrics import diagnostic
 
 AGE = np.where(BITS[:, 2], "old", "young")
 BOTH = pd.DataFrame({"sex": GROUPS, "age": AGE})
-ROWS = list(DIAGNOSTICS)
+ROWS = [name for name, member in DIAGNOSTICS.items() if member.classifiers]
 TOGETHER = ["gradient_norm", "largest_eigenvalue", "theorem1_bound"]
 BOUNDS = ["gradient_norm_bound", "eigenvalue_bound"]
 ALL = [*ROWS, "second_order", *TOGETHER]
