@@ -1,5 +1,6 @@
 """What is concluded from the numbers, and in which words: who pays, what changed, what is
-broken."""
+broken.
+"""
 
 from collections.abc import Iterable
 from enum import StrEnum

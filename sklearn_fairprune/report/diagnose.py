@@ -6,11 +6,11 @@ from sklearn.base import is_classifier
 
 from ..estimators.fitted import fitted_pruner
 from ..functional.bounds import theorem1_bound
-from .checks import check_confidence, check_counts, is_real
+from ..measurement.groups import as_tuple, group_rows
+from ..measurement.settings import check_confidence, check_counts, is_real
+from ..statistics.intervals import proportion_interval
 from .evidence import GroupMeans, draw, gather, gather_bounds
 from .explanations import Explanation, explain
-from .groups import as_tuple, group_rows
-from .intervals import proportion_interval
 from .remarks import notes_on_bounds, notes_on_dense, too_few_groups, who_pays_most
 from .report import Report
 from .text import diagnosis_as_text

@@ -12,7 +12,7 @@ from ..engine.row_statistics import bound_terms, row_outcomes
 from ..functional import boundary
 from ..functional.groups import group_means
 from ..functional.params import norm
-from .intervals import bootstrap_group_means, percentile_interval
+from ..statistics.intervals import bootstrap_group_means, percentile_interval
 
 
 class Evidence(NamedTuple):

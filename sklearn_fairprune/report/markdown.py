@@ -31,7 +31,8 @@ def as_markdown(report):
         f"{_escaped(about['dense_model'])}, is the one the others are compared with.",
     ]
     for feature, audited in report.by_feature.items():
-        out += ["", f"### By {_escaped(feature)}", "", *_overall(audited), "", *_groups(audited)]
+        out += ["", f"### By {_escaped(feature)}", ""]
+        out += [*_overall(audited), "", *_groups(audited)]
         out += ["", *(f"- {_escaped(line)}" for line in audited.findings)]
     notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:

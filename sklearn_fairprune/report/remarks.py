@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from .groups import group_label
-from .intervals import top_group
-from .text import payer_sentence
+from ..measurement.groups import group_label
+from ..measurement.verdicts import payer_sentence
+from ..statistics.worst import top_group
 
 
 def who_pays_most(means, table, labels):

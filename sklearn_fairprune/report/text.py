@@ -4,7 +4,6 @@ from ..measurement.formats import number, with_interval
 from ..measurement.groups import group_label, group_names
 from ..measurement.measures import shown
 
-
 PER_CENT = {"scale": 100, "digits": 1}
 
 

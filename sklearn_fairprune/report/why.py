@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..estimators.fitted import unwrapped
+from ..measurement.groups import feature_levels
 from .diagnose import check_options, diagnose
-from .groups import feature_levels
 
 OPTIONS = [name for name in inspect.signature(check_options).parameters if name != "sparsity"]
 

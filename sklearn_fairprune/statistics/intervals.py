@@ -158,7 +158,11 @@ def spread_interval(
 
 
 def bootstrap_group_means(
-    values: np.ndarray, groups: np.ndarray, n_groups: int, n_boot: int, rng: np.random.Generator
+    values: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    n_boot: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Means of each group in bootstrap samples drawn within the groups.
 

@@ -16,7 +16,7 @@ from sklearn_fairprune.report.explanations import (
     explain,
     rank_correlation,
 )
-from sklearn_fairprune.report.intervals import bootstrap_group_means
+from sklearn_fairprune.statistics.intervals import bootstrap_group_means
 
 EMPTY = "numpy warns of a mean of nothing in _reliability"
 N_SIMULATIONS = 200
