@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from record import figure, save
 
-from sklearn_fairprune.report.intervals import proportion_interval
-from sklearn_fairprune.report.measures import HeldOut
+from sklearn_fairprune.measurement.held_out import HeldOut
+from sklearn_fairprune.statistics.intervals import proportion_interval
 
 torch.set_num_threads(1)
 SIZES = (9, 30, 60, 200)

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import GroupPathDisplay, PrunedClassifier, audit
 from sklearn_fairprune.datasets import load_mortgage
-from sklearn_fairprune.report.intervals import difference_interval
+from sklearn_fairprune.statistics.intervals import difference_interval
 
 torch.set_num_threads(1)
 

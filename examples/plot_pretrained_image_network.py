@@ -24,7 +24,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_fairprune import LayerSparsityDisplay, PrunedClassifier, audit
 from sklearn_fairprune.datasets import load_digits
-from sklearn_fairprune.report.intervals import paired_difference_interval, proportion_interval
+from sklearn_fairprune.statistics.intervals import (
+    paired_difference_interval,
+    proportion_interval,
+)
 
 torch.set_num_threads(1)
 

@@ -20,7 +20,7 @@ from ..functional.bounds import theorem1_bound
 from ..functional.diagnostics import accuracy_drop, diagnostics_of
 from ..functional.groups import group_means
 from ..functional.params import norm
-from ..report.intervals import (
+from ..statistics.intervals import (
     bootstrap_group_means,
     percentile_interval,
     proportion_interval,

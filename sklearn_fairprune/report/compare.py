@@ -3,21 +3,13 @@
 import numpy as np
 from scipy import stats
 
-from .intervals import difference_interval
-from .text import PER_CENT, table, with_interval
+from ..measurement.formats import with_interval
+from ..measurement.measures import MEASURES
+from ..measurement.verdicts import Change, change_verdicts
+from ..statistics.intervals import difference_interval
+from .text import table
 
 KEYS = ["feature", "model", "about", "group", "measure"]
-# Whether more is better (1) or worse (-1), and how a measure is written.
-MEASURES = {
-    "accuracy": (1, "accuracy %", PER_CENT),
-    "balanced_accuracy": (1, "balanced accuracy %", PER_CENT),
-    "loss": (-1, "loss J", {}),
-    "excessive_loss": (-1, "excessive loss R", {}),
-    "accuracy_drop": (-1, "accuracy drop, points", PER_CENT),
-    "accuracy_spread": (-1, "accuracy spread, points", PER_CENT),
-    "fairness_violation": (-1, "fairness violation xi", {}),
-}
-WORDS = {1: "better", -1: "worse", 0: "cannot tell"}
 
 
 def compare_reports(first, second):
@@ -77,12 +69,12 @@ def compare_reports(first, second):
     low, high = difference_interval(*values)
     both["change_low"] = low = both["change"] - wider * (both["change"] - low)
     both["change_high"] = high = both["change"] + wider * (high - both["change"])
-    sign = both["measure"].map({name: sign for name, (sign, *_) in MEASURES.items()})
-    sure = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
+    better = both["measure"].map({name: m.better for name, m in MEASURES.items()})
+    judged = change_verdicts(both["change"].to_numpy(), low, high, better.to_numpy())
     both["verdict"] = np.select(
-        [both["where"] == "left_only", both["where"] == "right_only", both["change"] == 0],
-        ["only in A", "only in B", "same"],
-        sure.map(WORDS),
+        [both["where"] == "left_only", both["where"] == "right_only"],
+        [Change.ONLY_IN_A, Change.ONLY_IN_B],
+        judged,
     )
     return both.drop(columns="where")
 
@@ -95,7 +87,8 @@ def _factor(confidence, n_compared):
 
 def _measures(report, name):
     frame = report.to_frame()
-    frame = frame[frame["measure"].isin(MEASURES)]
+    judged = [k for k, measure in MEASURES.items() if measure.interval and measure.better]
+    frame = frame[frame["measure"].isin(judged)]
     renamed = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
     return frame.rename(columns=renamed)[[*KEYS, *renamed.values()]]
 
@@ -122,14 +115,14 @@ def comparison_as_text(compared):
         + ", ".join(f"{counts[v]} {v}" for v in counts.index)
         + f" of {len(compared)} measures of models and groups."
     ]
-    for verdict in ("worse", "better", "only in A", "only in B"):
+    for verdict in (Change.WORSE, Change.BETTER, Change.ONLY_IN_A, Change.ONLY_IN_B):
         rows = compared[compared["verdict"] == verdict]
         if not len(rows):
             continue
         lines = [_line(row) for _, row in rows.iterrows()]
         out += ["", verdict[0].upper() + verdict[1:]]
         out += table(["  model", "group", "measure", "A", "B", "change B - A"], lines)
-    if not {"worse", "better"} & set(counts.index):
+    if not {Change.WORSE, Change.BETTER} & set(counts.index):
         out += ["", "Nothing became surely better or worse."]
     out += [
         "",
@@ -140,8 +133,9 @@ def comparison_as_text(compared):
 
 
 def _line(row):
-    _, title, options = MEASURES[row["measure"]]
-    signed = options | {"sign": "+"}
+    measure = MEASURES[row["measure"]]
     who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
-    numbers = [with_interval(row, "first", **options), with_interval(row, "second", **options)]
-    return [f"  {row['model']}", who, title, *numbers, with_interval(row, "change", **signed)]
+    options = measure.format | {"sign": ""}
+    numbers = [with_interval(row, side, **options) for side in ("first", "second")]
+    change = with_interval(row, "change", **options | {"sign": "+"})
+    return [f"  {row['model']}", who, measure.heading, *numbers, change]

@@ -17,8 +17,9 @@ from ..measurement.diagnosis import (
     gather,
     gather_bounds,
 )
+from ..measurement.groups import as_tuple, feature_levels, group_rows
 from ..measurement.quantities import PRUNED, Section, quantities
-from .checks import check_confidence, check_counts, is_real
+from ..measurement.settings import check_confidence, check_counts, is_real
 from .diagnosis_report import (
     DiagnosisReport,
     notes_on_bounds,
@@ -26,7 +27,6 @@ from .diagnosis_report import (
     too_few_groups,
     who_pays_most,
 )
-from .groups import as_tuple, feature_levels, group_rows
 
 
 def diagnose(

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 
+from ..measurement.formats import number, with_interval
+from ..measurement.groups import group_label
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
-from .groups import group_label
-from .intervals import top_group
+from ..measurement.verdicts import payer_sentence
+from ..statistics.worst import top_group
 from .report import Report
-from .text import _number, payer_sentence, table, with_interval
+from .text import table
 
 
 class DiagnosisReport(Report):
@@ -111,7 +113,7 @@ def _explanation_tables(frame):
                 name,
                 row["expected"],
                 with_interval(row, "rank_correlation", digits=2, sign="+"),
-                _number(row["p_value"], 3),
+                number(row["p_value"], 3),
                 row["verdict"],
             ]
             for name, row in rows.droplevel("damage").iterrows()

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from .checks import is_real
-from .glance import broken_models
-from .groups import group_names
+from ..measurement.groups import group_names
+from ..measurement.measures import MEASURES
+from ..measurement.measures import limits as limits_of_measures
+from ..measurement.settings import is_real
+from ..measurement.verdicts import broken_failure, broken_models
 
 
 class DisparityError(AssertionError):
@@ -27,11 +29,6 @@ class DisparityError(AssertionError):
         self.failures = failures
 
 
-LIMITS = {
-    "max_spread": ("accuracy_spread", "accuracy spread"),
-    "max_degradation": ("accuracy_drop", "accuracy drop"),
-    "max_violation": ("fairness_violation", "fairness violation xi"),
-}
 JUDGED_BY = {
     "estimate": ("", "is"),
     "low": ("_low", "is surely at least"),
@@ -39,16 +36,17 @@ JUDGED_BY = {
 }
 
 
-def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
+def disparity_failures(reports, limits, *, models=None, judge_by="estimate"):
     """List every limit that a pruned model does not keep, for every way to group the rows.
 
     Parameters
     ----------
-    parts : dict of str to AuditReport
+    reports : dict of str to AuditReport
         By the name of the sensitive feature.
     limits : dict of str to float
         ``max_spread`` and ``max_degradation`` as shares (0.05 is 5 points of accuracy),
-        ``max_violation`` in units of the loss. None is no limit.
+        ``max_violation`` in units of the loss, and those of other measures by their names.
+        None is no limit.
     models : sequence of str, default=None
         Names of the models to judge; None is all but the dense one.
     judge_by : {"estimate", "low", "high"}, default="estimate"
@@ -69,23 +67,43 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     limits = {name: value for name, value in limits.items() if value is not None}
     if judge_by not in list(JUDGED_BY):
         raise ValueError(f"judge_by must be one of {list(JUDGED_BY)}, got {judge_by!r}.")
-    first = next(iter(parts.values()))
+    first = next(iter(reports.values()))
     for name, value in limits.items():
         check_limit(name, value)
         _check_measured(name, first)
-    chosen = _chosen(first.overall.index, models)
-    failures = []
-    for model in chosen:
-        if model in broken_models(first):
-            failures.append(
-                f"{model} predicts one class only, or is no better: it is broken, not fair."
-            )
-        for feature, part in parts.items():
+    broken, failures = broken_models(first.overall), []
+    for model in _chosen(first.overall.index, models):
+        if model in broken:
+            failures.append(broken_failure(model))
+        for feature, report in reports.items():
             for name, value in limits.items():
-                column, what = LIMITS[name]
-                rows = _rows(part, model, column)
-                failures += _over(rows, column, what, model, feature, name, value, judge_by)
+                failures += _over(report, model, feature, name, value, judge_by)
     return failures
+
+
+def limited(name):
+    """Measure that a limit is about, and the column of its values.
+
+    Parameters
+    ----------
+    name : str
+        Of the limit, or of the measure.
+
+    Returns
+    -------
+    column : str
+    measure : Measure
+
+    Raises
+    ------
+    ValueError
+        If there is no such limit.
+    """
+    known = limits_of_measures()
+    for column, measure in MEASURES.items():
+        if name in (column, measure.limit) and measure in known.values():
+            return column, measure
+    raise ValueError(f"limits: {name!r} is none of {list(known)}.")
 
 
 def check_limit(name, value):
@@ -94,16 +112,16 @@ def check_limit(name, value):
     Parameters
     ----------
     name : str
-        Of `LIMITS`.
+        Of the limit, or of the measure.
     value : object
         What a user gave.
 
     Raises
     ------
     ValueError
-        Unless it is a share, or for ``max_violation`` a finite number of at least 0.
+        Unless it is a share, or for other units a finite number of at least 0.
     """
-    share = name != "max_violation"
+    share = limited(name)[1].scale == 100
     if not is_real(value) or not 0 <= value <= (1 if share else np.finfo(float).max):
         rule = "a share from 0 to 1, such as 0.05 for 5 points"
         rule = rule if share else "at least 0 and finite"
@@ -111,11 +129,12 @@ def check_limit(name, value):
 
 
 def _check_measured(name, report):
-    column, what = LIMITS[name]
+    column, measure = limited(name)
     if column not in report.overall and column not in report.by_group:
+        others = [k for k, m in limits_of_measures().items() if not m.classifiers_only]
         raise ValueError(
-            f"{name} limits the {what}, and these models are regressors, which have no "
-            "accuracy; use max_violation."
+            f"{name} limits the {measure.full_title}, and these models are regressors, which "
+            f"have no accuracy; use {' or '.join(others)}."
         )
 
 
@@ -135,18 +154,21 @@ def _chosen(names, models):
     return models
 
 
-def _rows(part, model, column):
+def _rows(report, model, column):
     """Numbers of a model by what they are about: a group's name, or the feature."""
-    if column in part.overall:
-        return {"": part.overall.loc[model]}
-    names = group_names(part.by_group)
-    return {names[label[1:]]: row for label, row in part.by_group.loc[[model]].iterrows()}
+    if column in report.by_group:
+        names = group_names(report.by_group)
+        rows = report.by_group.loc[[model]].iterrows()
+        return {names[label[1:]]: row for label, row in rows}
+    return {"": report.overall.loc[model]}
 
 
-def _over(rows, column, what, model, feature, name, limit, judge_by):
+def _over(report, model, feature, name, limit, judge_by):
+    """Failures of one model under one limit, for one way to group the rows."""
+    column, measure = limited(name)
     suffix, verb = JUDGED_BY[judge_by]
-    found = []
-    for group, row in rows.items():
+    what, found = measure.full_title, []
+    for group, row in _rows(report, model, column).items():
         value, who = row[column + suffix], f" of {group}" if group else ""
         size = f" ({int(row['rows'])} rows)" if group else ""
         if pd.isna(value):

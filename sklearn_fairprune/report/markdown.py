@@ -5,8 +5,9 @@ import re
 
 import pandas as pd
 
-from .groups import group_names
-from .text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
+from ..measurement.groups import group_names
+from ..measurement.measures import shown
+from ..measurement.verdicts import Payer
 
 
 def as_markdown(report):
@@ -29,23 +30,24 @@ def as_markdown(report):
         f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
         f"{_escaped(about['dense_model'])}, is the one the others are compared with.",
     ]
-    for feature, part in report.by_feature.items():
-        out += ["", f"### By {_escaped(feature)}", "", *_overall(part), "", *_groups(part)]
-        out += ["", *(f"- {_escaped(line)}" for line in part.findings)]
-    notes = dict.fromkeys(n for part in report.by_feature.values() for n in part.notes)
+    for feature, audited in report.by_feature.items():
+        out += ["", f"### By {_escaped(feature)}", ""]
+        out += [*_overall(audited), "", *_groups(audited)]
+        out += ["", *(f"- {_escaped(line)}" for line in audited.findings)]
+    notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:
         out += ["", "### Take care", "", *(f"- {_escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
 
 
-def _overall(part):
-    columns = {k: v for k, v in OVERALL_COLUMNS.items() if k in part.overall}
-    header = ["model", "sparsity", *(title for title, _ in columns.values()), "who pays most"]
+def _overall(audited):
+    measures = shown(audited.overall)
+    header = ["model", "sparsity", *(m.heading for m in measures.values()), "who pays most"]
     lines = []
-    for model, row in part.overall.iterrows():
-        cells = [with_interval(row, k, **options) for k, (_, options) in columns.items()]
+    for model, row in audited.overall.iterrows():
+        cells = [measure.write(row, name) for name, measure in measures.items()]
         sparsity = "n/a" if pd.isna(row["sparsity"]) else f"{row['sparsity']:.3g}"
-        lines.append([model, sparsity, *cells, _payer(part.payers, model)])
+        lines.append([model, sparsity, *cells, _payer(audited.payers, model)])
     return _table(header, lines)
 
 
@@ -53,19 +55,18 @@ def _payer(payers, model):
     if model not in payers.index:
         return "-"
     row = payers.loc[model]
-    return row["group"] if row["verdict"] == "pays most" else row["verdict"]
+    return row["group"] if row["verdict"] == Payer.PAYS_MOST else row["verdict"]
 
 
-def _groups(part):
-    columns = {k: v for k, v in GROUP_COLUMNS.items() if k in part.by_group}
-    header = ["model", " & ".join(part.by_group.index.names[1:]), "rows"]
-    names = group_names(part.by_group)
+def _groups(audited):
+    measures, names = shown(audited.by_group), group_names(audited.by_group)
+    header = ["model", audited.grouped_by, "rows", *(m.heading for m in measures.values())]
     lines = [
         [label[0], names[label[1:]], int(row["rows"])]
-        + [with_interval(row, k, **options) for k, (_, options) in columns.items()]
-        for label, row in part.by_group.iterrows()
+        + [measure.write(row, name) for name, measure in measures.items()]
+        for label, row in audited.by_group.iterrows()
     ]
-    return _table([*header, *(title for title, _ in columns.values())], lines)
+    return _table(header, lines)
 
 
 def _table(header, lines):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .groups import free_name
+from ..measurement.groups import free_name
 
 
 class Report:

@@ -1,1 +1,1 @@
-"""Intervals, rank correlations and tests of group values; numpy and scipy only."""
+"""Floor 1: intervals and comparisons of groups; numpy and scipy only."""

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from sklearn_fairprune.measurement.explanations import Explanation, Verdict, explain
-from sklearn_fairprune.report.intervals import bootstrap_group_means
 from sklearn_fairprune.statistics import rank_correlation as statistics
+from sklearn_fairprune.statistics.intervals import bootstrap_group_means
 from sklearn_fairprune.statistics.rank_correlation import (
     holm,
     permutation_p,

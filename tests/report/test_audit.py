@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from sklearn_fairprune import PrunedClassifier, audit
-from sklearn_fairprune.report.measures import HeldOut
+from sklearn_fairprune.measurement.held_out import HeldOut
 
 
 class Table(ClassifierMixin, BaseEstimator):

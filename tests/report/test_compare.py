@@ -8,7 +8,7 @@ from scipy import stats
 
 from sklearn_fairprune.report import compare_reports
 from sklearn_fairprune.report.compare import comparison_as_text
-from sklearn_fairprune.report.intervals import difference_interval
+from sklearn_fairprune.statistics.intervals import difference_interval
 
 SEX = {"sensitive_features": PEOPLE["sex"], "n_boot": 100}
 BEFORE = make_report({"dense": MODELS["dense"], "pruned": MODELS["dense"]}, **SEX)

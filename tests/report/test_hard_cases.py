@@ -8,10 +8,10 @@ from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
 from sklearn_fairprune import AuditReport, PrunedClassifier, audit
+from sklearn_fairprune.measurement.models import path_names
 from sklearn_fairprune.report import compare_reports
 from sklearn_fairprune.report.compare import comparison_as_text
 from sklearn_fairprune.report.displays import GroupPathDisplay
-from sklearn_fairprune.report.models import path_names
 
 TWO = {"dense": MODELS["dense"], "harmed": MODELS["harmed"]}
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...estimators.sensitive import encode_groups, sensitive_columns
-from ..groups import distinct_labels, group_label
+from ...measurement.groups import distinct_labels, group_label
 
 
 class FeatureBins(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..intervals import (
+from ...statistics.intervals import (
     bootstrap_group_means,
     paired_difference_interval,
     percentile_interval,

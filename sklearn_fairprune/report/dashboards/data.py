@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from ...estimators.outcomes import estimator_outcomes
-from ..groups import distinct_labels, small_groups
-from ..models import named_models
+from ...measurement.groups import distinct_labels, small_groups
+from ...measurement.models import named_models
 from .bins import feature_bins
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from ..intervals import proportion_interval
+from ...statistics.intervals import proportion_interval
 
 
 def _r2(y_true, y_pred):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from ..models import check_kinds
+from ...measurement.models import check_kinds
 
 
 def targets(models, y):

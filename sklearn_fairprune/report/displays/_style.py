@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..groups import distinct_labels
+from ...measurement.groups import distinct_labels
 
 # Okabe and Ito's palette without black, which is for the whole, and without yellow, which
 # nobody reads on white.

@@ -6,8 +6,8 @@ from sklearn.base import is_classifier
 from sklearn.metrics import accuracy_score, mean_squared_error
 from sklearn.utils import column_or_1d
 
-from ..groups import group_rows
-from ..models import named_models
+from ...measurement.groups import group_rows
+from ...measurement.models import named_models
 from ._names import write_names
 from ._style import canvas, distinct_names, literal, require_matplotlib
 

@@ -5,7 +5,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from ...functional.constraints import CONSTRAINTS
-from ..training import constrained_pruner
+from ...measurement.training import constrained_pruner
 from ._style import (
     REST,
     Display,

@@ -4,13 +4,12 @@ import re
 
 import numpy as np
 
-from ..glance import broken_models
-from ._audited import REGRESSORS, AuditedDisplay
+from ...measurement.measures import MEASURES, group_measures
+from ...measurement.verdicts import broken_models
+from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._style import (
-    LOSS_UNITS,
     REST,
     canvas,
-    check_choice,
     check_count,
     distinct_names,
     literal,
@@ -21,13 +20,6 @@ from ._style import (
     write_legend,
 )
 
-# Title, unit, factor, and whether more is better or worse.
-MEASURES = {
-    "accuracy": ("accuracy", "%", 100.0, 1),
-    "loss": ("loss J", None, 1.0, -1),
-    "excessive_loss": ("excessive loss R", None, 1.0, -1),
-    "accuracy_drop": ("accuracy drop", "points", 100.0, -1),
-}
 # Neighbours on the logarithmic axis that are nearer than this part of it are not readable.
 NARROWEST = 0.04
 
@@ -52,7 +44,7 @@ class GroupPathDisplay(AuditedDisplay):
     groups : list of str
         Names of the groups.
     measure : {"accuracy", "loss", "excessive_loss", "accuracy_drop"}, default="accuracy"
-        What they are.
+        What they are, or any other measure of each group in `MEASURES`.
     grouped_by : str, default="group"
         What the groups are, such as "race & sex".
     loss : str, default="cross-entropy"
@@ -100,7 +92,7 @@ class GroupPathDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = {"measure": MEASURES}
+    _choices = {"measure": group_measures}
 
     def __init__(
         self,
@@ -126,16 +118,15 @@ class GroupPathDisplay(AuditedDisplay):
     @classmethod
     def _of_report(cls, report, measure="accuracy"):
         by_group, overall = report.by_group, report.overall
-        check_choice("measure", measure, MEASURES, by_group, REGRESSORS)
+        check_measure("measure", measure, group_measures(), by_group)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
-        tables = (by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns)
+        tables = [by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns]
         if measure in overall:
             total = overall[measure].to_numpy()
-        elif measure == "excessive_loss":
-            total = overall["loss"].to_numpy() - overall["loss"].iloc[0]
         else:
-            total = overall["accuracy"].iloc[0] - overall["accuracy"].to_numpy()
+            sizes = by_group["rows"].to_numpy(dtype=float).reshape(shape)
+            total = np.average(tables[0], axis=1, weights=sizes)
         labels = by_group.index[: len(by_group) // len(overall)]
         return cls(
             *tables,
@@ -144,10 +135,10 @@ class GroupPathDisplay(AuditedDisplay):
             models=distinct_names(overall.index),
             groups=distinct_names(label[1:] for label in labels),
             measure=measure,
-            grouped_by=" & ".join(map(str, by_group.index.names[1:])),
+            grouped_by=report.grouped_by,
             loss=report.about["loss"],
             confidence=report.about["confidence"],
-            broken=overall.index.isin(broken_models(report)),
+            broken=overall.index.isin(broken_models(report.overall)),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -175,9 +166,9 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        title, unit, factor, better = MEASURES[self.measure]
-        unit = unit or LOSS_UNITS.get(self.loss, self.loss)
-        shown = self._worst_off(better)[:max_groups]
+        measure = MEASURES[self.measure]
+        title, factor = title_of(measure), measure.scale
+        shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)
         names = [literal(self.groups[a]) for a in shown]
         with canvas(ax, (6.0 + room_for(names) * bool(legend), 4.4)) as (figure, axes):
@@ -191,7 +182,7 @@ class GroupPathDisplay(AuditedDisplay):
                 zorder=2.5,
                 label="all rows",
             )[0]
-            self._label(axes, positions, logarithmic, f"{title}, {unit}")
+            self._label(axes, positions, logarithmic, axis_of(measure, self.loss))
             what, level = literal(self.grouped_by), f"{100 * self.confidence:g} %"
             axes.set_title(
                 f"{title[0].upper()}{title[1:]} by {what}, {level} intervals", fontsize=11

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..sizes import layer_table
+from ...measurement.sizes import layer_table
 from ._audited import check_path
 from ._style import (
     COLOURS,

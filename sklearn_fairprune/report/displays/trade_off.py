@@ -2,30 +2,19 @@
 
 import numpy as np
 
-from ..glance import broken_models
-from ._audited import REGRESSORS, AuditedDisplay
+from ...measurement.measures import MEASURES, disparities, performances
+from ...measurement.verdicts import broken_models
+from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._names import write_names
 from ._style import (
     COLOURS,
-    LOSS_UNITS,
     canvas,
-    check_choice,
     distinct_names,
     literal,
     require_matplotlib,
     write_legend,
 )
 
-# Title, unit and factor.
-PERFORMANCES = {
-    "accuracy": ("accuracy", "%", 100.0),
-    "balanced_accuracy": ("balanced accuracy", "%", 100.0),
-    "loss": ("loss J", None, 1.0),
-}
-DISPARITIES = {
-    "accuracy_spread": ("accuracy spread", "points", 100.0),
-    "fairness_violation": ("fairness violation ξ", None, 1.0),
-}
 BROKEN = "broken"
 
 
@@ -46,9 +35,9 @@ class TradeOffDisplay(AuditedDisplay):
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
     performance : {"accuracy", "balanced_accuracy", "loss"}, default="accuracy"
-        What x is.
+        What x is, or any other performance in `MEASURES`.
     disparity : {"accuracy_spread", "fairness_violation"}, default="accuracy_spread"
-        What y is.
+        What y is, or any other disparity in `MEASURES`.
     grouped_by : str, default="group"
         What the groups are, such as "race & sex".
     loss : str, default="cross-entropy"
@@ -92,7 +81,7 @@ class TradeOffDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    _choices = {"performance": PERFORMANCES, "disparity": DISPARITIES}
+    _choices = {"performance": performances, "disparity": disparities}
 
     def __init__(
         self,
@@ -116,8 +105,8 @@ class TradeOffDisplay(AuditedDisplay):
     @classmethod
     def _of_report(cls, report, performance="accuracy", disparity="accuracy_spread"):
         overall = report.overall
-        check_choice("performance", performance, PERFORMANCES, overall, REGRESSORS)
-        check_choice("disparity", disparity, DISPARITIES, overall, REGRESSORS)
+        check_measure("performance", performance, performances(), overall)
+        check_measure("disparity", disparity, disparities(), overall)
         x, y = (
             overall[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
             for name in (performance, disparity)
@@ -127,10 +116,10 @@ class TradeOffDisplay(AuditedDisplay):
             y,
             models=distinct_names(overall.index),
             sparsities=overall["sparsity"].to_numpy(dtype=float),
-            broken=overall.index.isin(broken_models(report)),
+            broken=overall.index.isin(broken_models(report.overall)),
             performance=performance,
             disparity=disparity,
-            grouped_by=" & ".join(map(str, report.by_group.index.names[1:])),
+            grouped_by=report.grouped_by,
             loss=report.about["loss"],
             confidence=report.about["confidence"],
         )
@@ -151,8 +140,8 @@ class TradeOffDisplay(AuditedDisplay):
             Itself.
         """
         require_matplotlib("TradeOffDisplay.plot")
-        across, up = PERFORMANCES[self.performance], DISPARITIES[self.disparity]
-        x, y = across[2] * np.asarray(self.x), up[2] * np.asarray(self.y)
+        across, up = MEASURES[self.performance], MEASURES[self.disparity]
+        x, y = across.scale * np.asarray(self.x), up.scale * np.asarray(self.y)
         with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):
             self.bars_ = [
                 axes.hlines(y[:, 0], x[:, 1], x[:, 2], color="0.7", linewidth=1, zorder=1.6),
@@ -189,10 +178,11 @@ class TradeOffDisplay(AuditedDisplay):
 
     def _label(self, axes, across, up):
         """Titles and units."""
-        for set_label, (title, unit, _) in ((axes.set_xlabel, across), (axes.set_ylabel, up)):
-            set_label(f"{title}, {unit or LOSS_UNITS.get(self.loss, self.loss)}")
+        axes.set_xlabel(axis_of(across, self.loss))
+        axes.set_ylabel(axis_of(up, self.loss))
+        title = title_of(across)
         axes.set_title(
-            f"{across[0][0].upper()}{across[0][1:]} and {up[0]} by "
+            f"{title[0].upper()}{title[1:]} and {title_of(up)} by "
             f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
             fontsize=11,
         )

@@ -2,19 +2,10 @@
 
 import math
 
-from ..glance import broken_models, group_order, lead_model
-from ..groups import group_names
-
-MEASURES = {
-    "accuracy": ("Accuracy", "accuracy, %", 100),
-    "accuracy_drop": ("Accuracy drop", "accuracy drop against the dense model, points", 100),
-    "excessive_loss": ("Excessive loss R", "excessive loss R against the dense model", 1),
-    "loss": ("Loss J", "loss J", 1),
-}
-DISPARITIES = {
-    "accuracy_spread": ("Accuracy spread", "accuracy spread between groups, points", 100),
-    "fairness_violation": ("Fairness violation xi", "fairness violation xi", 1),
-}
+from ...measurement.groups import group_names
+from ...measurement.measures import disparities, performances, shown
+from ...measurement.verdicts import CAUTION, broken_models
+from ..summary import group_order, lead_model
 
 
 def page_payload(report):
@@ -30,49 +21,54 @@ def page_payload(report):
     payload : dict
         Plain values only; unknown numbers are None.
     """
-    overall, useless = report.overall, broken_models(report)
+    overall, broken = report.overall, broken_models(report.overall)
     return {
         "models": [
             {
                 "name": str(model),
                 "sparsity": _number(row["sparsity"]),
-                "broken": model in useless,
+                "broken": model in broken,
             }
             for model, row in overall.iterrows()
         ],
-        "measures": _axes(MEASURES, report.by_group),
-        "disparities": _axes(DISPARITIES, overall),
+        "measures": _axes(shown(report.by_group)),
+        "disparities": _axes(disparities(overall)),
         "quality": _quality(overall),
+        "caution": CAUTION,
         "detail": overall.index.tolist().index(lead_model(report)),
-        "features": [_feature(name, part) for name, part in report.by_feature.items()],
+        "features": [_feature(name, one) for name, one in report.by_feature.items()],
         "layers": _layers(report.layers, overall.index),
         "training": _training(report.training),
         "confidence": report.about["confidence"],
     }
 
 
-def _axes(shelf, table):
+def _axes(measures):
     return [
-        {"id": name, "name": title, "axis": axis, "scale": scale}
-        for name, (title, axis, scale) in shelf.items()
-        if name in table
+        {"id": name, "name": _title(measure), "axis": measure.axis, "scale": measure.scale}
+        for name, measure in sorted(measures.items())
     ]
 
 
+def _title(measure):
+    return measure.full_title[0].upper() + measure.full_title[1:]
+
+
 def _quality(overall):
-    if "accuracy" in overall:
-        return {"id": "accuracy", "axis": "overall accuracy, %", "scale": 100}
-    return {"id": "loss", "axis": "overall loss J", "scale": 1}
+    name, measure = next(iter(performances(overall).items()))
+    axis = f"overall {measure.axis}"
+    return {"id": name, "axis": axis, "scale": measure.scale, "better": measure.better}
 
 
-def _feature(name, part):
-    order = {model: k for k, model in enumerate(part.overall.index)}
-    measures = [m for m in MEASURES if m in part.by_group]
-    names = group_names(part.by_group)
-    totals = [m for m in (*DISPARITIES, "accuracy", "loss") if m in part.overall]
+def _feature(name, audited):
+    order = {model: k for k, model in enumerate(audited.overall.index)}
+    names = group_names(audited.by_group)
+    measures, overall = sorted(shown(audited.by_group)), audited.overall
+    totals = [*disparities(overall), *(m for m in shown(audited.by_group) if m in overall)]
+    totals = dict.fromkeys([*totals, next(iter(performances(overall)))])
     return {
         "name": name,
-        "groups": group_order(part),
+        "groups": group_order(audited),
         "byGroup": [
             {
                 "model": order[label[0]],
@@ -80,10 +76,10 @@ def _feature(name, part):
                 "rows": int(row["rows"]),
                 **{m: _interval(row, m) for m in measures},
             }
-            for label, row in part.by_group.iterrows()
+            for label, row in audited.by_group.iterrows()
         ],
         "overall": [
-            {m: _interval(row, m) for m in totals} for _, row in part.overall.iterrows()
+            {m: _interval(row, m) for m in totals} for _, row in overall.iterrows()
         ],
     }
 

@@ -10,12 +10,14 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from ...measurement.explanations import Verdict
+from ...measurement.formats import with_interval
+from ...measurement.groups import group_names
+from ...measurement.measures import disparities, performances, shown
 from ...measurement.quantities import DENSE, PRUNED
+from ...measurement.training import by_epoch
+from ...measurement.verdicts import Payer, broken_models
 from ..diagnosis_report import columns_of, damages_of
-from ..glance import broken_models, headline
-from ..groups import group_names
-from ..text import GROUP_COLUMNS, OVERALL_COLUMNS, with_interval
-from ..training import by_epoch
+from ..summary import headline
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -101,16 +103,35 @@ def _vocabulary():
     return {
         "headline": headline,
         "broken": broken_models,
+        "verdicts": Payer,
         "group_names": group_names,
         "interval": with_interval,
-        "group_columns": GROUP_COLUMNS,
-        "overall_columns": OVERALL_COLUMNS,
+        "shown": shown,
+        "glanced": glanced,
+        "meanings": meanings,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
         "damages": damages_of,
         "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
         "by_epoch": by_epoch,
         "missing": pd.isna,
         "most_changed_rows": MOST_CHANGED_ROWS,
+    }
+
+
+def glanced(overall):
+    """First performance and first disparity of a table of models, by name."""
+    return [next(iter(found(overall).items())) for found in (performances, disparities)]
+
+
+def meanings(report):
+    """Titles and meanings of the measures of a report that have one."""
+    measures = shown(report.by_group) | disparities(report.overall)
+    return {
+        measure.full_title[0].upper() + measure.full_title[1:]: measure.meaning.format(
+            loss=report.about["loss"]
+        )
+        for measure in measures.values()
+        if measure.meaning
     }
 
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from sklearn_fairprune.measurement.groups import distinct_labels
 from sklearn_fairprune.report.dashboards import to_fairness_dashboard
 from sklearn_fairprune.report.dashboards.bins import feature_bins
-from sklearn_fairprune.report.groups import distinct_labels
 
 
 @pytest.fixture(scope="module")

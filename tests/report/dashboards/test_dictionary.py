@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor, audit
 from sklearn_fairprune.report.dashboards import to_fairness_dashboard
-from sklearn_fairprune.report.intervals import proportion_interval
+from sklearn_fairprune.statistics.intervals import proportion_interval
 
 HOSTILE = ["</script><script>document.title='x'</script>", "B`${x}\\", "<!-- \u2028"]
 BINARY = {

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_fairprune.measurement.sizes import layer_table
 from sklearn_fairprune.report.displays import LayerSparsityDisplay
-from sklearn_fairprune.report.sizes import layer_table
 
 
 def widths(display):

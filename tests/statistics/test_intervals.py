@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_fairprune.report.intervals import (
+from sklearn_fairprune.statistics.intervals import (
     bootstrap_group_means,
     gap_interval,
     paired_difference_interval,

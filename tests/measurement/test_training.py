@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
-from sklearn_fairprune.report.training import (
+from sklearn_fairprune.measurement.training import (
     by_epoch,
     constrained_pruner,
     constraint_table,

@@ -10,7 +10,12 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import PrunedRegressor, diagnose
-from sklearn_fairprune.report.groups import as_tuple, group_label, group_rows, small_groups
+from sklearn_fairprune.measurement.groups import (
+    as_tuple,
+    group_label,
+    group_rows,
+    small_groups,
+)
 from sklearn_fairprune.statistics import rank_correlation
 
 Y = np.array(["no", "yes", "no", "no"])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sklearn_fairprune.report.changes import change_columns, changed_rows
+from sklearn_fairprune.measurement.changes import change_columns, changed_rows
 
 RNG = np.random.default_rng(1)
 N = 300

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from ..statistics.intervals import proportion_interval
 from .groups import as_tuple, free_name
-from .intervals import proportion_interval
 
 
 def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
@@ -38,7 +38,7 @@ def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_fairprune.report.changes import change_columns
+    >>> from sklearn_fairprune.measurement.changes import change_columns
     >>> dense, pruned, y = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]])
     >>> columns = change_columns(dense, pruned, y, np.array([0, 0, 1, 1]), 2)
     >>> columns["harmed"].tolist(), columns["helped"].tolist()
@@ -102,19 +102,19 @@ def changed_rows(dense, pruned, y, groups, labels, names, representation, index=
     rank = np.argsort(np.argsort(-np.nan_to_num(representation), kind="stable"))
     rows = rows[np.lexsort((rows, rank[groups[rows]]))]
     table = {"row": rows} | ({} if index is None else {"index": index[rows]})
-    parts = [as_tuple(labels[a]) for a in groups[rows]]
-    members = {name: [part[k] for part in parts] for k, name in enumerate(names)}
+    values = [as_tuple(labels[a]) for a in groups[rows]]
+    members = {name: [value[k] for value in values] for k, name in enumerate(names)}
     outcome = np.select(
         [dense[rows] == y[rows], pruned[rows] == y[rows]],
         ["harmed", "helped"],
         "wrong both times",
     )
-    told = {
+    predictions = {
         "true": y[rows],
         "dense_prediction": dense[rows],
         "prediction": pruned[rows],
         "outcome": outcome,
     }
-    taken = {*table, *told}
+    taken = {*table, *predictions}
     free = {n: free_name(n, {*taken, *members}) if n in taken else n for n in members}
-    return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | told)
+    return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | predictions)

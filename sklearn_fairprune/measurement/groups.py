@@ -82,7 +82,7 @@ def distinct_labels(labels):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.groups import distinct_labels
+    >>> from sklearn_fairprune.measurement.groups import distinct_labels
     >>> distinct_labels([("black", "f"), ("white", "m")])
     ['black & f', 'white & m']
     >>> distinct_labels([1, "1", "a"])

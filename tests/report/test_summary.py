@@ -2,7 +2,7 @@
 
 from report_cases import MODELS, make_report, regression_report
 
-from sklearn_fairprune.report.glance import group_order, headline, lead_model
+from sklearn_fairprune.report.summary import group_order, headline, lead_model
 
 
 def models(*names):

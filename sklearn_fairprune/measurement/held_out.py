@@ -1,14 +1,18 @@
-"""What the audit measures for each model: columns by group and totals, with intervals."""
+"""Outcomes of all models on held-out rows in groups, and their bootstrap samples."""
+
+import copy
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from ..functional.groups import excessive_loss, group_means, largest_gap
-from . import intervals
+from ..functional.groups import excessive_loss, group_means
+from ..statistics import intervals
+from ..statistics.worst import top_group
 
 
 class HeldOut:
-    """Outcomes of all models on the held-out rows, and what follows for model k.
+    """Outcomes of all models on the held-out rows in groups.
 
     Parameters
     ----------
@@ -28,6 +32,8 @@ class HeldOut:
         Bootstrap samples.
     rng : numpy.random.Generator
         Where they are drawn from.
+    predicted : ndarray of shape (n, n_models), default=None
+        Predicted labels; None for regression.
     totals : HeldOut, default=None
         The same rows in other groups, whose samples over all rows are shared.
 
@@ -39,13 +45,29 @@ class HeldOut:
         Group losses and excessive losses.
     loss_samples, excess_samples : ndarray of shape (n_boot, m, n_models)
         Their bootstrap samples, drawn within the groups.
+    balanced : ndarray of shape (n_models,)
+        Mean recall of the classes over all rows; ``balanced_samples`` of shape
+        (n_boot, n_models) are its samples. Classifiers only.
+    together : HeldOut
+        The same rows as one group.
     """
 
     def __init__(
-        self, losses, correct, y, groups, n_groups, confidence, n_boot, rng, totals=None
+        self,
+        losses,
+        correct,
+        y,
+        groups,
+        n_groups,
+        confidence,
+        n_boot,
+        rng,
+        predicted=None,
+        totals=None,
     ):
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
-        self.m, self.confidence, self.n_boot = n_groups, confidence, n_boot
+        self.predicted, self.m = predicted, n_groups
+        self.confidence, self.n_boot = confidence, n_boot
         self.sizes = np.bincount(groups, minlength=n_groups)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
         self.loss = group_means(values, codes, n_groups).numpy()
@@ -87,75 +109,77 @@ class HeldOut:
             recall = member.T @ self.correct / member.sum(axis=0)[:, None]
             self.balanced = recall.mean(axis=0)
 
-    def loss_measures(self, k):
-        """Loss and excessive loss by group, and the fairness violation.
+    @cached_property
+    def together(self):
+        """The same rows as one group."""
+        whole = copy.copy(self)
+        whole.groups, whole.m = np.zeros_like(self.groups), 1
+        whole.sizes = np.array([len(self.y)])
+        whole.loss = np.array([[column.mean() for column in self.losses.T]])
+        whole.excess = whole.loss - whole.loss[:, :1]
+        whole.loss_samples = self.total_loss_samples[:, None]
+        whole.excess_samples = whole.loss_samples - whole.loss_samples[:, :, :1]
+        return whole
+
+    def right(self, k):
+        """Rows of each group that model k predicts right."""
+        return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
+
+    def proportions(self, successes):
+        """Exact limits of the share of each group's rows that are successes.
+
+        Parameters
+        ----------
+        successes : ndarray of shape (m,)
+            Their numbers.
 
         Returns
         -------
-        columns : dict of str to ndarray of shape (m,)
-        totals : dict of str to float
+        low, high : ndarray of shape (m,)
         """
-        excess = self.excess[:, k]
-        columns = {"loss": self.loss[:, k]}
-        columns |= self._percentiles("loss", np.maximum(self.loss_samples[:, :, k], 0))
-        columns |= {"excessive_loss": excess}
-        columns |= self._percentiles("excessive_loss", self.excess_samples[:, :, k])
-        totals = {"loss": self.losses[:, k].mean()}
-        totals |= self._percentiles("loss", np.maximum(self.total_loss_samples[:, k], 0))
-        totals["fairness_violation"] = float(largest_gap(torch.as_tensor(excess)))
-        gap = intervals.gap_interval(self.excess_samples[:, :, k], excess, self.confidence)
-        return columns, totals | _limits("fairness_violation", *gap)
-
-    def accuracy_measures(self, k):
-        """Accuracy and accuracy drop by group, balanced accuracy, and the spread.
-
-        Returns
-        -------
-        columns : dict of str to ndarray of shape (m,)
-        totals : dict of str to float
-        """
-        right = np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
-        dense = np.bincount(self.groups, weights=self.correct[:, 0], minlength=self.m)
-        accuracy, n = right / self.sizes, self.sizes.sum()
-        exact = [self._proportion(r, size) for r, size in zip(right, self.sizes, strict=True)]
-        columns = {"accuracy": accuracy} | _limits("accuracy", *np.transpose(exact))
-        columns["accuracy_drop"] = dense / self.sizes - accuracy
-        columns |= _limits("accuracy_drop", *np.transpose(self._drop_limits(k)))
-        totals = {"accuracy": right.sum() / n}
-        totals |= _limits("accuracy", *self._proportion(right.sum(), n))
-        totals["balanced_accuracy"] = self.balanced[k]
-        totals |= self._percentiles("balanced_accuracy", self.balanced_samples[:, k])
-        totals["accuracy_spread"] = float(largest_gap(torch.as_tensor(accuracy)))
-        spread = intervals.spread_interval(right, self.sizes, self.confidence)
-        totals |= _limits("accuracy_spread", *spread)
-        best = accuracy.max()
-        totals["accuracy_ratio"] = accuracy.min() / best if best > 0 else np.nan
-        return columns, totals
-
-    def payer(self, k):
-        """Group with the largest excessive loss; see `intervals.top_group`."""
-        return intervals.top_group(
-            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
+        pairs = zip(successes, self.sizes, strict=True)
+        return np.transpose(
+            [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
         )
 
-    def _drop_limits(self, k):
-        """Limits of every group's accuracy drop; the dense model has none to itself."""
+    def percentiles(self, samples):
+        """Limits from bootstrap samples along the first axis.
+
+        Parameters
+        ----------
+        samples : ndarray of shape (n_boot, ...)
+            Such as columns of `loss_samples`.
+
+        Returns
+        -------
+        low, high : ndarray of shape (...)
+        """
+        return intervals.percentile_interval(samples, self.confidence)
+
+    def paired_differences(self, k):
+        """Limits of the dense model's share of right rows minus that of model k.
+
+        Parameters
+        ----------
+        k : int
+            Position of the model; the dense one has no difference to itself.
+
+        Returns
+        -------
+        low, high : ndarray of shape (m,)
+        """
         if k == 0:
-            return [(0.0, 0.0)] * self.m
+            return np.zeros((2, self.m))
         limits = []
         for a in range(self.m):
             first, second = self.correct[self.groups == a][:, [0, k]].T > 0
             cells = [first & second, first & ~second, ~first & second, ~first & ~second]
             counts = (int(cell.sum()) for cell in cells)
             limits.append(intervals.paired_difference_interval(*counts, self.confidence))
-        return limits
+        return np.transpose(limits)
 
-    def _proportion(self, successes, n):
-        return intervals.proportion_interval(successes, n, self.confidence)
-
-    def _percentiles(self, name, samples):
-        return _limits(name, *intervals.percentile_interval(samples, self.confidence))
-
-
-def _limits(name, low, high):
-    return {f"{name}_low": low, f"{name}_high": high}
+    def payer(self, k):
+        """Group with the largest excessive loss; see `statistics.worst.top_group`."""
+        return top_group(
+            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
+        )

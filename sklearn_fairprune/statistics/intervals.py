@@ -1,10 +1,13 @@
-"""Confidence intervals of the audit: exact where there is an exact one, else bootstrap."""
+"""Confidence intervals: exact where there is an exact one, else bootstrap."""
 
 import numpy as np
 from scipy import stats
 
+Limits = tuple[float, float]
+Values = float | np.ndarray
 
-def proportion_interval(successes, n, confidence=0.95):
+
+def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Limits:
     """Exact interval of a proportion (Clopper and Pearson, 1934).
 
     Parameters
@@ -20,7 +23,7 @@ def proportion_interval(successes, n, confidence=0.95):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import proportion_interval
+    >>> from sklearn_fairprune.statistics.intervals import proportion_interval
     >>> [round(v, 3) for v in proportion_interval(9, 10)]
     [0.555, 0.997]
     """
@@ -28,7 +31,9 @@ def proportion_interval(successes, n, confidence=0.95):
     return float(interval.low), float(interval.high)
 
 
-def paired_difference_interval(both, only_first, only_second, neither, confidence=0.95):
+def paired_difference_interval(
+    both: int, only_first: int, only_second: int, neither: int, confidence: float = 0.95
+) -> Limits:
     r"""Interval of the difference of two proportions on the same rows.
 
     The square-and-add interval with the Wilson limits :math:`l_i, u_i` of each
@@ -56,7 +61,7 @@ def paired_difference_interval(both, only_first, only_second, neither, confidenc
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import paired_difference_interval
+    >>> from sklearn_fairprune.statistics.intervals import paired_difference_interval
     >>> [round(v, 4) for v in paired_difference_interval(36, 12, 2, 0)]
     [0.0569, 0.3404]
     """
@@ -80,7 +85,9 @@ def paired_difference_interval(both, only_first, only_second, neither, confidenc
     return float(d - max(below, 0.0) ** 0.5), float(d + max(above, 0.0) ** 0.5)
 
 
-def difference_interval(first, second):
+def difference_interval(
+    first: tuple[Values, Values, Values], second: tuple[Values, Values, Values]
+) -> tuple[Values, Values]:
     r"""Interval of the difference of two independent estimates, from their own intervals.
 
     With estimates :math:`\hat\theta_i` and limits :math:`l_i, u_i`:
@@ -108,7 +115,7 @@ def difference_interval(first, second):
 
     Examples
     --------
-    >>> from sklearn_fairprune.report.intervals import difference_interval
+    >>> from sklearn_fairprune.statistics.intervals import difference_interval
     >>> [round(float(v), 6) for v in difference_interval((1, 0.7, 1.4), (2, 1.7, 2.4))]
     [0.5, 1.5]
     """
@@ -117,7 +124,9 @@ def difference_interval(first, second):
     return d - np.hypot(v2 - l2, u1 - v1), d + np.hypot(u2 - v2, v1 - l1)
 
 
-def spread_interval(successes, sizes, confidence=0.95):
+def spread_interval(
+    successes: np.ndarray, sizes: np.ndarray, confidence: float = 0.95
+) -> Limits:
     """Interval of the largest difference between the proportions of m groups.
 
     Holds whenever all m exact intervals at level 1 - (1 - confidence) / m hold, so its
@@ -148,7 +157,13 @@ def spread_interval(successes, sizes, confidence=0.95):
     return max(0.0, float(low.max() - high.min())), float(apart.max())
 
 
-def bootstrap_group_means(values, groups, n_groups, n_boot, rng):
+def bootstrap_group_means(
+    values: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    n_boot: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Means of each group in bootstrap samples drawn within the groups.
 
     Deviations from the mean are stretched by sqrt(n_a / (n_a - 1)), which makes their
@@ -187,7 +202,9 @@ def bootstrap_group_means(values, groups, n_groups, n_boot, rng):
     return means
 
 
-def percentile_interval(samples, confidence=0.95):
+def percentile_interval(
+    samples: np.ndarray, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval along the first axis; NaN samples give a NaN interval.
 
     Parameters
@@ -206,7 +223,9 @@ def percentile_interval(samples, confidence=0.95):
     return low, high
 
 
-def gap_interval(samples, estimates, confidence=0.95):
+def gap_interval(
+    samples: np.ndarray, estimates: np.ndarray, confidence: float = 0.95
+) -> Limits:
     r"""Interval of the largest gap between group values, :math:`\max_{a,a'}|v_a - v_{a'}|`.
 
     A maximum of absolute values is never negative, so its own percentiles would exclude 0
@@ -235,40 +254,3 @@ def gap_interval(samples, estimates, confidence=0.95):
     gap = np.max(estimates) - np.min(estimates)
     low = gap - q
     return float(max(low, 0.0) if low == low else low), float(gap + q)
-
-
-def top_group(values, samples, sizes, confidence=0.95):
-    """Group with the largest value, and its distance to all other rows.
-
-    The interval is Student's, with the bootstrap standard error and n_a - 1 degrees of
-    freedom: far in the tails it needs no more bootstrap samples. It holds for all groups at
-    once (level 1 - (1 - confidence) / m), for the group was picked because its value is
-    the largest.
-
-    Parameters
-    ----------
-    values : ndarray of shape (m,)
-        Group means, at least two.
-    samples : ndarray of shape (n_boot, m)
-        Their bootstrap samples.
-    sizes : int ndarray of shape (m,)
-        Rows of each group.
-    confidence : float, default=0.95
-        Nominal coverage.
-
-    Returns
-    -------
-    group : int
-    distance, low, high : float
-        Its value minus the mean of the other rows; NaN limits for one row.
-    """
-    group, m = int(np.argmax(values)), len(values)
-    others = np.arange(m) != group
-    weights = sizes[others] / sizes[others].sum()
-    rest = np.where(np.isnan(samples), values, samples)[:, others] @ weights
-    distance = values[group] - values[others] @ weights
-    if sizes[group] < 2:
-        return group, distance, np.nan, np.nan
-    tail = (1 - confidence) / m / 2
-    width = stats.t.isf(tail, sizes[group] - 1) * (samples[:, group] - rest).std()
-    return group, distance, distance - width, distance + width

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 
 from sklearn_fairprune import PrunedClassifier
-from sklearn_fairprune.report.sizes import layer_table, size_of, sparsity_of
+from sklearn_fairprune.measurement.sizes import layer_table, size_of, sparsity_of
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
