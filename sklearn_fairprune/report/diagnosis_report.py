@@ -7,7 +7,7 @@ import numpy as np
 from ..measurement.formats import number, with_interval
 from ..measurement.groups import group_label
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
-from ..measurement.verdicts import payer_sentence
+from ..measurement.verdicts import DENSE_IS_BROKEN, payer_sentence
 from ..statistics.worst import top_group
 from .report import Report
 from .text import table
@@ -186,7 +186,7 @@ def notes_on_dense(evidence, table, labels):
             f"{', '.join(single)}."
         )
     if _predicts_one_class(evidence):
-        notes.append("The dense network predicts one class only: it is broken.")
+        notes.append(DENSE_IS_BROKEN)
     if evidence.predicted is not None and not evidence.dense.has_logits:
         notes.append(
             "The network's outputs are no probabilities: its own criterion is the loss, "

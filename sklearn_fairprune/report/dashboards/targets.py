@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from ...measurement.models import check_kinds
+from ...measurement.verdicts import broken_note
 
 
 def targets(models, y):
@@ -88,12 +89,12 @@ def say_classes(names, predicted, positive, classes):
         what = None
         if len(values) == 1:
             what = f"predicts only {values[0]}"
-            means = "it is broken, and its equal treatment of the groups means nothing"
+            note = broken_note(name, what)
         elif positive not in values:
             what = f"never predicts {positive}"
-            means = "its equal rates of label 1 in all groups mean nothing"
+            note = f"{name} {what}: its equal rates of label 1 in all groups mean nothing."
         shown.append(f"{name} ({what})" if what else name)
-        notes += [f"{name} {what}: {means}."] if what else []
+        notes += [note] if what else []
     return shown, notes
 
 
@@ -117,12 +118,7 @@ def say_constant(names, predicted):
     pairs = zip(names, predicted, strict=True)
     broken = {name for name, values in pairs if np.ptp(values) == 0}
     shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
-    notes = [
-        f"{name} predicts one value only: it is broken, and its equal treatment of the groups "
-        "means nothing."
-        for name in names
-        if name in broken
-    ]
+    notes = [broken_note(name, "predicts one value only") for name in names if name in broken]
     return shown, notes
 
 
