@@ -291,7 +291,7 @@ def audit_command(arguments):
             print(f"\nThe report as a page, to open in a browser: {page}")
     if arguments.fail_above:
         try:
-            report.assert_disparity(limits=arguments.fail_above, judge_by=arguments.judge_by)
+            report.assert_disparity(**arguments.fail_above, judge_by=arguments.judge_by)
         except DisparityError as error:
             print(f"sklearn-fairprune: not within the limits.\n{error}", file=sys.stderr)
             return 1

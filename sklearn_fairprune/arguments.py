@@ -5,27 +5,29 @@ import os
 from pathlib import Path
 
 from .report.displays._style import require_matplotlib
-from .report.gate import check_limit, limited
+from .report.gate import check_limit
 from .report.page import charts_library
+
+LIMITS = {name: f"max_{name}" for name in ("spread", "degradation", "violation")}
 
 
 def limits(text):
     """Read ``spread=0.1,degradation=0.05``."""
-    found, known = {}, {name.removeprefix("max_"): name for name in limited()}
+    found = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in known:
+        if name not in LIMITS:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(known)}; write for example degradation=0.05"
+                f"{name!r} is none of {', '.join(LIMITS)}; write for example degradation=0.05"
             )
         try:
-            found[known[name]] = float(value)
+            found[LIMITS[name]] = float(value)
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f"{part!r} has no number; write for example {name}=0.05"
             ) from None
         try:
-            check_limit(known[name], found[known[name]])
+            check_limit(LIMITS[name], found[LIMITS[name]])
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error).removeprefix("max_")) from None
     return found

@@ -19,7 +19,7 @@ def test_table_of_the_demo(sparsity):
     rows = pd.read_csv(ROOT / "examples/mortgage_audit/by_group.csv")
     for _, row in rows[rows["model"] == f"sparsity {sparsity}"].iterrows():
         cells = [
-            MEASURES[name].cell(row)
+            MEASURES[name].write(row, name)
             for name in ("accuracy", "excessive_loss", "accuracy_drop")
         ]
         assert f"| {row['race']} | {row['rows']} | {' | '.join(cells)} |" in README

@@ -22,7 +22,7 @@ from sklearn_fairprune import (
 )
 from sklearn_fairprune.__main__ import main
 from sklearn_fairprune.functional import CONSTRAINTS, CRITERIA, Constraint, Criterion
-from sklearn_fairprune.measurement.measures import MEASURES, Measure, Measured, Values
+from sklearn_fairprune.measurement.measures import MEASURES, Measure
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
@@ -44,25 +44,25 @@ def added(monkeypatch):
 def mistakes(rows, k):
     """Share of the rows that are predicted wrong."""
     wrong = 1 - rows.right(k) / rows.sizes
-    total = float(wrong @ rows.sizes / rows.sizes.sum())
-    return Measured(Values(wrong, wrong / 2, wrong * 2), Values(total, total / 2, total * 2))
+    return wrong, wrong / 2, wrong * 2
 
 
 def loss_gap(rows, k):
     """Largest difference between two groups' losses."""
     gap = float(np.ptp(rows.loss[:, k]))
-    return Measured(total=Values(gap, gap / 2, 2 * gap))
+    return gap, gap / 2, 2 * gap
 
 
-MISTAKES = Measure(
-    mistakes,
-    "mistakes made",
-    unit="%",
-    by_group=True,
-    total=True,
-    classifiers_only=True,
-)
-GAP = Measure(loss_gap, "gap of the losses", total=True, disparity=True, of_loss=True)
+def error(rows, k):
+    """Share of all rows that are predicted wrong."""
+    wrong = float(1 - rows.right(k).sum() / rows.sizes.sum())
+    return wrong, wrong / 2, wrong * 2
+
+
+OF_CLASSES = {"unit": "share", "classifiers_only": True}
+MISTAKES = Measure(mistakes, "mistakes made", **OF_CLASSES)
+ERROR = Measure(error, "errors in all", about="rows", **OF_CLASSES)
+GAP = Measure(loss_gap, "gap of the losses", about="disparity", unit="loss")
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +75,14 @@ def path():
 def report(added, path):
     added(MEASURES, MISTAKES)
     added(MEASURES, GAP)
+    added(MEASURES, ERROR)
     return audit(path, X, Y, sensitive_features=pd.Series(SEX, name="sex"), n_boot=20)
 
 
 def test_a_measure_is_in_the_tables_and_their_files(report, tmp_path):
     right = report.by_group["accuracy"]
     np.testing.assert_allclose(report.by_group["mistakes"], 1 - right)
-    assert {"mistakes", "loss_gap", "loss_gap_low"} <= set(report.overall)
+    assert {"error", "loss_gap", "loss_gap_low"} <= set(report.overall)
     again = AuditReport.from_json(report.to_json())
     pd.testing.assert_frame_equal(again.by_group, report.by_group, check_dtype=False)
     paths = report.to_csv(tmp_path)
@@ -94,7 +95,7 @@ def test_a_measure_is_in_the_texts(report):
     for text in (str(report), report.to_markdown()):
         assert "mistakes made %" in text
         assert "gap of the losses" in text
-        cell = MISTAKES.cell(report.by_group.loc[("sparsity 0.8", "f")])
+        cell = MISTAKES.write(report.by_group.loc[("sparsity 0.8", "f")], "mistakes")
         assert cell in text.replace("\\", "")
 
 
@@ -118,7 +119,7 @@ def test_a_measure_can_be_plotted(report, path):
     )
     front = TradeOffDisplay.from_report(report, disparity="loss_gap")
     assert front.ax_.get_ylabel() == "gap of the losses, nats"
-    TradeOffDisplay.from_path(path, X, Y, performance="mistakes", n_boot=20, min_group_size=1)
+    TradeOffDisplay.from_path(path, X, Y, performance="error", n_boot=20, min_group_size=1)
     plt.close("all")
 
 

@@ -12,6 +12,8 @@ from ..functional.per_row import hessian_norms, jacobian_norms, row_gradients
 from .evaluation import read, second_derivatives
 from .group_curvature import BATCH_SIZE, MEMORY
 
+BOUND_TERMS = ("gradient_norm_bound", "eigenvalue_bound")
+
 
 def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
     """Loss and outputs of some rows.
@@ -119,6 +121,27 @@ def _rows_at_once(evaluation, n_vectors, memory):
     return max(1, min(BATCH_SIZE, memory // (n_vectors * size)))
 
 
+def row_statistics(dense, pruned, rows, index):
+    """What diagnostics can ask for, each computed when it is first called.
+
+    Parameters
+    ----------
+    dense, pruned, rows, index
+        As in `row_diagnostics`.
+
+    Returns
+    -------
+    statistics : dict of str to callable
+        Without arguments; those of `STATISTICS`, without pruned network those of the dense.
+    """
+    statistics = {
+        "labels": lambda: rows.y[index],
+        "gradient_norms": functools.cache(lambda: gradient_norms(dense, rows, index)),
+        **_lazily("dense", dense, rows, index),
+    }
+    return statistics | ({} if pruned is None else _lazily("pruned", pruned, rows, index))
+
+
 def row_diagnostics(dense, pruned, rows, index, functions):
     """Compute some diagnostics of single rows, and only the statistics they need.
 
@@ -144,21 +167,46 @@ def row_diagnostics(dense, pruned, rows, index, functions):
     ------
     ValueError
         If a function asks for a statistic that does not exist, or for the pruned network
-        where there is none.
+        where there is none, or gives anything but one number a row.
     """
-    known = {
-        "labels": lambda: rows.y[index],
-        "gradient_norms": lambda: gradient_norms(dense, rows, index),
-        **_lazily("dense", dense, rows, index),
-    }
-    if pruned is not None:
-        known |= _lazily("pruned", pruned, rows, index)
-    columns = {}
-    for name, function in functions.items():
-        diagnostic = DIAGNOSTICS.find(name, function)
-        asked = needs(diagnostic.function, known, f"diagnostic {name!r}")
-        columns[name] = diagnostic(**{n: known[n]() for n in asked}).double()
-    return columns
+    statistics, n_rows = row_statistics(dense, pruned, rows, index), len(index)
+    return {name: of_rows(name, f, statistics, n_rows) for name, f in functions.items()}
+
+
+def of_rows(name, function, statistics, n_rows):
+    """One diagnostic of single rows.
+
+    Parameters
+    ----------
+    name : str
+        Its name, for messages.
+    function : Diagnostic or callable
+        From `DIAGNOSTICS`, or like them.
+    statistics : dict of str to callable
+        From `row_statistics`.
+    n_rows : int
+        Number of rows n.
+
+    Returns
+    -------
+    column : torch.Tensor of shape (n,)
+        float64.
+
+    Raises
+    ------
+    ValueError
+        As in `row_diagnostics`.
+    """
+    diagnostic = DIAGNOSTICS.find(name, function)
+    asked = needs(diagnostic.function, statistics, f"diagnostic {name!r}")
+    column = diagnostic(**{n: statistics[n]() for n in asked})
+    shape = tuple(getattr(column, "shape", ()))
+    if shape != (n_rows,):
+        raise ValueError(
+            f"diagnostic {name!r} must give a tensor with one number a row, shape "
+            f"({n_rows},), got shape {shape}. Take a mean or norm over the other dimensions."
+        )
+    return column.double()
 
 
 def _lazily(name, evaluation, rows, index):

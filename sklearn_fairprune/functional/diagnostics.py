@@ -104,6 +104,13 @@ class Diagnostic(Member):
         more of it a group is said to pay more, or less. 0: nothing is said.
     signed : bool
         Whether it can be negative, so that 0 is worth a line in a plot.
+    heading : str
+        What tables of group means call it, where space is short. Its title, if empty.
+    phrase : str
+        What sentences call it, which then say who has most of it, and what explains that.
+        Empty: it is no damage.
+    panel : int or None
+        Place among the panels that plots of group means draw unasked; None: none.
     """
 
     unit: str | None = None
@@ -113,6 +120,9 @@ class Diagnostic(Member):
     by_group: bool = True
     sign: int = 0
     signed: bool = False
+    heading: str = ""
+    phrase: str = ""
+    panel: int | None = 100
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
@@ -128,14 +138,29 @@ class Diagnostic(Member):
 _OF_ALL = {"unit": "loss", "regressors": True}
 DIAGNOSTICS = Shelf(
     Diagnostic,
-    Diagnostic(dense_loss, "dense loss J", sign=1, **_OF_ALL),
+    Diagnostic(dense_loss, "dense loss J", sign=1, heading="loss J", panel=None, **_OF_ALL),
     Diagnostic(pruned_loss, "pruned loss J", by_group=False, **_OF_ALL),
-    Diagnostic(excessive_loss, "excessive loss R", signed=True, **_OF_ALL),
+    Diagnostic(
+        excessive_loss,
+        "excessive loss R",
+        signed=True,
+        heading="R, fine-tuned",
+        phrase="excessive loss",
+        panel=6,
+        **_OF_ALL,
+    ),
     Diagnostic(
         sample_gradient_norm, "gradient norm of a row", regressors=True, by_group=False
     ),
-    Diagnostic(closeness, "closeness to the boundary s", of_probabilities=True, sign=1),
-    Diagnostic(margin, of_probabilities=True, sign=-1),
+    Diagnostic(
+        closeness,
+        "closeness to the boundary s",
+        of_probabilities=True,
+        sign=1,
+        heading="closeness s",
+        panel=3,
+    ),
+    Diagnostic(margin, of_probabilities=True, sign=-1, panel=None),
     Diagnostic(accuracy_drop, unit="share", by_group=False, signed=True),
     Diagnostic(prediction_changed, unit="share", by_group=False),
     Diagnostic(prediction_change, classifiers=False, regressors=True, by_group=False),
@@ -156,13 +181,36 @@ def diagnostics_of(*, classifies: bool, probabilities: bool) -> dict[str, Diagno
     -------
     diagnostics : dict of str to Diagnostic
         Those of `DIAGNOSTICS` that it can have.
+
+    Raises
+    ------
+    ValueError
+        See `check_diagnostics`.
     """
+    check_diagnostics()
     return {
         name: member
         for name, member in DIAGNOSTICS.items()
         if (member.classifiers if classifies else member.regressors)
         and (probabilities or not member.of_probabilities)
     }
+
+
+def check_diagnostics() -> None:
+    """Refuse a shelf with a member that cannot be computed, before anything is.
+
+    Raises
+    ------
+    ValueError
+        If a diagnostic asks for a statistic that does not exist, or is no `Diagnostic`.
+    """
+    for name, member in DIAGNOSTICS.items():
+        if not isinstance(member, Diagnostic):
+            raise ValueError(
+                f"diagnostic {name!r} must be a Diagnostic, got {member!r}. Write "
+                f"DIAGNOSTICS[{name!r}] = Diagnostic(function)."
+            )
+        needs(member.function, STATISTICS, f"diagnostic {name!r}")
 
 
 def chosen(quantities: Collection[str], known: Collection[str]) -> list[str]:

@@ -1,1 +1,5 @@
-"""Floor 4: what an audit and a diagnosis measure, as tables. No words, no pictures."""
+"""Floor 4: what is measured of models on held-out rows, as tables; no text, page or plot."""
+
+from .measures import MEASURES, Measure
+
+__all__ = ["MEASURES", "Measure"]

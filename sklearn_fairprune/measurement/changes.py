@@ -102,19 +102,19 @@ def changed_rows(dense, pruned, y, groups, labels, names, representation, index=
     rank = np.argsort(np.argsort(-np.nan_to_num(representation), kind="stable"))
     rows = rows[np.lexsort((rows, rank[groups[rows]]))]
     table = {"row": rows} | ({} if index is None else {"index": index[rows]})
-    parts = [as_tuple(labels[a]) for a in groups[rows]]
-    members = {name: [part[k] for part in parts] for k, name in enumerate(names)}
+    values = [as_tuple(labels[a]) for a in groups[rows]]
+    members = {name: [value[k] for value in values] for k, name in enumerate(names)}
     outcome = np.select(
         [dense[rows] == y[rows], pruned[rows] == y[rows]],
         ["harmed", "helped"],
         "wrong both times",
     )
-    told = {
+    predictions = {
         "true": y[rows],
         "dense_prediction": dense[rows],
         "prediction": pruned[rows],
         "outcome": outcome,
     }
-    taken = {*table, *told}
+    taken = {*table, *predictions}
     free = {n: free_name(n, {*taken, *members}) if n in taken else n for n in members}
-    return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | told)
+    return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | predictions)

@@ -1,14 +1,29 @@
 """Does a quantity explain which groups pay? Rank correlations, and words they earn."""
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from ..statistics.rank_correlation import (
+    holm,
+    permutation_p,
+    rank_correlation,
+    reach,
+    shared_noise_p,
+)
 
 # Below this rank correlation less than a quarter of the variance of the ranks is shared.
 WORTH_MENTIONING = 0.5
-N_PERMUTATIONS = 9999
+
+
+class Verdict(StrEnum):
+    """What a rank correlation says of a quantity; tables hold its text."""
+
+    EXPLAINS = "explains"
+    DOES_NOT_EXPLAIN = "does not explain"
+    CANNOT_TELL = "cannot tell"
 
 
 class Explanation(NamedTuple):
@@ -28,28 +43,6 @@ class Explanation(NamedTuple):
     values: np.ndarray
     samples: np.ndarray | None = None
     sign: int = 1
-
-
-def rank_correlation(a, b):
-    """Spearman's rank correlation along the last axis; NaN where one is constant.
-
-    Parameters
-    ----------
-    a, b : ndarray of shape (..., m)
-        Values by group; leading dimensions are broadcast.
-
-    Returns
-    -------
-    correlation : ndarray of shape (...)
-    """
-    a, b = np.asarray(a), np.asarray(b)
-    if a.shape[-1] < 2:
-        return np.full(np.broadcast_shapes(a.shape[:-1], b.shape[:-1]), np.nan)
-    a, b = (stats.rankdata(v, axis=-1) for v in (a, b))
-    a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        both = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-        return (a * b).sum(-1) / both
 
 
 def explain(target, target_samples, explanations, *, confidence=0.95, random_state=0):
@@ -95,8 +88,8 @@ def explain(target, target_samples, explanations, *, confidence=0.95, random_sta
         spread = rank_correlation(target_samples, samples)
         low, high = np.quantile(spread, [alpha / 2, 1 - alpha / 2])
         tests = (
-            _permutation_p(target, e.sign * e.values, random_state),
-            _shared_noise_p(*pair, random_state),
+            permutation_p(target, e.sign * e.values, random_state),
+            shared_noise_p(*pair, random_state),
         )
         p_values.append(max(tests) if not np.isnan(tests).any() else np.nan)
         rows[name] = {
@@ -104,93 +97,12 @@ def explain(target, target_samples, explanations, *, confidence=0.95, random_sta
             "rank_correlation_low": low,
             "rank_correlation_high": high,
             "expected": "+" if e.sign > 0 else "-",
-            "reach": _reach(high if e.sign > 0 else -low, *pair),
+            "reach": reach(high if e.sign > 0 else -low, *pair),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explanation")
-    table.insert(4, "p_value", _holm(p_values))
+    table.insert(4, "p_value", holm(p_values))
     table["verdict"] = [_verdict(row, alpha) for _, row in table.iterrows()]
     return table.drop(columns="reach")
-
-
-def _permutation_p(target, values, random_state):
-    """One-sided p-value of the rank correlation; exact where the permutations are few."""
-    if len(target) < 2 or np.isnan(rank_correlation(target, values)):
-        return np.nan
-    return stats.permutation_test(
-        (np.asarray(target, dtype=float),),
-        lambda permuted, axis: rank_correlation(permuted, values),
-        permutation_type="pairings",
-        vectorized=True,
-        n_resamples=N_PERMUTATIONS,
-        alternative="greater",
-        random_state=np.random.default_rng(random_state),
-    ).pvalue
-
-
-def _shared_noise_p(target, target_samples, values, samples, random_state):
-    """One-sided p-value of the rank correlation if only the noise is shared."""
-    observed = rank_correlation(target, values)
-    if len(target) < 2 or np.isnan(observed):
-        return np.nan
-    rng = np.random.default_rng(random_state)
-    truth, noise = _shrunk(target, target_samples)
-    other, other_noise = _shrunk(values, samples)
-    permuted = rng.permuted(np.tile(truth, (N_PERMUTATIONS, 1)), axis=1)
-    draws = rng.integers(len(noise), size=N_PERMUTATIONS)
-    null = rank_correlation(
-        permuted + noise[draws], other + other_noise[draws % len(other_noise)]
-    )
-    return (1 + np.sum(null >= observed - 1e-12)) / (1 + N_PERMUTATIONS)
-
-
-def _shrunk(values, samples):
-    """Group values with the variance that is surely not noise, and the samples' noise.
-
-    The variance of m groups that are all alike is the noise's times chi-square over m - 1;
-    what is above the 95 % quantile of that is not noise.
-    """
-    noise, deviations = samples - values, values - values.mean()
-    variance, freedom = values.var(ddof=1), len(values) - 1
-    alike = noise.var(axis=0).mean() * stats.chi2.ppf(0.95, freedom) / freedom
-    share = max(0.0, 1 - alike / variance) if variance > 0 else 0.0
-    return values.mean() + share**0.5 * deviations, noise
-
-
-def _holm(p_values):
-    """Adjust p-values for their number (Holm, 1979); NaN stays NaN."""
-    p_values = np.asarray(p_values, dtype=float)
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    adjusted = np.full(len(p_values), np.nan)
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted
-
-
-def _reliability(values, samples):
-    """Share of the variance of the group ranks that is not sampling noise, 0 to 1.
-
-    With c the correlation of resampled and original ranks, c^2 = V / (V + s^2) for the
-    variance V of the original and the noise s^2: the share is (V - s^2) / V = 2 - 1 / c^2.
-    """
-    resampled = rank_correlation(samples, values)
-    c = resampled.mean() if not np.isnan(resampled).any() else 0.0
-    return max(0.0, 2 - 1 / c**2) if c > 0 else 0.0
-
-
-def _reach(high, target, target_samples, values, samples):
-    """Upper limit of the rank correlation without noise, or infinity if noise is all."""
-    reliable = _reliability(target, target_samples) * _reliability(values, samples)
-    if not reliable:
-        return np.inf
-    ranks, others = (
-        stats.rankdata(s, axis=-1) - stats.rankdata(v)
-        for v, s in ((target, target_samples), (values, samples))
-    )
-    variance = (len(target) ** 2 - 1) / 12
-    shared = (ranks * others).mean() / variance
-    # The original has this noise once, each resample twice.
-    return max(high, (high - 2 * min(shared, 0.0)) / reliable**0.5)
 
 
 def _verdict(row, alpha):
@@ -198,5 +110,7 @@ def _verdict(row, alpha):
     if row["expected"] == "-":
         low = -row["rank_correlation_high"]
     if row["p_value"] < alpha - 1e-9 and low > 0:
-        return "explains"
-    return "does not explain" if row["reach"] < WORTH_MENTIONING else "cannot tell"
+        return Verdict.EXPLAINS.value
+    if row["reach"] < WORTH_MENTIONING:
+        return Verdict.DOES_NOT_EXPLAIN.value
+    return Verdict.CANNOT_TELL.value

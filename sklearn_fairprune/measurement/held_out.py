@@ -1,4 +1,7 @@
-"""What the audit measures for each model: columns by group and totals, with intervals."""
+"""Outcomes of all models on held-out rows in groups, and their bootstrap samples."""
+
+import copy
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,7 +12,7 @@ from ..statistics.worst import top_group
 
 
 class HeldOut:
-    """Outcomes of all models on the held-out rows, and what follows for model k.
+    """Outcomes of all models on the held-out rows in groups.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ class HeldOut:
         Bootstrap samples.
     rng : numpy.random.Generator
         Where they are drawn from.
+    predicted : ndarray of shape (n, n_models), default=None
+        Predicted labels; None for regression.
     totals : HeldOut, default=None
         The same rows in other groups, whose samples over all rows are shared.
 
@@ -40,13 +45,29 @@ class HeldOut:
         Group losses and excessive losses.
     loss_samples, excess_samples : ndarray of shape (n_boot, m, n_models)
         Their bootstrap samples, drawn within the groups.
+    balanced : ndarray of shape (n_models,)
+        Mean recall of the classes over all rows; ``balanced_samples`` of shape
+        (n_boot, n_models) are its samples. Classifiers only.
+    together : HeldOut
+        The same rows as one group.
     """
 
     def __init__(
-        self, losses, correct, y, groups, n_groups, confidence, n_boot, rng, totals=None
+        self,
+        losses,
+        correct,
+        y,
+        groups,
+        n_groups,
+        confidence,
+        n_boot,
+        rng,
+        predicted=None,
+        totals=None,
     ):
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
-        self.m, self.confidence, self.n_boot = n_groups, confidence, n_boot
+        self.predicted, self.m = predicted, n_groups
+        self.confidence, self.n_boot = confidence, n_boot
         self.sizes = np.bincount(groups, minlength=n_groups)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
         self.loss = group_means(values, codes, n_groups).numpy()
@@ -88,20 +109,67 @@ class HeldOut:
             recall = member.T @ self.correct / member.sum(axis=0)[:, None]
             self.balanced = recall.mean(axis=0)
 
+    @cached_property
+    def together(self):
+        """The same rows as one group."""
+        whole = copy.copy(self)
+        whole.groups, whole.m = np.zeros_like(self.groups), 1
+        whole.sizes = np.array([len(self.y)])
+        whole.loss = np.array([[column.mean() for column in self.losses.T]])
+        whole.excess = whole.loss - whole.loss[:, :1]
+        whole.loss_samples = self.total_loss_samples[:, None]
+        whole.excess_samples = whole.loss_samples - whole.loss_samples[:, :, :1]
+        return whole
+
     def right(self, k):
-        """Rows of every group that model k predicts right, or their weight."""
+        """Rows of each group that model k predicts right."""
         return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
 
-    def payer(self, k):
-        """Group with the largest excessive loss; see `worst.top_group`."""
-        return top_group(
-            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
+    def proportions(self, successes):
+        """Exact limits of the share of each group's rows that are successes.
+
+        Parameters
+        ----------
+        successes : ndarray of shape (m,)
+            Their numbers.
+
+        Returns
+        -------
+        low, high : ndarray of shape (m,)
+        """
+        pairs = zip(successes, self.sizes, strict=True)
+        return np.transpose(
+            [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
         )
 
-    def drop_limits(self, k):
-        """Limits of every group's accuracy drop; the dense model has none to itself."""
+    def percentiles(self, samples):
+        """Limits from bootstrap samples along the first axis.
+
+        Parameters
+        ----------
+        samples : ndarray of shape (n_boot, ...)
+            Such as columns of `loss_samples`.
+
+        Returns
+        -------
+        low, high : ndarray of shape (...)
+        """
+        return intervals.percentile_interval(samples, self.confidence)
+
+    def paired_differences(self, k):
+        """Limits of the dense model's share of right rows minus that of model k.
+
+        Parameters
+        ----------
+        k : int
+            Position of the model; the dense one has no difference to itself.
+
+        Returns
+        -------
+        low, high : ndarray of shape (m,)
+        """
         if k == 0:
-            return np.zeros(self.m), np.zeros(self.m)
+            return np.zeros((2, self.m))
         limits = []
         for a in range(self.m):
             first, second = self.correct[self.groups == a][:, [0, k]].T > 0
@@ -110,15 +178,8 @@ class HeldOut:
             limits.append(intervals.paired_difference_interval(*counts, self.confidence))
         return np.transpose(limits)
 
-    def proportion_limits(self, successes):
-        """Limits of every group's proportion."""
-        pairs = zip(successes, self.sizes, strict=True)
-        return np.transpose([self.proportion(k, n) for k, n in pairs])
-
-    def proportion(self, successes, n):
-        """Limits of one proportion."""
-        return intervals.proportion_interval(successes, n, self.confidence)
-
-    def percentiles(self, samples):
-        """Limits from bootstrap samples along the first axis."""
-        return intervals.percentile_interval(samples, self.confidence)
+    def payer(self, k):
+        """Group with the largest excessive loss; see `statistics.worst.top_group`."""
+        return top_group(
+            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
+        )

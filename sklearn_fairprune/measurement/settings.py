@@ -1,6 +1,7 @@
-"""Refuses options of the reports that are out of their range, by name."""
+"""How a report measures; options that are out of their range are refused by name."""
 
 import numbers
+from typing import NamedTuple
 
 EXAMPLES = {
     "max_samples": 200,
@@ -65,3 +66,45 @@ def check_counts(**least):
                 f"{name} must be an integer of at least {smallest}, got {value!r}. Use for "
                 f"example {EXAMPLES[name]}."
             )
+
+
+class Settings(NamedTuple):
+    """How an audit measures.
+
+    Attributes
+    ----------
+    confidence : float
+        Level of every interval.
+    n_boot : int
+        Bootstrap samples.
+    min_group_size : int
+        Smaller groups are warned about.
+    random_state : int
+        Of the bootstrap.
+    """
+
+    confidence: float = 0.95
+    n_boot: int = 2000
+    min_group_size: int = 30
+    random_state: int = 0
+
+
+def check_settings(settings):
+    """Refuse settings out of their range, by name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What a user gave.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what it must be and what was given.
+    """
+    check_confidence(settings.confidence)
+    check_counts(
+        n_boot=(settings.n_boot, 2),
+        min_group_size=(settings.min_group_size, 0),
+        random_state=(settings.random_state, 0),
+    )

@@ -1,14 +1,15 @@
 """The tables of an audit: outcomes of every model, measured group by group."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from .._compat.warnings import warn
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
+from .audited import Audited
 from .changes import change_columns, changed_rows
 from .groups import (
     as_tuple,
@@ -19,12 +20,12 @@ from .groups import (
     small_groups,
 )
 from .held_out import HeldOut
-from .measures import MEASURES
+from .measures import measure_groups, measure_model
 from .models import check_kinds, held_out_targets, named_models
-from .settings import check_confidence, check_counts
+from .settings import check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
-from .verdicts import broken_columns, broken_notes, payer_sentence, payer_verdict
+from .verdicts import broken_notes, flag_broken, payer_sentence, payer_verdict
 
 
 class Outcomes(NamedTuple):
@@ -84,66 +85,8 @@ def gather_outcomes(models, X, y):
     return Outcomes(models, sparsities, y, losses, predicted, correct, index)
 
 
-class AuditTables(NamedTuple):
-    """Tables that plots are drawn from.
-
-    Attributes
-    ----------
-    by_group, overall : DataFrame
-        A row per model and group, and a row per model.
-    about : dict
-        Settings and what was measured.
-    """
-
-    by_group: pd.DataFrame
-    overall: pd.DataFrame
-    about: dict
-
-
-class Settings(NamedTuple):
-    """How an audit measures.
-
-    Attributes
-    ----------
-    confidence : float
-        Level of every interval.
-    n_boot : int
-        Bootstrap samples.
-    min_group_size : int
-        Smaller groups are warned about.
-    random_state : int
-        Of the bootstrap.
-    """
-
-    confidence: float = 0.95
-    n_boot: int = 2000
-    min_group_size: int = 30
-    random_state: int = 0
-
-
-def check_settings(settings):
-    """Refuse settings out of their range, by name.
-
-    Parameters
-    ----------
-    settings : Settings
-        What a user gave.
-
-    Raises
-    ------
-    ValueError
-        Naming the argument, what it must be and what was given.
-    """
-    check_confidence(settings.confidence)
-    check_counts(
-        n_boot=(settings.n_boot, 2),
-        min_group_size=(settings.min_group_size, 0),
-        random_state=(settings.random_state, 0),
-    )
-
-
 def feature_columns(sensitive_features):
-    """Ways to group the rows: by all sensitive features, then by each of several.
+    """Groupings of the rows: by all sensitive features, then by each of several.
 
     Parameters
     ----------
@@ -152,17 +95,16 @@ def feature_columns(sensitive_features):
 
     Returns
     -------
-    ways : dict of str to (dict of str to ndarray, or None)
-        Columns by the name of the way; an intersection is named "race & sex". None are
-        the classes.
+    groupings : dict of str to (dict of str to ndarray, or None)
+        Columns by name; an intersection is named "race & sex". None are the classes.
     """
     if sensitive_features is None:
         return {"class": None}
     columns = sensitive_columns(sensitive_features)
-    ways = {group_label(tuple(columns)): columns}
+    groupings = {group_label(tuple(columns)): columns}
     if len(columns) > 1:
-        ways |= {name: {name: column} for name, column in columns.items()}
-    return ways
+        groupings |= {name: {name: column} for name, column in columns.items()}
+    return groupings
 
 
 def measure_models(models, X, y, sensitive_features, settings):
@@ -177,14 +119,8 @@ def measure_models(models, X, y, sensitive_features, settings):
 
     Returns
     -------
-    parts : dict of str to dict
-        For every way of `feature_columns`: the tables, ``findings`` and ``notes`` of an
-        `AuditReport` by name.
-    networks : dict of str to DataFrame
-        What does not depend on the groups: ``sizes``, ``layers``, ``constraints`` and
-        ``training``.
-    about : dict
-        Settings and what was measured.
+    audited : Audited
+        For all sensitive features together, with those of each alone.
     outcomes : Outcomes
 
     Warns
@@ -195,8 +131,16 @@ def measure_models(models, X, y, sensitive_features, settings):
     check_settings(settings)
     outcomes = gather_outcomes(models, X, y)
     rng = np.random.default_rng(settings.random_state)
-    parts, rows = {}, None
-    for way, columns in feature_columns(sensitive_features).items():
+    about = {
+        "confidence": settings.confidence,
+        "n_boot": settings.n_boot,
+        "random_state": settings.random_state,
+        "rows": len(outcomes.y),
+        "dense_model": next(iter(outcomes.models)),
+        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
+    }
+    audited, small, rows = {}, [], None
+    for feature, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
         names = feature_levels(names)
         rows = HeldOut(
@@ -208,40 +152,35 @@ def measure_models(models, X, y, sensitive_features, settings):
             settings.confidence,
             settings.n_boot,
             rng,
+            predicted=outcomes.predicted,
             totals=rows,
         )
-        parts[way] = grouped_tables(outcomes, rows, names, labels, settings)
-        small = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
-        parts[way]["notes"][:0] = small
-        if small and len(parts) == 1:
-            warnings.warn(small[0], UserWarning, stacklevel=3)
-    first = next(iter(parts.values()))
-    first["notes"] += notes_on_skipped(outcomes.models)
-    about = {
-        "confidence": settings.confidence,
-        "n_boot": settings.n_boot,
-        "random_state": settings.random_state,
-        "rows": len(outcomes.y),
-        "dense_model": next(iter(outcomes.models)),
-        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
-    }
-    return parts, network_tables(outcomes.models), about, outcomes
+        tables = grouped_tables(outcomes, rows, names, labels, settings)
+        found = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
+        tables["notes"][:0] = found
+        small.append(found)
+        audited[feature] = tables | {"about": about | {"sensitive_features": names}}
+    if small[0]:
+        warn(small[0][0])
+    first, *others = audited
+    audited[first]["notes"] += notes_on_skipped(outcomes.models)
+    alone = {feature: Audited(**audited[feature]) for feature in others}
+    networks = network_tables(outcomes.models)
+    return Audited(**audited[first], **networks, other_features=alone), outcomes
 
 
 def grouped_tables(outcomes, rows, names, labels, settings):
-    """Tables, findings and notes for one way to group the rows."""
+    """Tables, findings and notes for one way to group the rows, by name."""
     tables, totals = [], []
     for k, sparsity in enumerate(outcomes.sparsities):
-        table, total = measured(rows, k)
-        if outcomes.predicted is not None:
-            total["classes_predicted"] = len(np.unique(outcomes.predicted[:, k]))
-        tables.append(pd.DataFrame({"rows": rows.sizes} | table))
-        totals.append({"rows": len(outcomes.y), "sparsity": sparsity} | total)
+        tables.append(pd.DataFrame({"rows": rows.sizes} | measure_groups(rows, k)))
+        first = {"rows": len(outcomes.y), "sparsity": sparsity}
+        totals.append(first | measure_model(rows, k))
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
     notes = []
     if outcomes.predicted is not None:
-        overall = overall.assign(**broken_columns(overall, outcomes.predicted, outcomes.y))
+        overall = flag_broken(overall, len(np.unique(outcomes.y)))
         notes = broken_notes(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings.min_group_size)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
@@ -254,33 +193,6 @@ def grouped_tables(outcomes, rows, names, labels, settings):
         "findings": findings,
         "notes": notes,
     }
-
-
-def measured(rows, k):
-    """Columns by group and totals of model k, by every measure that it has.
-
-    Parameters
-    ----------
-    rows : HeldOut
-        Outcomes of all models.
-    k : int
-        Number of the model.
-
-    Returns
-    -------
-    columns : dict of str to ndarray of shape (m,)
-    totals : dict of str to float
-    """
-    columns, totals = {}, {}
-    for name, measure in MEASURES.items():
-        if measure.classifiers_only and rows.correct is None:
-            continue
-        values = measure(rows, k)
-        if measure.by_group:
-            columns |= values.groups.columns(name)
-        if measure.total:
-            totals |= values.total.columns(name)
-    return columns, totals
 
 
 def group_index(models, names, labels):
@@ -303,11 +215,11 @@ def who_pays(models, labels, rows, min_group_size):
         if rows.m == 1:
             findings.append(f"{name}: one group only, nothing to compare.")
             continue
-        top = rows.payer(k)
-        a, distance, low, high = top
-        excess, few = rows.excess[a, k], rows.sizes[a] < min_group_size
+        worst = rows.payer(k)
+        a, distance, low, high = worst
+        excess, too_small = rows.excess[a, k], rows.sizes[a] < min_group_size
         sentence = payer_sentence(
-            texts[a], rows.sizes[a], excess, top, "excessive loss", few=few
+            texts[a], rows.sizes[a], excess, worst, "excessive loss", too_small=too_small
         )
         findings.append(f"{name}: {sentence}")
         table[name] = {
@@ -317,7 +229,7 @@ def who_pays(models, labels, rows, min_group_size):
             "against_others": distance,
             "against_others_low": low,
             "against_others_high": high,
-            "verdict": payer_verdict(excess, low, few=few),
+            "verdict": payer_verdict(excess, low, too_small=too_small).value,
         }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("model"), findings
 

@@ -1,27 +1,78 @@
-"""Verdicts of an audit: who pays most, and which models are broken."""
+"""What is concluded from the numbers, and in which words: who pays, what changed, what is
+broken.
+"""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from ..statistics.broken import no_better_than_chance, only_value, says_broken
+from ..statistics.broken import no_better_than_chance, says_broken
+from .formats import with_interval
 from .groups import group_label
-from .measures import MEASURES
 
 
 class Payer(StrEnum):
-    """What can be said of the group with the largest value."""
+    """What is known of the group with the largest excessive loss."""
 
     PAYS_MOST = "pays most"
-    CANNOT_TELL = "cannot tell"
     NO_LOSS_ROSE = "no loss rose"
+    CANNOT_TELL = "cannot tell"
 
 
-# Columns of the overall table that say that a model is broken.
-BROKEN = ("predicts_one_class", "no_better_than_chance")
+class Change(StrEnum):
+    """What became of a measure from one audit to another."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "same"
+    CANNOT_TELL = "cannot tell"
+    ONLY_IN_A = "only in A"
+    ONLY_IN_B = "only in B"
 
 
-def payer_sentence(label, n_rows, excess, top, what, *, few=False):
+class Broken(StrEnum):
+    """Why a model's equal treatment of the groups means nothing."""
+
+    ONE_CLASS = "predicts one class"
+    NO_BETTER = "no better than one class"
+
+
+# ---- who pays ----------------------------------------------------------------------
+
+
+def payer_verdict(excess: float, low: float, *, too_small: bool = False) -> Payer:
+    """Judge the group with the largest value.
+
+    Parameters
+    ----------
+    excess : float
+        Its value.
+    low : float
+        Lower limit of its distance to the others; NaN if unknown.
+    too_small : bool, default=False
+        Whether its rows are too few to name it.
+
+    Returns
+    -------
+    verdict : Payer
+    """
+    if excess <= 0 and not np.isnan(low):
+        return Payer.NO_LOSS_ROSE
+    return Payer.PAYS_MOST if low > 0 and not too_small else Payer.CANNOT_TELL
+
+
+def payer_sentence(
+    label: Any,
+    n_rows: int,
+    excess: float,
+    worst: tuple[int, float, float, float],
+    what: str,
+    *,
+    too_small: bool = False,
+) -> str:
     """Say whether a group pays most, or why the data cannot tell.
 
     Parameters
@@ -32,83 +83,123 @@ def payer_sentence(label, n_rows, excess, top, what, *, few=False):
         Its rows.
     excess : float
         Its value.
-    top : tuple of (int, float, float, float)
-        From `worst.top_group`.
+    worst : tuple of (int, float, float, float)
+        From `statistics.worst.top_group`.
     what : str
         Name of the value.
-    few : bool, default=False
+    too_small : bool, default=False
         Whether its rows are too few to name it.
 
     Returns
     -------
     sentence : str
     """
-    _, distance, low, high = top
+    _, distance, low, high = worst
     who, loss = f"{group_label(label)} ({n_rows} rows)", f"{what} {excess:+.3f}"
     if np.isnan(low):
         return f"cannot tell who pays most. {who} has the largest {loss}, from one row."
     against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    verdict = payer_verdict(excess, low, few=few)
-    if verdict is Payer.NO_LOSS_ROSE:
-        return f"no group's loss rose; {who} gained least ({loss}; {against})."
-    if verdict is Payer.PAYS_MOST:
-        return f"{who} pays most: {loss}; {against}."
+    match payer_verdict(excess, low, too_small=too_small):
+        case Payer.NO_LOSS_ROSE:
+            return f"no group's loss rose; {who} gained least ({loss}; {against})."
+        case Payer.PAYS_MOST:
+            return f"{who} pays most: {loss}; {against}."
     why = "comes from too few rows" if low > 0 else "is too wide: it includes 0"
     return f"cannot tell who pays most. {who} has the largest {loss}; {against}, {why}."
 
 
-def payer_verdict(excess, low, *, few=False):
-    """Say in two or three words what is known of the group with the largest value.
+# ---- what changed ------------------------------------------------------------------
+
+
+def change_verdicts(
+    change: np.ndarray, low: np.ndarray, high: np.ndarray, better: np.ndarray
+) -> np.ndarray:
+    """Judge changes from one audit to another.
 
     Parameters
     ----------
-    excess : float
-        Its value.
-    low : float
-        Lower limit of its distance to the others; NaN if unknown.
-    few : bool, default=False
-        Whether its rows are too few to name it.
+    change, low, high : ndarray of shape (n,)
+        Changes and their limits.
+    better : ndarray of shape (n,)
+        1 where more is better, -1 where less is.
 
     Returns
     -------
-    verdict : Payer
+    verdicts : ndarray of shape (n,)
+        Texts of `Change`.
     """
-    if excess <= 0 and not np.isnan(low):
-        return Payer.NO_LOSS_ROSE
-    return Payer.PAYS_MOST if low > 0 and not few else Payer.CANNOT_TELL
+    direction = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * better
+    return np.select(
+        [change == 0, direction > 0, direction < 0],
+        [Change.SAME, Change.BETTER, Change.WORSE],
+        Change.CANNOT_TELL,
+    )
 
 
-def broken_columns(overall, predicted, y):
-    """Columns that say which classifiers are broken.
+# ---- what is broken ----------------------------------------------------------------
+
+DENSE_IS_BROKEN = "The dense network predicts one class only: it is broken."
+CAUTION = (
+    "A model that predicts one class for everybody, or is no better, is broken, not fair."
+)
+
+
+def flag_broken(overall: pd.DataFrame, n_classes: int) -> pd.DataFrame:
+    """Add to a table of classifiers which of them are broken, and why.
 
     Parameters
     ----------
     overall : DataFrame
-        One row per model, with its balanced accuracy.
-    predicted : ndarray of shape (n, n_models)
-        Labels.
-    y : ndarray of shape (n,)
-        True labels.
+        One row per model, with ``classes_predicted`` and ``balanced_accuracy_high``.
+    n_classes : int
+        Classes among the rows; of one class nothing can be said.
 
     Returns
     -------
-    columns : dict of str to ndarray of bool
-        All False where the rows have one class only.
+    overall : DataFrame
+        With ``predicts_one_class`` and ``no_better_than_chance``.
     """
-    n_classes = len(np.unique(y))
-    one = np.array([only_value(column) is not None for column in predicted.T])
-    useless = no_better_than_chance(overall["balanced_accuracy_high"].to_numpy(), n_classes)
     several = n_classes > 1
-    return dict(zip(BROKEN, (several & one, several & useless), strict=True))
+    return overall.assign(
+        predicts_one_class=several & (overall["classes_predicted"] == 1),
+        no_better_than_chance=several
+        & no_better_than_chance(overall["balanced_accuracy_high"], n_classes),
+    )
 
 
-def broken_notes(overall, predicted):
-    """Name the classifiers that are broken, and say how.
+def broken_models(overall: pd.DataFrame) -> dict[str, Broken]:
+    """Models that predict one class, or are no better than that.
 
     Parameters
     ----------
     overall : DataFrame
-        With `broken_columns`.
+        One row per model; without the columns of `flag_broken`, as for regressors, none is
+        broken.
+
+    Returns
+    -------
+    broken : dict of str to Broken
+        In the order of the table.
+    """
+    reasons = {
+        "predicts_one_class": Broken.ONE_CLASS,
+        "no_better_than_chance": Broken.NO_BETTER,
+    }
+    found = {}
+    for model, row in overall.iterrows():
+        flags = (reason for column, reason in reasons.items() if row.get(column, False))
+        if reason := next(flags, None):
+            found[model] = reason
+    return found
+
+
+def broken_notes(overall: pd.DataFrame, predicted: np.ndarray) -> list[str]:
+    """Say of each broken classifier what it does.
+
+    Parameters
+    ----------
+    overall : DataFrame
+        From `flag_broken`.
     predicted : ndarray of shape (n, n_models)
         Labels.
 
@@ -116,28 +207,25 @@ def broken_notes(overall, predicted):
     -------
     notes : list of str
     """
-    notes = []
-    for (name, row), column in zip(overall.iterrows(), predicted.T, strict=True):
-        if row["predicts_one_class"]:
-            notes.append(says_broken(name, f"predicts only {only_value(column)}"))
-        elif row["no_better_than_chance"]:
-            cell = MEASURES["balanced_accuracy"].cell(row)
-            what = f"is no better than one class for everybody (balanced accuracy {cell} %)"
-            notes.append(says_broken(name, what))
+    notes, columns = [], dict(zip(overall.index, predicted.T, strict=True))
+    for name, reason in broken_models(overall).items():
+        what = f"predicts only {columns[name][0]}"
+        if reason is Broken.NO_BETTER:
+            row = overall.loc[name]
+            value = with_interval(row, "balanced_accuracy", scale=100, digits=1)
+            what = f"is no better than one class for everybody (balanced accuracy {value} %)"
+        notes.append(says_broken(name, what))
     return notes
 
 
-def broken_models(overall):
-    """Names of the models that are broken.
+def broken_failure(model: str) -> str:
+    """Say why a broken model passes no gate."""
+    return f"{model} predicts one class only, or is no better: it is broken, not fair."
 
-    Parameters
-    ----------
-    overall : DataFrame
-        Of an audit.
 
-    Returns
-    -------
-    names : list
-    """
-    flags = [flag for flag in BROKEN if flag in overall]
-    return overall.index[overall[flags].any(axis=1)].tolist() if flags else []
+def broken_headline(models: Iterable[str]) -> str:
+    """Name the broken models in one sentence."""
+    return (
+        f"Broken for all, not fair: {', '.join(models)} (one class for everybody, or no "
+        "better)."
+    )

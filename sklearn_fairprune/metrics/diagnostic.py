@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, column_or_1d
 from torch.utils.data import Dataset
 
 from ..engine.group_curvature import along, linearize, mean_gradient
-from ..engine.row_statistics import bound_terms, row_diagnostics
+from ..engine.row_statistics import BOUND_TERMS, bound_terms, row_diagnostics
 from ..estimators._inputs import dataset_targets
 from ..estimators.unwrap import evaluations, fitted_pruner
 from ..functional import boundary
@@ -157,7 +157,7 @@ class _Source:
     def names(self):
         """All diagnostics there are for this network."""
         names = [*self.shelf, "second_order", *GROUP_DIAGNOSTICS]
-        return names + (list(BOUNDS) if self.dense.has_logits else [])
+        return names + (list(BOUND_TERMS) if self.dense.has_logits else [])
 
     def value(self, name, index):
         if name in GROUP_DIAGNOSTICS:
@@ -166,9 +166,9 @@ class _Source:
 
     def _column(self, name):
         if name not in self._columns:
-            if name in BOUNDS:
+            if name in BOUND_TERMS:
                 first, second, _ = bound_terms(self.dense, self.rows, self.all)
-                self._columns |= dict(zip(BOUNDS, (first, second), strict=True))
+                self._columns |= dict(zip(BOUND_TERMS, (first, second), strict=True))
             elif name == "second_order":
                 first, second = along(self.dense, self.rows, self.all, self.displacement)
                 self._columns[name] = first + second / 2
@@ -209,7 +209,6 @@ GROUP_DIAGNOSTICS = {
     "largest_eigenvalue": _largest_eigenvalue,
     "theorem1_bound": _theorem1_bound,
 }
-BOUNDS = ("gradient_norm_bound", "eigenvalue_bound")
 
 
 def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
@@ -290,7 +289,7 @@ def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
     source = _Source(pruner, X, seen, y, dtype)
     known = source.names()
     if quantities is None:
-        quantities = [name for name in known if name not in BOUNDS]
+        quantities = [name for name in known if name not in BOUND_TERMS]
     quantities = chosen(quantities, known)
     rows = np.arange(len(source.rows))
     return Bunch(

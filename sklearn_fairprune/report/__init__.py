@@ -4,7 +4,8 @@ from .audit import audit
 from .audit_report import AuditReport
 from .compare import compare_reports
 from .dashboards import FairnessDashboardData, to_fairness_dashboard
-from .diagnose import DiagnosisReport, diagnose
+from .diagnose import diagnose
+from .diagnosis_report import DiagnosisReport
 from .displays import (
     DualHistoryDisplay,
     GroupDiagnosticsDisplay,

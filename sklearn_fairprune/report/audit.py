@@ -1,8 +1,9 @@
 """What pruning costs each group, on held-out rows."""
 
-from ..measurement.tables import Settings, feature_columns, measure_models
+from ..measurement.settings import Settings
+from ..measurement.tables import feature_columns, measure_models
 from .audit_report import AuditReport
-from .why import why_options, why_tables
+from .diagnose import why_options, why_tables
 
 
 def audit(
@@ -101,18 +102,12 @@ def audit(
     """
     settings = Settings(confidence, n_boot, min_group_size, random_state)
     options = why_options(explain, settings)
-    parts, networks, about, outcomes = measure_models(
-        models, X, y, sensitive_features, settings
-    )
+    audited, outcomes = measure_models(models, X, y, sensitive_features, settings)
+    report = AuditReport.of(audited)
     if options is not None:
-        for way, columns in feature_columns(sensitive_features).items():
-            told, notes = why_tables(outcomes.models, X, outcomes.y, columns, **options)
-            parts[way] |= told
-            parts[way]["notes"] += notes
-    about = {
-        way: about | {"sensitive_features": list(tables["by_group"].index.names[1:])}
-        for way, tables in parts.items()
-    }
-    first, *others = parts
-    single = {way: AuditReport(**parts[way], about=about[way]) for way in others}
-    return AuditReport(**parts[first], **networks, about=about[first], other_features=single)
+        groupings = feature_columns(sensitive_features).values()
+        for one, columns in zip(report.by_feature.values(), groupings, strict=True):
+            tables, notes = why_tables(outcomes.models, X, outcomes.y, columns, **options)
+            one.why, one.explanations = tables["why"], tables["explanations"]
+            one.notes += notes
+    return report

@@ -3,10 +3,7 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
-from ..measurement.groups import group_label, group_names
-from ..measurement.tables import AuditTables
+from ..measurement.audited import Audited
 from .displays import GroupPathDisplay
 from .gate import DisparityError, disparity_failures
 from .markdown import as_markdown
@@ -15,7 +12,7 @@ from .report import Report, frame_from
 from .text import as_text
 
 
-class AuditReport(Report):
+class AuditReport(Audited, Report):
     """Result of `audit`.
 
     Parameters
@@ -63,46 +60,7 @@ class AuditReport(Report):
         Empty for a single sensitive feature.
     """
 
-    _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
-    _networks = ("sizes", "layers", "constraints", "training")
     _flat_frames = ("changed_rows",)  # without an index of their own
-
-    def __init__(
-        self,
-        by_group,
-        overall,
-        findings,
-        notes,
-        about,
-        *,
-        payers=None,
-        changes=None,
-        changed_rows=None,
-        why=None,
-        explanations=None,
-        sizes=None,
-        layers=None,
-        constraints=None,
-        training=None,
-        other_features=None,
-    ):
-        self.by_group, self.overall = by_group, overall
-        self.findings, self.notes, self.about = findings, notes, about
-        given = {
-            "payers": payers,
-            "changes": changes,
-            "changed_rows": changed_rows,
-            "why": why,
-            "explanations": explanations,
-            "sizes": sizes,
-            "layers": layers,
-            "constraints": constraints,
-            "training": training,
-        }
-        for name, frame in given.items():
-            setattr(self, name, pd.DataFrame() if frame is None else frame)
-        self._frames = ("by_group", "overall", *(k for k in given if len(getattr(self, k))))
-        self.other_features = other_features or {}
 
     def __str__(self):
         """Tables, findings and notes as plain text."""
@@ -113,47 +71,15 @@ class AuditReport(Report):
         groups = self.by_group.index.droplevel("model").nunique()
         return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
 
-    @property
-    def tables(self):
-        """What the displays draw: the tables by group and of all rows."""
-        return AuditTables(self.by_group, self.overall, self.about)
-
-    @property
-    def by_feature(self):
-        """Reports by feature: this one, and those of each of several features alone."""
-        first = group_label(tuple(self.by_group.index.names[1:]))
-        return {first: self, **self.other_features}
-
     # ---- as data -------------------------------------------------------------------
-
-    def to_frame(self):
-        """Return every measure in one long table.
-
-        Returns
-        -------
-        frame : DataFrame
-            Columns ``feature``, ``model``, ``sparsity``, ``about`` ("group" or "model"),
-            ``group`` (text, empty for a model), ``rows``, ``measure``, ``value``, ``low``
-            and ``high`` (NaN for a measure without interval).
-        """
-        parts = []
-        for feature, part in self.by_feature.items():
-            models = part.overall.reset_index()
-            groups, names = part.by_group.reset_index(drop=True), group_names(part.by_group)
-            groups["model"] = part.by_group.index.get_level_values("model")
-            groups["group"] = [names[label[1:]] for label in part.by_group.index]
-            groups["sparsity"] = groups["model"].map(part.overall["sparsity"])
-            for about, table in (("model", models.assign(group="")), ("group", groups)):
-                parts.append(_long(table).assign(feature=feature, about=about))
-        first = ["feature", "model", "sparsity", "about", "group", "rows"]
-        return pd.concat(parts, ignore_index=True)[[*first, "measure", "value", "low", "high"]]
 
     def to_dict(self):
         """Return everything as plain Python values; unknown numbers are None."""
-        told = super().to_dict()
+        values = super().to_dict()
         if self.other_features:
-            told["features"] = {k: part.to_dict() for k, part in self.other_features.items()}
-        return told
+            others = {name: report.to_dict() for name, report in self.other_features.items()}
+            values["features"] = others
+        return values
 
     @classmethod
     def from_json(cls, source):
@@ -185,8 +111,8 @@ class AuditReport(Report):
             ) from error
 
     @classmethod
-    def _from_dict(cls, told):
-        names = told["about"]["sensitive_features"]
+    def _from_dict(cls, values):
+        names = values["about"]["sensitive_features"]
         levels = {
             "by_group": ["model", *names],
             "changes": ["model", *names],
@@ -195,13 +121,13 @@ class AuditReport(Report):
             "layers": ["model", "layer"],
         }
         frames = {
-            name: frame_from(told[name], levels.get(name, ["model"]))
+            name: frame_from(values[name], levels.get(name, ["model"]))
             for name in ("by_group", "overall", *cls._grouped, *cls._networks)
-            if name in told
+            if name in values
         }
-        others = {k: cls._from_dict(v) for k, v in told.get("features", {}).items()}
-        said = {name: told[name] for name in ("findings", "notes", "about")}
-        return cls(**frames, **said, other_features=others)
+        others = {k: cls._from_dict(v) for k, v in values.get("features", {}).items()}
+        rest = {name: values[name] for name in ("findings", "notes", "about")}
+        return cls(**frames, **rest, other_features=others)
 
     # ---- for readers ---------------------------------------------------------------
 
@@ -228,9 +154,8 @@ class AuditReport(Report):
 
         Parameters
         ----------
-        measure : str, default="accuracy"
-            A measure that every group has, such as "loss", "excessive_loss" or
-            "accuracy_drop".
+        measure : {"accuracy", "loss", "excessive_loss", "accuracy_drop"}, default="accuracy"
+            What to plot; any other measure of each group that was added, by its name.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         **options
@@ -297,8 +222,8 @@ class AuditReport(Report):
         max_violation : float, default=None
             Limit of the fairness violation :math:`\xi`, in units of the loss.
         limits : dict of str to float, default=None
-            Limits of other measures where more is worse, by name, such as ``{"loss": 0.7}``;
-            of measures in per cent as shares.
+            Limits of other measures of which less is better, by their names, such as
+            ``{"excessive_loss": 0.1}``.
         models : sequence of str, default=None
             Names of the models to judge; None is all but the dense one.
         judge_by : {"estimate", "low", "high"}, default="estimate"
@@ -319,43 +244,18 @@ class AuditReport(Report):
         ValueError
             If no limit is given, or one is unusable.
         """
-        limits = {
+        given = {
             "max_spread": max_spread,
             "max_degradation": max_degradation,
             "max_violation": max_violation,
-            **(limits or {}),
+            **({} if limits is None else limits),
         }
-        if all(value is None for value in limits.values()):
+        if all(value is None for value in given.values()):
             raise ValueError(
-                "assert_disparity got no limit; give max_spread, max_degradation, "
-                "max_violation or limits."
+                "assert_disparity got no limit; give max_spread, max_degradation or "
+                "max_violation, or limits of other measures."
             )
-        failures = disparity_failures(
-            self.by_feature, limits, models=models, judge_by=judge_by
-        )
+        failures = disparity_failures(self.by_feature, given, models=models, judge_by=judge_by)
         if failures:
             raise DisparityError(failures)
         return self
-
-
-def _long(table):
-    """Measures of a wide table with limits below each other."""
-    columns = set(table)
-    measures = [
-        name
-        for name in table
-        if f"{name}_low" in columns or name in ("accuracy_ratio", "classes_predicted")
-    ]
-    fixed = ["model", "sparsity", "group", "rows"]
-    return pd.concat(
-        [
-            table[fixed].assign(
-                measure=name,
-                value=table[name].astype(float),
-                low=table.get(f"{name}_low", float("nan")),
-                high=table.get(f"{name}_high", float("nan")),
-            )
-            for name in measures
-        ],
-        ignore_index=True,
-    )

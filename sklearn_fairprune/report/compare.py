@@ -1,29 +1,15 @@
 """What changed from one audit to another, group by group."""
 
-from enum import StrEnum
-
 import numpy as np
 from scipy import stats
 
-from ..measurement.measures import MEASURES, with_interval
+from ..measurement.formats import with_interval
+from ..measurement.measures import MEASURES
+from ..measurement.verdicts import Change, change_verdicts
 from ..statistics.intervals import difference_interval
 from .text import table
 
 KEYS = ["feature", "model", "about", "group", "measure"]
-
-
-class Change(StrEnum):
-    """What became of a measure."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    CANNOT_TELL = "cannot tell"
-    SAME = "same"
-    ONLY_IN_A = "only in A"
-    ONLY_IN_B = "only in B"
-
-
-WORDS = {1: Change.BETTER, -1: Change.WORSE, 0: Change.CANNOT_TELL}
 
 
 def compare_reports(first, second):
@@ -83,13 +69,13 @@ def compare_reports(first, second):
     low, high = difference_interval(*values)
     both["change_low"] = low = both["change"] - wider * (both["change"] - low)
     both["change_high"] = high = both["change"] + wider * (high - both["change"])
-    sign = both["measure"].map({name: m.better for name, m in MEASURES.items()})
-    sure = np.where(low > 0, 1, np.where(high < 0, -1, 0)) * sign
+    better = both["measure"].map({name: m.better for name, m in MEASURES.items()})
+    judged = change_verdicts(both["change"].to_numpy(), low, high, better.to_numpy())
     both["verdict"] = np.select(
-        [both["where"] == "left_only", both["where"] == "right_only", both["change"] == 0],
-        [Change.ONLY_IN_A, Change.ONLY_IN_B, Change.SAME],
-        sure.map(WORDS),
-    ).astype(str)
+        [both["where"] == "left_only", both["where"] == "right_only"],
+        [Change.ONLY_IN_A, Change.ONLY_IN_B],
+        judged,
+    )
     return both.drop(columns="where")
 
 
@@ -101,8 +87,8 @@ def _factor(confidence, n_compared):
 
 def _measures(report, name):
     frame = report.to_frame()
-    compared = [name for name, measure in MEASURES.items() if measure.shown]
-    frame = frame[frame["measure"].isin(compared)]
+    judged = [k for k, measure in MEASURES.items() if measure.interval and measure.better]
+    frame = frame[frame["measure"].isin(judged)]
     renamed = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
     return frame.rename(columns=renamed)[[*KEYS, *renamed.values()]]
 
@@ -148,8 +134,8 @@ def comparison_as_text(compared):
 
 def _line(row):
     measure = MEASURES[row["measure"]]
-    title, options = measure.heading, measure.form | {"sign": ""}
-    signed = options | {"sign": "+"}
     who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
-    numbers = [with_interval(row, "first", **options), with_interval(row, "second", **options)]
-    return [f"  {row['model']}", who, title, *numbers, with_interval(row, "change", **signed)]
+    options = measure.format | {"sign": ""}
+    numbers = [with_interval(row, side, **options) for side in ("first", "second")]
+    change = with_interval(row, "change", **options | {"sign": "+"})
+    return [f"  {row['model']}", who, measure.heading, *numbers, change]

@@ -1,57 +1,33 @@
 """Why a group pays: gradients, curvature and closeness to the decision boundary."""
 
+import inspect
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
 from ..estimators._inputs import read_fitted
-from ..estimators.unwrap import fitted_pruner
-from ..functional.bounds import theorem1_bound
-from ..measurement.evidence import GroupMeans, draw, gather, gather_bounds
-from ..measurement.explanations import Explanation, explain
-from ..measurement.groups import as_tuple, group_rows
+from ..estimators.unwrap import fitted_pruner, unwrapped
+from ..measurement.diagnosis import (
+    GroupMeans,
+    complete,
+    dense_columns,
+    draw,
+    explanations,
+    gather,
+    gather_bounds,
+)
+from ..measurement.groups import as_tuple, feature_levels, group_rows
+from ..measurement.quantities import PRUNED, Section, quantities
 from ..measurement.settings import check_confidence, check_counts, is_real
-from ..statistics.intervals import proportion_interval
-from .remarks import notes_on_bounds, notes_on_dense, too_few_groups, who_pays_most
-from .report import Report
-from .text import diagnosis_as_text
-
-
-class DiagnosisReport(Report):
-    """Result of `diagnose`.
-
-    Parameters
-    ----------
-    by_group : DataFrame
-        One row per group.
-    explanations : DataFrame
-        One row per quantity that may explain which groups pay.
-    findings : list of str
-        Who pays most, measured or predicted, and whether the data can tell.
-    notes : list of str
-        What a reader must know: eigenvalues that did not converge, rows left out.
-    about : dict
-        Sparsity, size of the displacement, gaps between the groups, settings.
-
-    Attributes
-    ----------
-    by_group, explanations, findings, notes, about
-        As above.
-    """
-
-    _frames = ("by_group", "explanations")
-
-    def __init__(self, by_group, explanations, findings, notes, about):
-        self.by_group, self.explanations = by_group, explanations
-        self.findings, self.notes, self.about = findings, notes, about
-
-    def __str__(self):
-        """Tables, findings and notes as plain text."""
-        return diagnosis_as_text(self)
-
-    def __repr__(self):
-        """Say how many groups there are, and at which sparsity."""
-        return f"<DiagnosisReport of {len(self.by_group)} groups, {self.about['sparsity']:g}>"
+from .diagnosis_report import (
+    DiagnosisReport,
+    notes_on_bounds,
+    notes_on_dense,
+    too_few_groups,
+    who_pays_most,
+)
 
 
 def diagnose(
@@ -196,22 +172,23 @@ def diagnose(
     solver = {"tol": tol, "max_products": max_products}
     evidence = gather(pruner, rows, groups, sparsity=sparsity, dtype=dtype, **solver)
     means = GroupMeans(evidence.columns, groups, confidence, n_boot, rng)
-    table = {"rows": np.bincount(codes), "rows_used": np.array([len(g) for g in groups])}
-    table |= _dense_columns(evidence, means, table["rows_used"])
+    sizes = np.bincount(codes)
+    complete(means, evidence, sizes)
+    table = {"rows": sizes, "rows_used": means.sizes, **dense_columns(means, evidence)}
     notes = notes_on_dense(evidence, table, labels)
-    findings, explanations = [], pd.DataFrame()
+    findings, correlations = [], pd.DataFrame()
     if evidence.distance is not None:
-        table |= _damage_columns(evidence, means, table)
+        table |= means.table(*PRUNED)
         findings = who_pays_most(means, table, labels)
-        explanations = _explanations(evidence, means, table, random_state)
+        correlations = explanations(means, sizes, random_state)
         if len(labels) > 1:
-            notes += too_few_groups(explanations, len(labels), confidence)
+            notes += too_few_groups(correlations, len(labels), confidence)
     if bound_samples and evidence.dense.has_logits:
-        few = draw(codes, len(labels), min(bound_samples, max_samples or np.inf), rng)
-        terms, unsure = gather_bounds(evidence, rows, few, **solver)
-        bounds = GroupMeans(terms, few, confidence, n_boot, rng)
-        table |= bounds.with_limits("gradient_norm_bound", "eigenvalue_bound")
-        notes += notes_on_bounds(few, table["rows"], unsure)
+        drawn = draw(codes, len(labels), min(bound_samples, max_samples or np.inf), rng)
+        terms, unsure = gather_bounds(evidence, rows, drawn, **solver)
+        bounds = GroupMeans(terms, drawn, confidence, n_boot, rng)
+        table |= bounds.table(Section.BOUNDS)
+        notes += notes_on_bounds(drawn, sizes, unsure)
     index = pd.Index(labels, name=names[0])
     if len(names) > 1:
         index = pd.MultiIndex.from_tuples([as_tuple(label) for label in labels], names=names)
@@ -227,89 +204,7 @@ def diagnose(
         "n_boot": n_boot,
         "random_state": random_state,
     }
-    return DiagnosisReport(by_group, explanations, findings, notes, about)
-
-
-def _dense_columns(evidence, means, sizes):
-    """Columns about the dense network."""
-    table = {}
-    if "dense_accuracy" in means.values:
-        accuracy = means.values["dense_accuracy"]
-        right = np.rint(accuracy * sizes).astype(int)
-        limits = [
-            proportion_interval(k, n, means.confidence)
-            for k, n in zip(right, sizes, strict=True)
-        ]
-        low, high = np.transpose(limits)
-        table |= {"dense_accuracy": accuracy}
-        table |= {"dense_accuracy_low": low, "dense_accuracy_high": high}
-    table |= means.with_limits("dense_loss")
-    curvatures = evidence.curvatures
-    table["gradient_norm"] = np.array([c.gradient_norm for c in curvatures])
-    table |= means.limits("gradient_norm")
-    table["largest_eigenvalue"] = np.array([c.eigenvalue.value for c in curvatures])
-    table |= means.limits("largest_eigenvalue")
-    table["eigenvalue_residual"] = np.array([c.eigenvalue.residual for c in curvatures])
-    table["eigenvalue_converged"] = np.array([c.eigenvalue.converged for c in curvatures])
-    table["hessian_products"] = np.array([c.eigenvalue.n_products for c in curvatures])
-    of_logits = [name for name in ("closeness", "margin") if name in means.values]
-    return table | means.with_limits(*of_logits)
-
-
-def _damage_columns(evidence, means, table):
-    """Columns about what pruning does: measured, estimated, bounded."""
-    columns = {}
-    if "excessive_loss" in means.values:
-        columns |= means.with_limits("excessive_loss")
-    if "accuracy_drop" in means.values:
-        share = table["rows"] / table["rows"].sum()
-        drop, samples = means.values["accuracy_drop"], means.samples["accuracy_drop"]
-        columns["excess_accuracy_gap"] = drop - drop @ share
-        overall = np.where(np.isnan(samples), drop, samples) @ share
-        columns |= means.limits("excess_accuracy_gap", samples - overall[:, None])
-    columns |= means.with_limits("masked_excessive_loss", "second_order")
-    means.samples["theorem1_bound"] = theorem1_bound(
-        np.maximum(means.samples["gradient_norm"], 0),
-        means.samples["largest_eigenvalue"],
-        evidence.distance,
-    ).numpy()
-    columns["theorem1_bound"] = theorem1_bound(
-        table["gradient_norm"], table["largest_eigenvalue"], evidence.distance
-    ).numpy()
-    return columns | means.limits("theorem1_bound")
-
-
-def _explanations(evidence, means, table, random_state):
-    """Rank correlations of each damage measured with what may explain it."""
-    signs = {
-        "gradient_norm": 1,
-        "largest_eigenvalue": 1,
-        "closeness": 1,
-        "margin": -1,
-        "dense_loss": 1,
-        "dense_accuracy": -1,
-        "second_order": 1,
-        "theorem1_bound": 1,
-    }
-    several = table["rows_used"] > 1  # what one row says of its group cannot be known
-    candidates = {
-        name: Explanation(table[name][several], means.samples[name][:, several], sign)
-        for name, sign in signs.items()
-        if name in table
-    }
-    candidates["rows"] = Explanation(table["rows"][several], None, -1)
-    damages = [d for d in ("excessive_loss", "masked_excessive_loss") if d in table]
-    tables = {
-        damage: explain(
-            table[damage][several],
-            means.samples[damage][:, several],
-            candidates,
-            confidence=means.confidence,
-            random_state=random_state,
-        )
-        for damage in damages
-    }
-    return pd.concat(tables, names=["damage"])
+    return DiagnosisReport(by_group, correlations, findings, notes, about)
 
 
 def check_options(
@@ -324,13 +219,14 @@ def check_options(
     n_boot=2000,
     random_state=0,
 ):
-    """Refuse options of `diagnose` that are out of their range, by name.
+    """Refuse options of `diagnose` that are out of their range, and unusable diagnostics.
 
     Raises
     ------
     ValueError
-        Naming the option, what it must be and what was given.
+        Naming the option or diagnostic, what it must be and what was given.
     """
+    quantities()
     if sparsity is not None and not (is_real(sparsity) and 0 < sparsity < 1):
         raise ValueError(
             "sparsity is the share of weights to remove and must be in (0, 1), or None to "
@@ -348,3 +244,88 @@ def check_options(
         n_boot=(n_boot, 2),
         random_state=(random_state, 0),
     )
+
+
+def why_options(explain, settings):
+    """Read the `explain` of an audit, before anything is measured.
+
+    Parameters
+    ----------
+    explain : bool or dict
+        Options of `diagnose`; True takes those of the audit.
+    settings : Settings
+        Of the audit.
+
+    Returns
+    -------
+    options : dict or None
+        None if nothing is to be explained.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or an option is unknown or unusable.
+    """
+    if isinstance(explain, (bool, np.bool_)):
+        explain = {} if explain else None
+    elif not isinstance(explain, Mapping):
+        raise ValueError(
+            "explain must be True, False or a dict of options of diagnose, such as "
+            f"{{'max_samples': 200}}, got {explain!r}."
+        )
+    if explain is None:
+        return None
+    known = [n for n in inspect.signature(check_options).parameters if n != "sparsity"]
+    if unknown := [name for name in explain if name not in known]:
+        raise ValueError(f"explain has unknown options {unknown}; it can have {known}.")
+    options = {"bound_samples": 0, "n_boot": settings.n_boot}
+    options |= {"confidence": settings.confidence, "random_state": settings.random_state}
+    options |= explain
+    check_options(**options)
+    return options
+
+
+def why_tables(models, X, y, sensitive_features, **options):
+    """Diagnose every pruned model.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        The dense model first, which is passed over.
+    X, y, sensitive_features
+        As in `diagnose`.
+    **options
+        Of `diagnose`.
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+        ``why``, the ``by_group`` tables of the diagnoses below each other, and
+        ``explanations``; both indexed by ``model`` first. Empty if nothing could be
+        diagnosed.
+    notes : list of str
+        Of the diagnoses, each once, and which models have none and why.
+    """
+    why, correlations, notes = {}, {}, []
+    for name, model in list(models.items())[1:]:
+        try:
+            inner, _, _ = unwrapped(model)
+        except TypeError:
+            notes.append(f"{name}: there is no pruned network inside to explain.")
+            continue
+        if getattr(inner, "sparsity_", 0) == 0:
+            continue
+        try:
+            report = diagnose(model, X, y, sensitive_features=sensitive_features, **options)
+        except ValueError as error:
+            notes.append(f"{name} could not be explained: {error}")
+            continue
+        levels = feature_levels(report.by_group.index.names)
+        why[name] = report.by_group.rename_axis(levels)
+        correlations[name] = report.explanations
+        notes += [note for note in report.notes if note not in notes]
+    tables = {"why": why, "explanations": correlations}
+    return {
+        name: pd.concat(frames, names=["model"]) if frames else pd.DataFrame()
+        for name, frames in tables.items()
+    }, notes

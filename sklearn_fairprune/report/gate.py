@@ -5,9 +5,9 @@ import pandas as pd
 
 from ..measurement.groups import group_names
 from ..measurement.measures import MEASURES
+from ..measurement.measures import limits as limits_of_measures
 from ..measurement.settings import is_real
-from ..measurement.verdicts import broken_models
-from ..statistics.broken import SHORT
+from ..measurement.verdicts import broken_failure, broken_models
 
 
 class DisparityError(AssertionError):
@@ -36,16 +36,17 @@ JUDGED_BY = {
 }
 
 
-def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
+def disparity_failures(reports, limits, *, models=None, judge_by="estimate"):
     """List every limit that a pruned model does not keep, for every way to group the rows.
 
     Parameters
     ----------
-    parts : dict of str to AuditReport
+    reports : dict of str to AuditReport
         By the name of the sensitive feature.
     limits : dict of str to float
-        By the names of `limited`: ``max_spread`` and ``max_degradation`` as shares (0.05 is
-        5 points of accuracy), ``max_violation`` in units of the loss. None is no limit.
+        ``max_spread`` and ``max_degradation`` as shares (0.05 is 5 points of accuracy),
+        ``max_violation`` in units of the loss, and those of other measures by their names.
+        None is no limit.
     models : sequence of str, default=None
         Names of the models to judge; None is all but the dense one.
     judge_by : {"estimate", "low", "high"}, default="estimate"
@@ -66,36 +67,43 @@ def disparity_failures(parts, limits, *, models=None, judge_by="estimate"):
     limits = {name: value for name, value in limits.items() if value is not None}
     if judge_by not in list(JUDGED_BY):
         raise ValueError(f"judge_by must be one of {list(JUDGED_BY)}, got {judge_by!r}.")
-    first = next(iter(parts.values()))
+    first = next(iter(reports.values()))
     for name, value in limits.items():
         check_limit(name, value)
         _check_measured(name, first)
-    chosen = _chosen(first.overall.index, models)
-    failures = []
-    for model in chosen:
-        if model in broken_models(first.overall):
-            failures.append(f"{model} is broken, not fair: {SHORT}.")
-        for feature, part in parts.items():
+    broken, failures = broken_models(first.overall), []
+    for model in _chosen(first.overall.index, models):
+        if model in broken:
+            failures.append(broken_failure(model))
+        for feature, report in reports.items():
             for name, value in limits.items():
-                measure = limited()[name]
-                rows = _rows(part, model, measure.name)
-                failures += _over(rows, measure, model, feature, name, value, judge_by)
+                failures += _over(report, model, feature, name, value, judge_by)
     return failures
 
 
-def limited():
-    """Measures that can be limited, by the name of their limit.
+def limited(name):
+    """Measure that a limit is about, and the column of its values.
+
+    Parameters
+    ----------
+    name : str
+        Of the limit, or of the measure.
 
     Returns
     -------
-    measures : dict of str to Measure
-        Where more is worse; the name is that of the measure unless its record says another.
+    column : str
+    measure : Measure
+
+    Raises
+    ------
+    ValueError
+        If there is no such limit.
     """
-    return {
-        measure.limit or name: measure
-        for name, measure in MEASURES.items()
-        if measure.shown and measure.better < 0
-    }
+    known = limits_of_measures()
+    for column, measure in MEASURES.items():
+        if name in (column, measure.limit) and measure in known.values():
+            return column, measure
+    raise ValueError(f"limits: {name!r} is none of {list(known)}.")
 
 
 def check_limit(name, value):
@@ -104,18 +112,16 @@ def check_limit(name, value):
     Parameters
     ----------
     name : str
-        Of `limited`.
+        Of the limit, or of the measure.
     value : object
         What a user gave.
 
     Raises
     ------
     ValueError
-        Unless it is a share, or for ``max_violation`` a finite number of at least 0.
+        Unless it is a share, or for other units a finite number of at least 0.
     """
-    if name not in limited():
-        raise ValueError(f"limits has unknown names ['{name}']; known are {list(limited())}.")
-    share = limited()[name].scale == 100
+    share = limited(name)[1].scale == 100
     if not is_real(value) or not 0 <= value <= (1 if share else np.finfo(float).max):
         rule = "a share from 0 to 1, such as 0.05 for 5 points"
         rule = rule if share else "at least 0 and finite"
@@ -123,11 +129,12 @@ def check_limit(name, value):
 
 
 def _check_measured(name, report):
-    measure = limited()[name]
-    if measure.name not in report.overall and measure.name not in report.by_group:
+    column, measure = limited(name)
+    if column not in report.overall and column not in report.by_group:
+        others = [k for k, m in limits_of_measures().items() if not m.classifiers_only]
         raise ValueError(
-            f"{name} limits the {measure.label}, and these models are regressors, which have "
-            "no accuracy; use max_violation."
+            f"{name} limits the {measure.full_title}, and these models are regressors, which "
+            f"have no accuracy; use {' or '.join(others)}."
         )
 
 
@@ -147,18 +154,21 @@ def _chosen(names, models):
     return models
 
 
-def _rows(part, model, column):
+def _rows(report, model, column):
     """Numbers of a model by what they are about: a group's name, or the feature."""
-    if column in part.overall and column not in part.by_group:
-        return {"": part.overall.loc[model]}
-    names = group_names(part.by_group)
-    return {names[label[1:]]: row for label, row in part.by_group.loc[[model]].iterrows()}
+    if column in report.by_group:
+        names = group_names(report.by_group)
+        rows = report.by_group.loc[[model]].iterrows()
+        return {names[label[1:]]: row for label, row in rows}
+    return {"": report.overall.loc[model]}
 
 
-def _over(rows, measure, model, feature, name, limit, judge_by):
-    (suffix, verb), column, what = JUDGED_BY[judge_by], measure.name, measure.label
-    found = []
-    for group, row in rows.items():
+def _over(report, model, feature, name, limit, judge_by):
+    """Failures of one model under one limit, for one way to group the rows."""
+    column, measure = limited(name)
+    suffix, verb = JUDGED_BY[judge_by]
+    what, found = measure.full_title, []
+    for group, row in _rows(report, model, column).items():
         value, who = row[column + suffix], f" of {group}" if group else ""
         size = f" ({int(row['rows'])} rows)" if group else ""
         if pd.isna(value):

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 
 from ..measurement.groups import group_names
-from ..measurement.measures import shown_in
+from ..measurement.measures import shown
 from ..measurement.verdicts import Payer
 
 
@@ -30,23 +30,24 @@ def as_markdown(report):
         f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
         f"{_escaped(about['dense_model'])}, is the one the others are compared with.",
     ]
-    for feature, part in report.by_feature.items():
-        out += ["", f"### By {_escaped(feature)}", "", *_overall(part), "", *_groups(part)]
-        out += ["", *(f"- {_escaped(line)}" for line in part.findings)]
-    notes = dict.fromkeys(n for part in report.by_feature.values() for n in part.notes)
+    for feature, audited in report.by_feature.items():
+        out += ["", f"### By {_escaped(feature)}", ""]
+        out += [*_overall(audited), "", *_groups(audited)]
+        out += ["", *(f"- {_escaped(line)}" for line in audited.findings)]
+    notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:
         out += ["", "### Take care", "", *(f"- {_escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
 
 
-def _overall(part):
-    measures = shown_in(part.overall).values()
-    header = ["model", "sparsity", *(m.heading for m in measures), "who pays most"]
+def _overall(audited):
+    measures = shown(audited.overall)
+    header = ["model", "sparsity", *(m.heading for m in measures.values()), "who pays most"]
     lines = []
-    for model, row in part.overall.iterrows():
-        cells = [measure.cell(row) for measure in measures]
+    for model, row in audited.overall.iterrows():
+        cells = [measure.write(row, name) for name, measure in measures.items()]
         sparsity = "n/a" if pd.isna(row["sparsity"]) else f"{row['sparsity']:.3g}"
-        lines.append([model, sparsity, *cells, _payer(part.payers, model)])
+        lines.append([model, sparsity, *cells, _payer(audited.payers, model)])
     return _table(header, lines)
 
 
@@ -57,16 +58,15 @@ def _payer(payers, model):
     return row["group"] if row["verdict"] == Payer.PAYS_MOST else row["verdict"]
 
 
-def _groups(part):
-    measures = shown_in(part.by_group).values()
-    header = ["model", " & ".join(part.by_group.index.names[1:]), "rows"]
-    names = group_names(part.by_group)
+def _groups(audited):
+    measures, names = shown(audited.by_group), group_names(audited.by_group)
+    header = ["model", audited.grouped_by, "rows", *(m.heading for m in measures.values())]
     lines = [
         [label[0], names[label[1:]], int(row["rows"])]
-        + [measure.cell(row) for measure in measures]
-        for label, row in part.by_group.iterrows()
+        + [measure.write(row, name) for name, measure in measures.items()]
+        for label, row in audited.by_group.iterrows()
     ]
-    return _table([*header, *(m.heading for m in measures)], lines)
+    return _table(header, lines)
 
 
 def _table(header, lines):

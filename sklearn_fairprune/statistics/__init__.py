@@ -1,1 +1,1 @@
-"""Floor 1: intervals, tests and rank correlations. NumPy and SciPy, no tensors."""
+"""Floor 1: intervals and comparisons of groups; numpy and scipy only."""

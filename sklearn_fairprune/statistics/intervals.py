@@ -1,10 +1,13 @@
-"""Confidence intervals of the audit: exact where there is an exact one, else bootstrap."""
+"""Confidence intervals: exact where there is an exact one, else bootstrap."""
 
 import numpy as np
 from scipy import stats
 
+Limits = tuple[float, float]
+Values = float | np.ndarray
 
-def proportion_interval(successes, n, confidence=0.95):
+
+def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Limits:
     """Exact interval of a proportion (Clopper and Pearson, 1934).
 
     Parameters
@@ -28,7 +31,9 @@ def proportion_interval(successes, n, confidence=0.95):
     return float(interval.low), float(interval.high)
 
 
-def paired_difference_interval(both, only_first, only_second, neither, confidence=0.95):
+def paired_difference_interval(
+    both: int, only_first: int, only_second: int, neither: int, confidence: float = 0.95
+) -> Limits:
     r"""Interval of the difference of two proportions on the same rows.
 
     The square-and-add interval with the Wilson limits :math:`l_i, u_i` of each
@@ -80,7 +85,9 @@ def paired_difference_interval(both, only_first, only_second, neither, confidenc
     return float(d - max(below, 0.0) ** 0.5), float(d + max(above, 0.0) ** 0.5)
 
 
-def difference_interval(first, second):
+def difference_interval(
+    first: tuple[Values, Values, Values], second: tuple[Values, Values, Values]
+) -> tuple[Values, Values]:
     r"""Interval of the difference of two independent estimates, from their own intervals.
 
     With estimates :math:`\hat\theta_i` and limits :math:`l_i, u_i`:
@@ -117,7 +124,9 @@ def difference_interval(first, second):
     return d - np.hypot(v2 - l2, u1 - v1), d + np.hypot(u2 - v2, v1 - l1)
 
 
-def spread_interval(successes, sizes, confidence=0.95):
+def spread_interval(
+    successes: np.ndarray, sizes: np.ndarray, confidence: float = 0.95
+) -> Limits:
     """Interval of the largest difference between the proportions of m groups.
 
     Holds whenever all m exact intervals at level 1 - (1 - confidence) / m hold, so its
@@ -148,7 +157,13 @@ def spread_interval(successes, sizes, confidence=0.95):
     return max(0.0, float(low.max() - high.min())), float(apart.max())
 
 
-def bootstrap_group_means(values, groups, n_groups, n_boot, rng):
+def bootstrap_group_means(
+    values: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    n_boot: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Means of each group in bootstrap samples drawn within the groups.
 
     Deviations from the mean are stretched by sqrt(n_a / (n_a - 1)), which makes their
@@ -187,7 +202,9 @@ def bootstrap_group_means(values, groups, n_groups, n_boot, rng):
     return means
 
 
-def percentile_interval(samples, confidence=0.95):
+def percentile_interval(
+    samples: np.ndarray, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval along the first axis; NaN samples give a NaN interval.
 
     Parameters
@@ -206,7 +223,9 @@ def percentile_interval(samples, confidence=0.95):
     return low, high
 
 
-def gap_interval(samples, estimates, confidence=0.95):
+def gap_interval(
+    samples: np.ndarray, estimates: np.ndarray, confidence: float = 0.95
+) -> Limits:
     r"""Interval of the largest gap between group values, :math:`\max_{a,a'}|v_a - v_{a'}|`.
 
     A maximum of absolute values is never negative, so its own percentiles would exclude 0

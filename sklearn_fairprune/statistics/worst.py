@@ -1,10 +1,12 @@
-"""Which group has the largest value, and how far it lies from the others."""
+"""Which group pays most: the largest against all others, at a level for all of them."""
 
 import numpy as np
 from scipy import stats
 
 
-def top_group(values, samples, sizes, confidence=0.95):
+def top_group(
+    values: np.ndarray, samples: np.ndarray, sizes: np.ndarray, confidence: float = 0.95
+) -> tuple[int, float, float, float]:
     """Group with the largest value, and its distance to all other rows.
 
     The interval is Student's, with the bootstrap standard error and n_a - 1 degrees of

@@ -10,13 +10,13 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune import PrunedRegressor, diagnose
-from sklearn_fairprune.measurement import explanations
 from sklearn_fairprune.measurement.groups import (
     as_tuple,
     group_label,
     group_rows,
     small_groups,
 )
+from sklearn_fairprune.statistics import rank_correlation
 
 Y = np.array(["no", "yes", "no", "no"])
 
@@ -203,7 +203,7 @@ def test_one_group_has_nothing_to_compare_and_all_its_numbers(clf):
 
 
 def test_fifty_groups(clf, monkeypatch):
-    monkeypatch.setattr(explanations, "N_PERMUTATIONS", 99)
+    monkeypatch.setattr(rank_correlation, "N_PERMUTATIONS", 99)
     report = run(clf, sensitive_features=np.arange(90) // 2 + 5)
     assert len(report.by_group) == 45
     assert (report.by_group["rows"] == 2).all()
@@ -212,7 +212,7 @@ def test_fifty_groups(clf, monkeypatch):
 
 
 def test_fifty_groups_some_of_one_row(clf, monkeypatch):
-    monkeypatch.setattr(explanations, "N_PERMUTATIONS", 99)
+    monkeypatch.setattr(rank_correlation, "N_PERMUTATIONS", 99)
     report = run(clf, sensitive_features=np.arange(90) % 50 * (np.arange(90) >= 10))
     table, single = report.by_group, report.by_group["rows"] == 1
     assert 0 < single.sum() < len(table) == 50

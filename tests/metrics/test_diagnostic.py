@@ -17,13 +17,12 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from sklearn_fairprune import PrunedRegressor, SampleDiagnostics, diagnose, diagnostic_metrics
-from sklearn_fairprune.functional import flatten, unflatten
-from sklearn_fairprune.functional.diagnostics import diagnostics_of
+from sklearn_fairprune.functional import DIAGNOSTICS, flatten, unflatten
 from sklearn_fairprune.metrics import diagnostic
 
 AGE = np.where(BITS[:, 2], "old", "young")
 BOTH = pd.DataFrame({"sex": GROUPS, "age": AGE})
-ROWS = list(diagnostics_of(classifies=True, probabilities=True))
+ROWS = [name for name, member in DIAGNOSTICS.items() if member.classifiers]
 TOGETHER = ["gradient_norm", "largest_eigenvalue", "theorem1_bound"]
 BOUNDS = ["gradient_norm_bound", "eigenvalue_bound"]
 ALL = [*ROWS, "second_order", *TOGETHER]

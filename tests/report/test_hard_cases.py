@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
 from sklearn_fairprune import AuditReport, PrunedClassifier, audit
-from sklearn_fairprune.estimators.path import path_names
+from sklearn_fairprune.measurement.models import path_names
 from sklearn_fairprune.report import compare_reports
 from sklearn_fairprune.report.compare import comparison_as_text
 from sklearn_fairprune.report.displays import GroupPathDisplay

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_fairprune.measurement.measures import number, with_interval
+from sklearn_fairprune.measurement.formats import number, with_interval
 from sklearn_fairprune.measurement.verdicts import payer_sentence
-from sklearn_fairprune.report.diagnose import DiagnosisReport
+from sklearn_fairprune.report.diagnosis_report import DiagnosisReport
 from sklearn_fairprune.report.text import table
 
 NAN = float("nan")

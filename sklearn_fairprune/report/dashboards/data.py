@@ -2,13 +2,13 @@
 
 import copy
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from ..._compat.warnings import warn
 from ...estimators.outcomes import estimator_outcomes
 from ...measurement.groups import distinct_labels, small_groups
 from ...measurement.models import named_models
@@ -242,21 +242,18 @@ def to_fairness_dashboard(
     outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
     losses = np.column_stack([loss for loss, _ in outcomes])
     predicted = [np.asarray(p).reshape(-1) for _, p in outcomes]
-    names, correct, notes = distinct_labels(models), None, []
+    names, positive = distinct_labels(models), None
     if classes is None:
         refuse_positive_class(positive_class)
         names, notes = say_constant(names, predicted)
     else:
         positive = choose_positive_class(positive_class, classes)
-        correct = np.column_stack([p == y for p in predicted])
         names, notes = say_classes(names, predicted, positive, classes)
         notes.append(
             f"Bars are {100 * confidence:g}% intervals that hold for all groups of a feature "
             "at once."
         )
-        y, *predicted = [(labels == positive).astype(int) for labels in (y, *predicted)]
-    several = classes is not None and len(classes) > 2
-    held = Held(names, losses, correct, y, predicted, several)
+    held = Held(names, losses, y, predicted, classes, positive)
     dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
     if "null" in json.dumps(dictionary["precomputedMetrics"]):
         notes.append(
@@ -267,5 +264,5 @@ def to_fairness_dashboard(
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
     small = small_groups(finest.labels, sizes, min_group_size)
     if small:
-        warnings.warn(small[0], UserWarning, stacklevel=2)
+        warn(small[0])
     return FairnessDashboardData(dictionary, features, notes + small)

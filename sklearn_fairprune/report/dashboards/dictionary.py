@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from ...measurement.held_out import HeldOut
+from ...measurement.measures import loss
+from ...statistics.intervals import bootstrap_group_means
 from ..report import _plain
-from .costs import Costs, custom_metrics
+from .costs import custom_measures, custom_metrics
 from .known import known_metrics, rate_limits
 
 
@@ -16,20 +19,35 @@ class Held:
         Names of the models, the dense one first.
     losses : ndarray of shape (n, n_models)
         Loss of every row.
-    correct : bool ndarray of shape (n, n_models) or None
-        Whether the class is right; None for regression.
-    y_true : ndarray of shape (n,)
-        Targets, classes as 0 and 1.
-    y_pred : list of ndarray of shape (n,)
-        Predictions, likewise.
+    y : ndarray of shape (n,)
+        Targets.
+    predicted : list of ndarray of shape (n,)
+        Predictions.
+    classes : ndarray or None
+        All classes; None for regression.
+    positive : object, default=None
+        Class that counts as 1.
+
+    Attributes
+    ----------
+    y_true, y_pred
+        Targets and predictions, classes as 0 and 1.
+    correct : ndarray of shape (n, n_models) or None
+        1.0 where the class is right; None for regression.
     one_versus_rest : bool
         Whether there are more than two classes.
     """
 
-    def __init__(self, names, losses, correct, y_true, y_pred, one_versus_rest):
-        self.names, self.losses, self.correct = names, losses, correct
-        self.y_true, self.y_pred, self.one_versus_rest = y_true, y_pred, one_versus_rest
-        self.kind = "regression" if correct is None else "binaryClassification"
+    def __init__(self, names, losses, y, predicted, classes, positive=None):
+        self.names, self.losses, self.y, self.predicted = names, losses, y, predicted
+        self.kind, self.loss, self.correct = "regression", "squared error", None
+        self.one_versus_rest, self.y_true, self.y_pred = False, y, predicted
+        if classes is not None:
+            self.kind, self.loss = "binaryClassification", "cross-entropy"
+            self.correct = np.column_stack([p == y for p in predicted]).astype(float)
+            self.one_versus_rest = len(classes) > 2
+            self.y_true = (y == positive).astype(int)
+            self.y_pred = [(labels == positive).astype(int) for labels in predicted]
 
 
 def dashboard_dictionary(held, features, confidence, n_boot, random_state):
@@ -53,8 +71,8 @@ def dashboard_dictionary(held, features, confidence, n_boot, random_state):
     dictionary : dict
         Of schema "dashboardDictionary", version 0; unknown numbers are None.
     """
-    custom = custom_metrics(held.correct is not None, held.names[0], held.one_versus_rest)
-    metrics = Metrics(held, [c["id"] for c in custom], confidence, n_boot, random_state)
+    custom = custom_measures(held.correct is not None, held.one_versus_rest)
+    metrics = Metrics(held, custom, confidence, n_boot, random_state)
     return {
         "schemaType": "dashboardDictionary",
         "schemaVersion": 0,
@@ -71,7 +89,7 @@ def dashboard_dictionary(held, features, confidence, n_boot, random_state):
             for feature in features
         ],
         "precomputedMetrics": [metrics.of_feature(feature) for feature in features],
-        "customMetrics": custom,
+        "customMetrics": custom_metrics(custom, held.names[0], held.loss),
     }
 
 
@@ -82,8 +100,8 @@ class Metrics:
     ----------
     held : Held
         Outcomes of the models.
-    custom : list of str
-        Ids of the custom metrics.
+    custom : dict of str to Measure
+        Those that become metrics, by id.
     confidence, n_boot, random_state
         See `dashboard_dictionary`.
     """
@@ -91,7 +109,9 @@ class Metrics:
     def __init__(self, held, custom, confidence, n_boot, random_state):
         self.held, self.custom, self.confidence = held, custom, confidence
         self.n_boot, self.random_state = n_boot, random_state
-        everyone = np.zeros(len(held.y_true), dtype=np.int64)
+        everyone = np.zeros(len(held.y), dtype=np.int64)
+        self.totals = None
+        self.totals, _ = self._rows(everyone, 1)
         self.over_all = self._measured(everyone, 1)
 
     def of_feature(self, feature):
@@ -115,31 +135,45 @@ class Metrics:
             for total, groups in pairs
         ]
 
+    def _rows(self, codes, m):
+        """Rows in m groups, whose intervals hold for all of them at once; the generator."""
+        held, level = self.held, 1 - (1 - self.confidence) / m
+        rng = np.random.default_rng(self.random_state)
+        data = held.losses, held.correct, held.y, codes, m, level, self.n_boot, rng
+        predicted = None if held.correct is None else np.column_stack(held.predicted)
+        return HeldOut(*data, predicted=predicted, totals=self.totals), rng
+
+    @np.errstate(invalid="ignore")  # infinite losses have no interval
     def _measured(self, codes, m):
         """Values and intervals of all metrics of all models in each of m groups."""
-        held, level = self.held, 1 - (1 - self.confidence) / m  # so that all m hold at once
-        rng = np.random.default_rng(self.random_state)
-        costs = Costs(held.losses, held.correct, codes, m, level, self.n_boot, rng)
+        held, measured = self.held, []
+        rows, rng = self._rows(codes, m)
         errors = None
-        if held.kind == "regression":
-            absolute = np.column_stack([np.abs(p - held.y_true) for p in held.y_pred])
-            errors = Costs(absolute, None, codes, m, level, self.n_boot, rng)
-        measured = []
+        if held.correct is None:
+            absolute = np.column_stack([np.abs(p - held.y) for p in held.predicted])
+            errors = bootstrap_group_means(absolute, codes, m, self.n_boot, rng)
         for k, predicted in enumerate(held.y_pred):
-            values = {key: costs.values(key, k) for key in self.custom}
             known = known_metrics(held.kind, held.y_true, predicted, codes)
             if errors is None:
-                limits = rate_limits(held.y_true, predicted, codes, m, level)
+                limits = rate_limits(held.y_true, predicted, codes, m, rows.confidence)
             else:
-                squared = np.array(costs.values("loss", k)[1])
+                _, *squared = loss(rows, k)
                 limits = {
-                    "mean_squared_error": squared,
-                    "root_mean_squared_error": np.sqrt(np.maximum(squared, 0)),
-                    "mean_absolute_error": errors.values("loss", k)[1],
+                    "mean_squared_error": np.transpose(squared),
+                    "root_mean_squared_error": np.sqrt(np.transpose(squared)),
+                    "mean_absolute_error": np.transpose(rows.percentiles(errors[:, :, k])),
                 }
-            values |= {key: (bins, limits.get(key)) for key, bins in known.items()}
-            measured.append(values)
+            measured.append(
+                {key: _value(measure(rows, k)) for key, measure in self.custom.items()}
+            )
+            measured[k] |= {key: (bins, limits.get(key)) for key, bins in known.items()}
         return measured
+
+
+def _value(measured):
+    """Values and limits of a measure."""
+    values, *limits = measured
+    return values, np.transpose(limits)
 
 
 def _entry(total, total_limits, bins, limits):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from ...measurement.models import check_kinds
-from ...statistics.broken import only_value, says_broken
+from ...statistics.broken import says_broken
 
 
 def targets(models, y):
@@ -85,17 +85,16 @@ def say_classes(names, predicted, positive, classes):
         What a reader must know.
     """
     shown, notes = [], [_say_label(positive, classes)]
-    for name, labels in zip(names, predicted, strict=True):
-        what, only = None, only_value(labels)
-        if only is not None:
-            what = f"predicts only {only}"
-            notes.append(says_broken(name, what))
-        elif positive not in labels:
+    for name, values in zip(names, map(np.unique, predicted), strict=True):
+        what = None
+        if len(values) == 1:
+            what = f"predicts only {values[0]}"
+            note = says_broken(name, what)
+        elif positive not in values:
             what = f"never predicts {positive}"
-            notes.append(
-                f"{name} {what}: its equal rates of label 1 in all groups mean nothing."
-            )
+            note = f"{name} {what}: its equal rates of label 1 in all groups mean nothing."
         shown.append(f"{name} ({what})" if what else name)
+        notes += [note] if what else []
     return shown, notes
 
 
@@ -116,11 +115,10 @@ def say_constant(names, predicted):
     notes : list of str
         What a reader must know.
     """
-    shown, notes, what = [], [], "predicts one value only"
-    for name, values in zip(names, predicted, strict=True):
-        broken = only_value(values) is not None
-        shown.append(f"{name} ({what})" if broken else name)
-        notes += [says_broken(name, what)] if broken else []
+    pairs = zip(names, predicted, strict=True)
+    broken = {name for name, values in pairs if np.ptp(values) == 0}
+    shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
+    notes = [says_broken(name, "predicts one value only") for name in names if name in broken]
     return shown, notes
 
 

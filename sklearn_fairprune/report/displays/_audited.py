@@ -5,22 +5,22 @@ import inspect
 from sklearn.utils import Bunch
 
 from ...estimators.unwrap import dense_twin
-from ...measurement.tables import AuditTables, Settings, measure_models
-from ._style import Display, check_choice, require_matplotlib
+from ...measurement.audited import Audited
+from ...measurement.settings import Settings
+from ...measurement.tables import measure_models
+from ._style import LOSS_UNITS, Display, check_choice, require_matplotlib
 
-REGRESSORS = "regressors have no accuracy"
+LETTERS = {"xi": "ξ"}
 
 
 class AuditedDisplay(Display):
     """Base of displays whose data come from an `AuditReport`.
 
-    A subclass has `_of_tables`, which takes `AuditTables` and, as keywords, its `_choices`:
-    what there is to choose by the name of the argument.
+    A subclass has `_of_report`, which takes a report and, as keywords, its `_choices`: for
+    the name of each argument a function that returns the measures there are.
     """
 
-    @classmethod
-    def _choices(cls):
-        return {}
+    _choices = {}
 
     @classmethod
     def from_report(cls, report, *, ax=None, **options):
@@ -41,14 +41,13 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_report")
-        tables = getattr(report, "tables", None)
-        if not isinstance(tables, AuditTables):
+        if not isinstance(report, Audited):
             raise TypeError(
                 "report must be an AuditReport, which audit(models, X, y) returns, got "
                 f"{type(report).__name__}."
             )
-        chosen = {k: options.pop(k) for k in cls._choices() if k in options}
-        return cls._of_tables(tables, **chosen).plot(ax=ax, **options)
+        chosen = {k: options.pop(k) for k in cls._choices if k in options}
+        return cls._of_report(report, **chosen).plot(ax=ax, **options)
 
     @classmethod
     def from_estimators(cls, models, X, y, *, sensitive_features=None, ax=None, **options):
@@ -77,17 +76,13 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_estimators")
-        choices, own = cls._choices(), inspect.signature(cls.plot).parameters
+        own = {*cls._choices, *inspect.signature(cls.plot).parameters}
         drawn = {k: options.pop(k) for k in list(options) if k in own}
-        chosen = {k: options.pop(k) for k in choices if k in options}
-        for name, value in chosen.items():  # an audit may take long
-            check_choice(name, value, choices[name], choices[name], "")
-        parts, _, about, _ = measure_models(
-            models, X, y, sensitive_features, Settings(**options)
-        )
-        first = next(iter(parts.values()))
-        tables = AuditTables(first["by_group"], first["overall"], about)
-        return cls._of_tables(tables, **chosen).plot(ax=ax, **drawn)
+        for name in cls._choices.keys() & drawn.keys():  # an audit may take long
+            known = cls._choices[name]()
+            check_choice(name, drawn[name], known, known, "")
+        audited, _ = measure_models(models, X, y, sensitive_features, Settings(**options))
+        return cls.from_report(audited, ax=ax, **drawn)
 
     @classmethod
     def from_path(cls, path, X, y, *, sensitive_features=None, ax=None, **options):
@@ -138,6 +133,54 @@ class AuditedDisplay(Display):
         models = {"dense": dense_twin(estimator), "pruned": estimator}
         options |= {"sensitive_features": sensitive_features, "ax": ax}
         return cls.from_estimators(models, X, y, **options)
+
+
+def check_measure(argument, value, known, columns):
+    """Refuse a measure that does not exist, or that a report does not have.
+
+    Parameters
+    ----------
+    argument : str
+        Its name.
+    value : object
+        What was given.
+    known : dict of str to Measure
+        What there is.
+    columns : container of str
+        Of the table of the report.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, the rule, the value and what to use.
+    """
+    everyones = [name for name, measure in known.items() if not measure.classifiers_only]
+    late = "it was added after the report was made"
+    why = late if value in everyones else "regressors have no accuracy"
+    check_choice(argument, value, known, columns, why)
+
+
+def title_of(measure):
+    """Title of a measure with its letter as mathematics writes it."""
+    return f"{measure.label} {LETTERS.get(measure.symbol, measure.symbol)}".rstrip()
+
+
+def axis_of(measure, loss):
+    """Title of an axis: the measure and its unit.
+
+    Parameters
+    ----------
+    measure : Measure
+        What is drawn.
+    loss : str
+        Which loss.
+
+    Returns
+    -------
+    title : str
+    """
+    unit = LOSS_UNITS.get(loss, loss) if measure.unit == "loss" else measure.shown_unit
+    return ", ".join(filter(None, [title_of(measure), unit]))
 
 
 def check_path(path):

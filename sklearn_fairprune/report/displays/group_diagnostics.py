@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from ...measurement.explanations import Verdict
+from ...measurement.quantities import EXPLAINING, quantities
 from ..diagnose import diagnose
+from ..diagnosis_report import damages_of
 from ._style import (
     COLOURS,
     LOSS_UNITS,
@@ -14,22 +17,8 @@ from ._style import (
     require_matplotlib,
 )
 
-# Title, and whether in units of the loss.
-DIAGNOSTICS = {
-    "gradient_norm": ("gradient norm", False),
-    "largest_eigenvalue": ("largest eigenvalue of the Hessian", False),
-    "closeness": ("closeness to the boundary s", False),
-    "second_order": ("second-order estimate R2", True),
-    "theorem1_bound": ("bound of Theorem 1", True),
-    "excessive_loss": ("excessive loss R", True),
-    "masked_excessive_loss": ("excessive loss R, masked only", True),
-    "margin": ("margin", False),
-    "dense_loss": ("dense loss J", True),
-    "dense_accuracy": ("dense accuracy (share)", False),
-}
-DEFAULT = list(DIAGNOSTICS)[:6]
-SIGNED = {"second_order", "excessive_loss", "masked_excessive_loss"}
-VERDICT_COLOURS = {"explains": COLOURS[2], "does not explain": COLOURS[1]}
+VERDICT_COLOURS = {Verdict.EXPLAINS: COLOURS[2], Verdict.DOES_NOT_EXPLAIN: COLOURS[1]}
+LAST = np.inf
 UNITS = LOSS_UNITS | {"criterion of the net": "units of the criterion"}
 
 
@@ -119,7 +108,7 @@ class GroupDiagnosticsDisplay(Display):
         diagnostics : sequence of str, default=None
             Columns of ``report.by_group`` to show; None is gradient norm, largest
             eigenvalue, closeness, second-order estimate, bound of Theorem 1 and the
-            damage, as far as the report has them.
+            damage, as far as the report has them; then other diagnostics on the shelf.
         ax : array-like of matplotlib Axes, default=None
             One a panel; None makes a figure.
 
@@ -135,12 +124,13 @@ class GroupDiagnosticsDisplay(Display):
                 f"got {type(report).__name__}."
             )
         frame, explanations = report.by_group, report.explanations
-        damages = [d for d in ("excessive_loss", "masked_excessive_loss") if d in frame]
+        damages, panels = list(damages_of(frame)), _panels()
         damage = damages[0] if damages else None
         if diagnostics is None:
-            names = [*DEFAULT[:-1], damage]
-            diagnostics = [name for name in names if name in frame]
-        _check_names(diagnostics, DIAGNOSTICS, frame)
+            same = {n for n in damages[1:] if panels[n].panel == panels[damage].panel}
+            shown = [n for n in panels if n in frame and panels[n].panel is not None]
+            diagnostics = [name for name in shown if name not in same]
+        _check_names(diagnostics, panels, frame)
         verdicts = {}
         if damage and len(explanations):
             table = explanations.loc[damage]
@@ -202,7 +192,7 @@ class GroupDiagnosticsDisplay(Display):
         """
         require_matplotlib("GroupDiagnosticsDisplay.from_estimator")
         if diagnostics is not None:  # a diagnosis may take long
-            _check_names(diagnostics, DIAGNOSTICS, DIAGNOSTICS)
+            _check_names(diagnostics, _panels(), _panels())
         options["sensitive_features"] = sensitive_features
         report = diagnose(estimator, X, y, **options)
         return cls.from_report(report, diagnostics=diagnostics, ax=ax)
@@ -261,14 +251,14 @@ class GroupDiagnosticsDisplay(Display):
         self.hollow_[name] = panel.plot(
             values[alone], heights[alone], markerfacecolor="white", **hollow
         )[0]
-        title, in_loss = DIAGNOSTICS[name]
-        unit = f", {UNITS.get(self.loss, self.loss)}" if in_loss else ""
-        panel.set_xlabel(f"{title}{unit}", fontsize=9)
+        quantity = quantities()[name]
+        units = {"loss": f", {UNITS.get(self.loss, self.loss)}", "share": " (share)"}
+        panel.set_xlabel(f"{quantity.title}{units.get(quantity.unit, '')}", fontsize=9)
         panel.tick_params(axis="x", labelsize=8)
         panel.locator_params(axis="x", nbins=5)
         panel.grid(alpha=0.25)
         panel.set_ylim(-0.6, len(order) - 0.4)
-        if name in SIGNED:
+        if quantity.signed:
             panel.axvline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=1)
         text, look = "", {"color": "0.35"}
         if name == self.damage:
@@ -282,6 +272,13 @@ class GroupDiagnosticsDisplay(Display):
             )
             text, look["color"] = verdict + known, VERDICT_COLOURS.get(verdict, "0.35")
         panel.set_title(text, fontsize=9, **look)
+
+
+def _panels():
+    """Quantities that can be drawn, in the order of their panels."""
+    known = {name: q for name, q in quantities(*EXPLAINING).items() if q.heading}
+    places = {name: LAST if q.panel is None else q.panel for name, q in known.items()}
+    return dict(sorted(known.items(), key=lambda item: places[item[0]]))
 
 
 def _check_names(diagnostics, choices, has):

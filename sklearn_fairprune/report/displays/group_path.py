@@ -4,14 +4,12 @@ import re
 
 import numpy as np
 
-from ...measurement.measures import MEASURES
+from ...measurement.measures import MEASURES, group_measures
 from ...measurement.verdicts import broken_models
-from ._audited import REGRESSORS, AuditedDisplay
+from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._style import (
-    LOSS_UNITS,
     REST,
     canvas,
-    check_choice,
     check_count,
     distinct_names,
     literal,
@@ -24,11 +22,6 @@ from ._style import (
 
 # Neighbours on the logarithmic axis that are nearer than this part of it are not readable.
 NARROWEST = 0.04
-
-
-def group_measures():
-    """Measures that every group has, by name."""
-    return {name: m for name, m in MEASURES.items() if m.by_group and m.shown}
 
 
 class GroupPathDisplay(AuditedDisplay):
@@ -51,7 +44,7 @@ class GroupPathDisplay(AuditedDisplay):
     groups : list of str
         Names of the groups.
     measure : {"accuracy", "loss", "excessive_loss", "accuracy_drop"}, default="accuracy"
-        What they are.
+        What they are, or any other measure of each group in `MEASURES`.
     grouped_by : str, default="group"
         What the groups are, such as "race & sex".
     loss : str, default="cross-entropy"
@@ -99,9 +92,7 @@ class GroupPathDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    @classmethod
-    def _choices(cls):
-        return {"measure": group_measures()}
+    _choices = {"measure": group_measures}
 
     def __init__(
         self,
@@ -125,20 +116,17 @@ class GroupPathDisplay(AuditedDisplay):
         self.confidence, self.broken = confidence, broken
 
     @classmethod
-    def _of_tables(cls, tables, measure="accuracy"):
-        by_group, overall, about = tables
-        check_choice("measure", measure, group_measures(), by_group, REGRESSORS)
+    def _of_report(cls, report, measure="accuracy"):
+        by_group, overall = report.by_group, report.overall
+        check_measure("measure", measure, group_measures(), by_group)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
-        tables = (by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns)
-        if measure in overall and MEASURES[measure].total:
+        tables = [by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns]
+        if measure in overall:
             total = overall[measure].to_numpy()
-        elif measure == "excessive_loss":
-            total = overall["loss"].to_numpy() - overall["loss"].iloc[0]
-        elif measure == "accuracy_drop":
-            total = overall["accuracy"].iloc[0] - overall["accuracy"].to_numpy()
         else:
-            total = np.full(len(overall), np.nan)
+            sizes = by_group["rows"].to_numpy(dtype=float).reshape(shape)
+            total = np.average(tables[0], axis=1, weights=sizes)
         labels = by_group.index[: len(by_group) // len(overall)]
         return cls(
             *tables,
@@ -147,10 +135,10 @@ class GroupPathDisplay(AuditedDisplay):
             models=distinct_names(overall.index),
             groups=distinct_names(label[1:] for label in labels),
             measure=measure,
-            grouped_by=" & ".join(map(str, by_group.index.names[1:])),
-            loss=about["loss"],
-            confidence=about["confidence"],
-            broken=overall.index.isin(broken_models(overall)),
+            grouped_by=report.grouped_by,
+            loss=report.about["loss"],
+            confidence=report.about["confidence"],
+            broken=overall.index.isin(broken_models(report.overall)),
         )
 
     def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
@@ -179,7 +167,7 @@ class GroupPathDisplay(AuditedDisplay):
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
         measure = MEASURES[self.measure]
-        title, factor = measure.label, measure.scale
+        title, factor = title_of(measure), measure.scale
         shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)
         names = [literal(self.groups[a]) for a in shown]
@@ -194,8 +182,7 @@ class GroupPathDisplay(AuditedDisplay):
                 zorder=2.5,
                 label="all rows",
             )[0]
-            axis = measure.axis(LOSS_UNITS.get(self.loss, self.loss))
-            self._label(axes, positions, logarithmic, axis)
+            self._label(axes, positions, logarithmic, axis_of(measure, self.loss))
             what, level = literal(self.grouped_by), f"{100 * self.confidence:g} %"
             axes.set_title(
                 f"{title[0].upper()}{title[1:]} by {what}, {level} intervals", fontsize=11

@@ -2,15 +2,13 @@
 
 import numpy as np
 
-from ...measurement.measures import MEASURES
+from ...measurement.measures import MEASURES, disparities, performances
 from ...measurement.verdicts import broken_models
-from ._audited import REGRESSORS, AuditedDisplay
+from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._names import write_names
 from ._style import (
     COLOURS,
-    LOSS_UNITS,
     canvas,
-    check_choice,
     distinct_names,
     literal,
     require_matplotlib,
@@ -18,15 +16,6 @@ from ._style import (
 )
 
 BROKEN = "broken"
-
-
-def totals(*, disparity):
-    """Measures of whole models, by name: differences between groups, or all others."""
-    return {
-        name: measure
-        for name, measure in MEASURES.items()
-        if measure.total and measure.shown and measure.disparity == disparity
-    }
 
 
 class TradeOffDisplay(AuditedDisplay):
@@ -46,9 +35,9 @@ class TradeOffDisplay(AuditedDisplay):
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
     performance : {"accuracy", "balanced_accuracy", "loss"}, default="accuracy"
-        What x is.
+        What x is, or any other performance in `MEASURES`.
     disparity : {"accuracy_spread", "fairness_violation"}, default="accuracy_spread"
-        What y is.
+        What y is, or any other disparity in `MEASURES`.
     grouped_by : str, default="group"
         What the groups are, such as "race & sex".
     loss : str, default="cross-entropy"
@@ -92,9 +81,7 @@ class TradeOffDisplay(AuditedDisplay):
     >>> plt.close(display.figure_)
     """
 
-    @classmethod
-    def _choices(cls):
-        return {"performance": totals(disparity=False), "disparity": totals(disparity=True)}
+    _choices = {"performance": performances, "disparity": disparities}
 
     def __init__(
         self,
@@ -116,10 +103,10 @@ class TradeOffDisplay(AuditedDisplay):
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
 
     @classmethod
-    def _of_tables(cls, tables, performance="accuracy", disparity="accuracy_spread"):
-        by_group, overall, about = tables
-        check_choice("performance", performance, totals(disparity=False), overall, REGRESSORS)
-        check_choice("disparity", disparity, totals(disparity=True), overall, REGRESSORS)
+    def _of_report(cls, report, performance="accuracy", disparity="accuracy_spread"):
+        overall = report.overall
+        check_measure("performance", performance, performances(), overall)
+        check_measure("disparity", disparity, disparities(), overall)
         x, y = (
             overall[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
             for name in (performance, disparity)
@@ -129,12 +116,12 @@ class TradeOffDisplay(AuditedDisplay):
             y,
             models=distinct_names(overall.index),
             sparsities=overall["sparsity"].to_numpy(dtype=float),
-            broken=overall.index.isin(broken_models(overall)),
+            broken=overall.index.isin(broken_models(report.overall)),
             performance=performance,
             disparity=disparity,
-            grouped_by=" & ".join(map(str, by_group.index.names[1:])),
-            loss=about["loss"],
-            confidence=about["confidence"],
+            grouped_by=report.grouped_by,
+            loss=report.about["loss"],
+            confidence=report.about["confidence"],
         )
 
     def plot(self, ax=None, *, legend=True):
@@ -191,11 +178,11 @@ class TradeOffDisplay(AuditedDisplay):
 
     def _label(self, axes, across, up):
         """Titles and units."""
-        unit = LOSS_UNITS.get(self.loss, self.loss)
-        axes.set_xlabel(across.axis(unit))
-        axes.set_ylabel(up.axis(unit))
+        axes.set_xlabel(axis_of(across, self.loss))
+        axes.set_ylabel(axis_of(up, self.loss))
+        title = title_of(across)
         axes.set_title(
-            f"{across.label[0].upper()}{across.label[1:]} and {up.label} by "
+            f"{title[0].upper()}{title[1:]} and {title_of(up)} by "
             f"{literal(self.grouped_by)}, {100 * self.confidence:g} % intervals",
             fontsize=11,
         )

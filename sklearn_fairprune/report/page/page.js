@@ -173,9 +173,9 @@
     const description = `${chosen.disparity.name} against ${quality.axis}, one point a model.`;
     draw("chart-tradeoff", AuditCharts.tradeoff({ rows, quality, disparity: chosen.disparity,
       description }));
-    const better = quality.id === "accuracy" ? "right" : "left";
+    const better = quality.better > 0 ? "right" : "left";
     say("caption-tradeoff", `${description} Better is down and to the ${better}; lines are ` +
-      `${level} intervals. A model that predicts one class for everybody, or is no better, is broken, not fair.`);
+      `${level} intervals. ${audit.caution}`);
   }
 
   function drawBars(chosen) {

@@ -3,8 +3,8 @@
 import math
 
 from ...measurement.groups import group_names
-from ...measurement.measures import MEASURES, shown_in
-from ...measurement.verdicts import broken_models
+from ...measurement.measures import disparities, performances, shown
+from ...measurement.verdicts import CAUTION, broken_models
 from ..summary import group_order, lead_model
 
 
@@ -21,21 +21,22 @@ def page_payload(report):
     payload : dict
         Plain values only; unknown numbers are None.
     """
-    overall, useless = report.overall, broken_models(report.overall)
+    overall, broken = report.overall, broken_models(report.overall)
     return {
         "models": [
             {
                 "name": str(model),
                 "sparsity": _number(row["sparsity"]),
-                "broken": model in useless,
+                "broken": model in broken,
             }
             for model, row in overall.iterrows()
         ],
-        "measures": _axes(shown_in(report.by_group)),
-        "disparities": _axes(shown_in(overall, disparity=True)),
+        "measures": _axes(shown(report.by_group)),
+        "disparities": _axes(disparities(overall)),
         "quality": _quality(overall),
+        "caution": CAUTION,
         "detail": overall.index.tolist().index(lead_model(report)),
-        "features": [_feature(name, part) for name, part in report.by_feature.items()],
+        "features": [_feature(name, one) for name, one in report.by_feature.items()],
         "layers": _layers(report.layers, overall.index),
         "training": _training(report.training),
         "confidence": report.about["confidence"],
@@ -43,33 +44,31 @@ def page_payload(report):
 
 
 def _axes(measures):
-    """What a measure is called, and what its numbers are multiplied with."""
     return [
-        {
-            "id": name,
-            "name": measure.label[:1].upper() + measure.label[1:],
-            "axis": measure.axis(),
-            "scale": measure.scale,
-        }
-        for name, measure in measures.items()
+        {"id": name, "name": _title(measure), "axis": measure.axis, "scale": measure.scale}
+        for name, measure in sorted(measures.items())
     ]
 
 
+def _title(measure):
+    return measure.full_title[0].upper() + measure.full_title[1:]
+
+
 def _quality(overall):
-    """Measure that the trade-off sets the disparity against."""
-    name = "accuracy" if "accuracy" in overall else "loss"
-    measure = MEASURES[name]
-    return {"id": name, "axis": f"overall {measure.axis()}", "scale": measure.scale}
+    name, measure = next(iter(performances(overall).items()))
+    axis = f"overall {measure.axis}"
+    return {"id": name, "axis": axis, "scale": measure.scale, "better": measure.better}
 
 
-def _feature(name, part):
-    order = {model: k for k, model in enumerate(part.overall.index)}
-    measures = shown_in(part.by_group)
-    names = group_names(part.by_group)
-    totals = shown_in(part.overall)
+def _feature(name, audited):
+    order = {model: k for k, model in enumerate(audited.overall.index)}
+    names = group_names(audited.by_group)
+    measures, overall = sorted(shown(audited.by_group)), audited.overall
+    totals = [*disparities(overall), *(m for m in shown(audited.by_group) if m in overall)]
+    totals = dict.fromkeys([*totals, next(iter(performances(overall)))])
     return {
         "name": name,
-        "groups": group_order(part),
+        "groups": group_order(audited),
         "byGroup": [
             {
                 "model": order[label[0]],
@@ -77,11 +76,9 @@ def _feature(name, part):
                 "rows": int(row["rows"]),
                 **{m: _interval(row, m) for m in measures},
             }
-            for label, row in part.by_group.iterrows()
+            for label, row in audited.by_group.iterrows()
         ],
-        "overall": [
-            {m: _interval(row, m) for m in totals} for _, row in part.overall.iterrows()
-        ],
+        "overall": [{m: _interval(row, m) for m in totals} for _, row in overall.iterrows()],
     }
 
 

@@ -9,12 +9,15 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from ...measurement.explanations import Verdict
+from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
-from ...measurement.measures import MEASURES, shown_in, with_interval
+from ...measurement.measures import disparities, performances, shown
+from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.training import by_epoch
-from ...measurement.verdicts import broken_models
+from ...measurement.verdicts import Payer, broken_models
+from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
-from ..text import DAMAGE_COLUMNS, DIAGNOSIS_COLUMNS
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -99,15 +102,36 @@ def _vocabulary():
     """What the templates can say."""
     return {
         "headline": headline,
-        "broken": lambda part: broken_models(part.overall),
+        "broken": broken_models,
+        "verdicts": Payer,
         "group_names": group_names,
         "interval": with_interval,
-        "measures": MEASURES,
-        "shown_in": shown_in,
-        "why_columns": DAMAGE_COLUMNS | DIAGNOSIS_COLUMNS,
+        "shown": shown,
+        "glanced": glanced,
+        "meanings": meanings,
+        "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
+        "damages": damages_of,
+        "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
         "by_epoch": by_epoch,
         "missing": pd.isna,
         "most_changed_rows": MOST_CHANGED_ROWS,
+    }
+
+
+def glanced(overall):
+    """First performance and first disparity of a table of models, by name."""
+    return [next(iter(found(overall).items())) for found in (performances, disparities)]
+
+
+def meanings(report):
+    """Titles and meanings of the measures of a report that have one."""
+    measures = shown(report.by_group) | disparities(report.overall)
+    return {
+        measure.full_title[0].upper() + measure.full_title[1:]: measure.meaning.format(
+            loss=report.about["loss"]
+        )
+        for measure in measures.values()
+        if measure.meaning
     }
 
 

@@ -13,6 +13,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor, audit
+from sklearn_fairprune.measurement import MEASURES, Measure
 from sklearn_fairprune.report.dashboards import to_fairness_dashboard
 from sklearn_fairprune.statistics.intervals import proportion_interval
 
@@ -159,6 +160,54 @@ def test_custom_metrics_agree_with_the_audit(dictionary, people):
         assert crossed[k]["excessive_loss"]["global"] == pytest.approx(excess, abs=1e-12)
         drop = report.overall.loc["dense", "accuracy"] - total["accuracy"]
         assert crossed[k]["accuracy_drop"]["global"] == pytest.approx(drop, abs=1e-12)
+
+
+def test_a_measure_with_a_cost_is_a_metric(people, monkeypatch):
+    X, y, groups = people
+
+    def worst_loss(rows, k):
+        """Largest loss of a row."""
+        largest = [rows.losses[rows.groups == a, k].max() for a in range(rows.m)]
+        return np.array(largest), np.zeros(rows.m), np.full(rows.m, 9.0)
+
+    costs = {"cost": "Largest {loss} of a row; {dense!r} has it too.", "unit": "loss"}
+    for name, measure in {
+        "worst_loss": Measure(worst_loss, "worst loss", **costs),
+        "worst_change": Measure(worst_loss, signed=True, **costs),
+        "worst_gain": Measure(worst_loss, better=1, **costs),
+        "no_cost": Measure(worst_loss),
+        "of_models": Measure(worst_loss, about="rows", **costs),
+    }.items():
+        monkeypatch.setitem(MEASURES, name, measure)
+    options = {"sensitive_features": groups[["sex"]], "n_boot": 20}
+    found = to_fairness_dashboard(MODELS, X, y, **options).to_dict()
+    ids = ["excessive_loss", "accuracy_drop", "worst_change", "loss", "worst_loss"]
+    assert [metric["id"] for metric in found["customMetrics"]] == ids
+    assert found["customMetrics"][-1]["name"] == "Worst loss"
+    text = "Largest cross-entropy of a row; 'dense' has it too."
+    assert found["customMetrics"][-1]["description"] == text
+    losses = -np.log(np.where(y == "b", X[:, 1], 1 - X[:, 1]))
+    entry = found["precomputedMetrics"][0][1]["worst_loss"]
+    assert entry["global"] == pytest.approx(losses.max())
+    largest = pd.Series(losses).groupby(groups["sex"]).max()
+    np.testing.assert_allclose(entry["bins"], largest)
+    assert entry["binBounds"] == [{"lower": 0, "upper": 9}] * 2
+
+
+def test_limits_of_losses_are_not_negative():
+    X = np.full((12, 1), 0.999)
+    X[0] = 0.2
+    groups = ["a"] * 6 + ["b"] * 6
+    found = to_fairness_dashboard(
+        {"dense": table(0)},
+        X,
+        ["b"] * 11 + ["a"],
+        sensitive_features=groups,
+        n_boot=50,
+        min_group_size=1,
+    )
+    bounds = found.to_dict()["precomputedMetrics"][0][0]["loss"]["binBounds"]
+    assert min(b["lower"] for b in bounds) == 0
 
 
 def test_limits_of_rates_are_exact_and_hold_for_all_groups_at_once(dictionary, people):

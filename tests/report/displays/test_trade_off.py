@@ -17,7 +17,7 @@ UNITS = {
     "balanced_accuracy": (100, "balanced accuracy, %"),
     "loss": (1, "loss J, nats"),
     "accuracy_spread": (100, "accuracy spread, points"),
-    "fairness_violation": (1, "fairness violation xi, nats"),
+    "fairness_violation": (1, "fairness violation ξ, nats"),
 }
 
 

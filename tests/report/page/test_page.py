@@ -87,7 +87,7 @@ def test_payload_of_networks_and_their_training():
 
 def test_payload_of_a_regressor():
     payload = page_payload(regression_report())
-    assert [m["id"] for m in payload["measures"]] == ["loss", "excessive_loss"]
+    assert [m["id"] for m in payload["measures"]] == ["excessive_loss", "loss"]
     assert [m["id"] for m in payload["disparities"]] == ["fairness_violation"]
     assert payload["quality"]["id"] == "loss"
 

@@ -11,7 +11,8 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor, diagnose
-from sklearn_fairprune.measurement.evidence import GroupMeans, draw
+from sklearn_fairprune.measurement.diagnosis import GroupMeans, draw
+from sklearn_fairprune.measurement.quantities import Section
 
 RNG = np.random.default_rng(0)
 SIZES = {"a": 40, "b": 30, "c": 20}
@@ -287,16 +288,24 @@ def test_group_means_of_the_same_resampled_rows():
     rng = np.random.default_rng(0)
     x = rng.normal(size=7)
     groups = [torch.arange(3), torch.arange(3, 7)]
-    means = GroupMeans({"x": x, "y": 2 * x - 1}, groups, 0.5, 400, rng)
-    np.testing.assert_allclose(means.values["x"], [x[:3].mean(), x[3:].mean()])
-    np.testing.assert_allclose(means.samples["y"], 2 * means.samples["x"] - 1)
-    assert means.samples["x"].shape == (400, 2)
-    assert list(means.with_limits("y")) == ["y", "y_low", "y_high"]
-    low, high = means.limits("x").values()
-    np.testing.assert_allclose([low, high], np.quantile(means.samples["x"], [0.25, 0.75], 0))
-    around = means.samples["x"] - means.values["x"]
-    assert (means.limits("x", samples=around)["x_low"] < 0).all()
-    below = means.limits("closeness", samples=around)  # which is never negative
-    np.testing.assert_array_equal(below["closeness_low"], 0)
-    other = means.limits("x", samples=means.samples["x"] + 5)
-    np.testing.assert_allclose(other["x_high"], high + 5)
+    columns = {"second_order": x, "theorem1_bound": 2 * x - 1, "closeness": x**2, "y": x}
+    means = GroupMeans(columns, groups, 0.5, 400, rng)
+    values, samples = means.values, means.samples
+    assert means.sizes.tolist() == [3, 4]
+    np.testing.assert_allclose(values["second_order"], [x[:3].mean(), x[3:].mean()])
+    np.testing.assert_allclose(samples["theorem1_bound"], 2 * samples["second_order"] - 1)
+    assert samples["second_order"].shape == (400, 2)
+    table = means.table(Section.OUTPUTS, Section.PREDICTION)
+    names = ["closeness", "second_order", "theorem1_bound"]
+    assert list(table) == [name + end for name in names for end in ("", "_low", "_high")]
+    limits = [table["second_order_low"], table["second_order_high"]]
+    np.testing.assert_allclose(limits, np.quantile(samples["second_order"], [0.25, 0.75], 0))
+
+
+def test_limits_stay_where_values_can_be():
+    x = np.array([0.0, 0.0, 9.0])
+    columns = {"closeness": x, "dense_loss": x - 5, "second_order": x}
+    means = GroupMeans(columns, [torch.arange(3)], 0.99, 400, np.random.default_rng(0))
+    table = means.table(Section.LOSS, Section.OUTPUTS, Section.PREDICTION)
+    assert table["second_order_low"] < 0 == table["closeness_low"]
+    assert table["dense_loss_low"] < -5  # of a criterion that can be negative

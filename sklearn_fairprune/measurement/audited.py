@@ -1,0 +1,137 @@
+"""What an audit measured: tables for one way to group the rows, and for each feature alone."""
+
+import pandas as pd
+
+from .groups import group_label, group_names
+from .measures import MEASURES
+
+
+class Audited:
+    """Tables, findings and notes of an audit; see `AuditReport` for each of them.
+
+    Parameters
+    ----------
+    by_group, overall : DataFrame
+        One row per model and group, one row per model.
+    findings, notes : list of str
+        Who pays most; what a reader must know.
+    about : dict
+        How it was measured.
+    payers, changes, changed_rows, why, explanations : DataFrame, default=None
+        Of this way to group the rows.
+    sizes, layers, constraints, training : DataFrame, default=None
+        Of the networks, whatever the groups.
+    other_features : dict of str to Audited, default=None
+        The same for each of several sensitive features alone.
+    """
+
+    _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
+    _networks = ("sizes", "layers", "constraints", "training")
+
+    def __init__(
+        self,
+        by_group,
+        overall,
+        findings,
+        notes,
+        about,
+        *,
+        payers=None,
+        changes=None,
+        changed_rows=None,
+        why=None,
+        explanations=None,
+        sizes=None,
+        layers=None,
+        constraints=None,
+        training=None,
+        other_features=None,
+    ):
+        self.by_group, self.overall = by_group, overall
+        self.findings, self.notes, self.about = findings, notes, about
+        self.payers, self.changes = _table(payers), _table(changes)
+        self.changed_rows = _table(changed_rows)
+        self.why, self.explanations = _table(why), _table(explanations)
+        self.sizes, self.layers = _table(sizes), _table(layers)
+        self.constraints, self.training = _table(constraints), _table(training)
+        self.other_features = other_features or {}
+
+    @classmethod
+    def of(cls, audited):
+        """The same in the form of this class.
+
+        Parameters
+        ----------
+        audited : Audited
+            What was measured.
+
+        Returns
+        -------
+        audited : object of this class
+        """
+        others = {name: cls.of(one) for name, one in audited.other_features.items()}
+        return cls(**vars(audited) | {"other_features": others})
+
+    @property
+    def by_feature(self):
+        """Reports by feature: this one, and those of each of several features alone."""
+        first = group_label(tuple(self.by_group.index.names[1:]))
+        return {first: self, **self.other_features}
+
+    @property
+    def grouped_by(self):
+        """What the groups are, such as "race & sex"."""
+        return " & ".join(map(str, self.by_group.index.names[1:]))
+
+    @property
+    def _frames(self):
+        """Names of the tables that there are."""
+        more = (k for k in (*self._grouped, *self._networks) if len(getattr(self, k)))
+        return ("by_group", "overall", *more)
+
+    def to_frame(self):
+        """Return every measure in one long table.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns ``feature``, ``model``, ``sparsity``, ``about`` ("group" or "model"),
+            ``group`` (text, empty for a model), ``rows``, ``measure``, ``value``, ``low``
+            and ``high`` (NaN for a measure without interval).
+        """
+        tables = []
+        for feature, audited in self.by_feature.items():
+            models = audited.overall.reset_index()
+            by_group = audited.by_group
+            groups, names = by_group.reset_index(drop=True), group_names(by_group)
+            groups["model"] = by_group.index.get_level_values("model")
+            groups["group"] = [names[label[1:]] for label in by_group.index]
+            groups["sparsity"] = groups["model"].map(audited.overall["sparsity"])
+            for about, table in (("model", models.assign(group="")), ("group", groups)):
+                tables.append(_long(table).assign(feature=feature, about=about))
+        first = ["feature", "model", "sparsity", "about", "group", "rows"]
+        frame = pd.concat(tables, ignore_index=True)
+        return frame[[*first, "measure", "value", "low", "high"]]
+
+
+def _table(frame):
+    return pd.DataFrame() if frame is None else frame
+
+
+def _long(table):
+    """Measures of a wide table with limits below each other."""
+    columns = set(table)
+    measures = [name for name in table if f"{name}_low" in columns or name in MEASURES]
+    fixed = ["model", "sparsity", "group", "rows"]
+    return pd.concat(
+        [
+            table[fixed].assign(
+                measure=name,
+                value=table[name].astype(float),
+                low=table.get(f"{name}_low", float("nan")),
+                high=table.get(f"{name}_high", float("nan")),
+            )
+            for name in measures
+        ],
+        ignore_index=True,
+    )
