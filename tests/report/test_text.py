@@ -1,13 +1,11 @@
-"""The reports as plain text: numbers, sentences, tables."""
+"""The reports as plain text: tables and sentences."""
 
 import re
 
-import numpy as np
 import pandas as pd
-import pytest
 
 from sklearn_fairprune.report.diagnose import DiagnosisReport
-from sklearn_fairprune.report.text import _number, payer_sentence, table, with_interval
+from sklearn_fairprune.report.text import table
 
 NAN = float("nan")
 
@@ -40,47 +38,6 @@ def diagnosis(labels=("a & b", "c"), names=("region",), damage=True, notes=(), *
     by_group = pd.DataFrame(columns, index=index)
     findings = ["c pays."] if damage else []
     return DiagnosisReport(by_group, explanations, findings, list(notes), about)
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "sign", "text"),
-    [
-        (0.12345, 3, "", "0.123"),
-        (0.12345, 2, "+", "+0.12"),
-        (-1, 1, "+", "-1.0"),
-        (NAN, 3, "+", "n/a"),
-        (None, 3, "", "n/a"),
-        (np.float32(2), 0, "", "2"),
-    ],
-)
-def test_number(value, digits, sign, text):
-    assert _number(value, digits, sign) == text
-
-
-def test_value_with_its_limits():
-    row = {"x": 0.9034, "x_low": 0.8741, "x_high": NAN}
-    assert with_interval(row, "x") == "0.903 [0.874, n/a]"
-    percent = with_interval(row, "x", scale=100, digits=1, sign="+")
-    assert percent == "+90.3 [+87.4, n/a]"
-
-
-@pytest.mark.parametrize(
-    ("excess", "interval", "start", "end"),
-    [
-        (0.25, (0.1, 0.4), "f & old (30 rows) pays most: harm +0.250;", "[+0.100, +0.400]."),
-        (0.25, (0.0, 0.5), "cannot tell who pays most. f & old", "too wide: it includes 0."),
-        (0.25, (-0.1, 0.6), "cannot tell who pays most. f & old", "too wide: it includes 0."),
-        (0.25, (NAN, NAN), "cannot tell who pays most. f & old", "harm +0.250, from one row."),
-        (0.0, (0.1, 0.2), "no group's loss rose; f & old (30 rows)", "[+0.100, +0.200])."),
-        (-0.25, (0.1, 0.2), "no group's loss rose; f & old (30 rows) gained least", ")."),
-    ],
-)
-def test_payer(excess, interval, start, end):
-    top = (1, 0.25, *interval)
-    sentence = payer_sentence(("f", "old"), 30, excess, top, "harm")
-    assert sentence.startswith(start)
-    assert sentence.endswith(end)
-    assert "nan" not in sentence
 
 
 def test_columns_are_aligned():
