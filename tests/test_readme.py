@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sklearn_fairprune import GroupConstrainedPruner
-from sklearn_fairprune.report.text import GROUP_COLUMNS, with_interval
+from sklearn_fairprune.measurement import MEASURES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_table_of_the_demo(sparsity):
     rows = pd.read_csv(ROOT / "examples/mortgage_audit/by_group.csv")
     for _, row in rows[rows["model"] == f"sparsity {sparsity}"].iterrows():
         cells = [
-            with_interval(row, name, **GROUP_COLUMNS[name][1])
+            MEASURES[name].write(row, name)
             for name in ("accuracy", "excessive_loss", "accuracy_drop")
         ]
         assert f"| {row['race']} | {row['rows']} | {' | '.join(cells)} |" in README

@@ -78,9 +78,7 @@ def _feature(name, audited):
             }
             for label, row in audited.by_group.iterrows()
         ],
-        "overall": [
-            {m: _interval(row, m) for m in totals} for _, row in overall.iterrows()
-        ],
+        "overall": [{m: _interval(row, m) for m in totals} for _, row in overall.iterrows()],
     }
 
 
