@@ -9,7 +9,17 @@ import torch
 
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
 from ._compat.sklearn import safe_indexing
-from .arguments import check_outputs, limits, numbers_of, share, whole
+from .arguments import (
+    check_outputs,
+    limits,
+    numbers_of,
+    refuse_limits_of_classifiers,
+    say_limits,
+    share,
+    whole,
+)
+from .measurement.measures import performances
+from .measurement.verdicts import Change
 from .preparation import (
     check_rows,
     is_regression,
@@ -96,8 +106,7 @@ def add_report_options(command):
         type=limits,
         default={},
         metavar="NAME=LIMIT[,...]",
-        help="exit with status 1 if a pruned model is above: spread (of accuracy between "
-        "groups, 0 to 1), degradation (accuracy a group lost, 0 to 1), violation (xi)",
+        help=f"exit with status 1 if a pruned model is above: {say_limits()}",
     )
     add(
         "--judge-by",
@@ -231,11 +240,8 @@ def run_audit(arguments):
     data = load(arguments)
     X, y, notes = data.X, data.y, list(data.notes)
     kind = PrunedRegressor if is_regression(y) else PrunedClassifier
-    if kind is PrunedRegressor and arguments.fail_above.keys() - {"max_violation"}:
-        raise ValueError(
-            "--fail-above: a quantity has no accuracy, so no spread and no degradation; limit "
-            "violation."
-        )
+    if kind is PrunedRegressor:
+        refuse_limits_of_classifiers(arguments.fail_above)
     train, test = split(data, arguments.test_size, arguments.seed)
     check_rows(data, train, test, kind is PrunedRegressor)
     preprocessing = make_preprocessing(X)
@@ -291,7 +297,7 @@ def audit_command(arguments):
             print(f"\nThe report as a page, to open in a browser: {page}")
     if arguments.fail_above:
         try:
-            report.assert_disparity(**arguments.fail_above, judge_by=arguments.judge_by)
+            report.assert_disparity(limits=arguments.fail_above, judge_by=arguments.judge_by)
         except DisparityError as error:
             print(f"sklearn-fairprune: not within the limits.\n{error}", file=sys.stderr)
             return 1
@@ -309,7 +315,7 @@ def write_report(report, arguments):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         written.append(path)
     if arguments.plot:
-        measure = "accuracy" if "accuracy" in report.by_group else "loss"
+        measure = next(iter(performances(report.by_group)))
         report.plot(measure).figure_.savefig(arguments.plot, dpi=130)
     if arguments.html:
         report.to_html(arguments.html)
@@ -330,7 +336,7 @@ def compare_command(arguments):
         print(table.to_json(orient="records", indent=1))
     elif not arguments.quiet:
         print(comparison_as_text(table))
-    worse = int((table["verdict"] == "worse").sum())
+    worse = int((table["verdict"] == Change.WORSE).sum())
     if arguments.fail_if_worse and worse:
         print(f"sklearn-fairprune: {worse} measures are surely worse.", file=sys.stderr)
         return 1

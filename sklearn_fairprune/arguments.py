@@ -4,33 +4,61 @@ import argparse
 import os
 from pathlib import Path
 
+from .measurement.measures import MEASURES, limit_columns
 from .report.displays._style import require_matplotlib
 from .report.gate import check_limit
 from .report.page import charts_library
 
-LIMITS = {name: f"max_{name}" for name in ("spread", "degradation", "violation")}
+
+def limit_words():
+    """Names of the limits on the command line, and in `assert_disparity`."""
+    return {name.removeprefix("max_"): name for name in limit_columns()}
+
+
+def say_limits():
+    """What can be limited, for the help."""
+    shown = []
+    for word, name in limit_words().items():
+        measure = MEASURES[limit_columns()[name]]
+        scope = "of each group" if measure.by_group else "between groups"
+        share = ", 0 to 1" if measure.scale == 100 else ""
+        shown.append(f"{word} ({measure.full_title} {scope}{share})")
+    return ", ".join(shown).replace("%", "%%")
 
 
 def limits(text):
     """Read ``spread=0.1,degradation=0.05``."""
-    found = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        if name not in LIMITS:
+    found, words = {}, limit_words()
+    for entry in text.split(","):
+        word, _, value = entry.partition("=")
+        if word not in words:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is none of {', '.join(LIMITS)}; write for example degradation=0.05"
+                f"{word!r} is none of {', '.join(words)}; write for example degradation=0.05"
             )
         try:
-            found[LIMITS[name]] = float(value)
+            found[words[word]] = float(value)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"{part!r} has no number; write for example {name}=0.05"
+                f"{entry!r} has no number; write for example {word}=0.05"
             ) from None
         try:
-            check_limit(LIMITS[name], found[LIMITS[name]])
+            check_limit(words[word], found[words[word]])
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error).removeprefix("max_")) from None
     return found
+
+
+def refuse_limits_of_classifiers(limits):
+    """Refuse limits of what regressors lack, before anything is trained."""
+    words = {word: MEASURES[limit_columns()[name]] for word, name in limit_words().items()}
+    lacked = [word for word, measure in words.items() if measure.classifiers_only]
+    if {limit_words()[word] for word in lacked} & set(limits):
+        others = [word for word in words if word not in lacked]
+        lacked = " and no ".join(lacked)
+        raise ValueError(
+            f"--fail-above: a quantity has no accuracy, so no {lacked}; limit "
+            f"{' or '.join(others)}."
+        )
 
 
 def share(text):

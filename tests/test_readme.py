@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sklearn_fairprune import GroupConstrainedPruner
-from sklearn_fairprune.measurement.measures import MEASURES
+from sklearn_fairprune.measurement import MEASURES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -341,17 +341,18 @@ def group_measures() -> Measures:
     return {k: m for k, m in MEASURES.items() if m.by_group and m.interval}
 
 
-def limits() -> Measures:
-    """Measures that a gate can limit from above, by the names of their limits.
+def limit_columns() -> dict[str, str]:
+    """Columns that a gate can limit from above, by the names of their limits.
 
     Returns
     -------
-    measures : dict of str to Measure
-        Those of which less is better; the limit of a measure without a name of its own is
-        called like the measure.
+    columns : dict of str to str
+        Those of measures of which less is better. The limit of a measure without a name of
+        its own is called like the measure, and comes last.
     """
-    bounded = by_unit({k: m for k, m in MEASURES.items() if m.better < 0 and m.interval})
-    return {m.limit or k: m for k, m in bounded.items()}
+    bounded = [(m, k) for k, m in by_unit(MEASURES).items() if m.better < 0 and m.interval]
+    bounded.sort(key=lambda pair: not pair[0].limit)
+    return {measure.limit or name: name for measure, name in bounded}
 
 
 def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:

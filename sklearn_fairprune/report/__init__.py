@@ -1,4 +1,4 @@
-"""Floor 4: audit and diagnosis, their tables, intervals, plots, pages and dashboards."""
+"""Floor 5: audit and diagnosis as text, page, plots, gate, comparison and dashboards."""
 
 from .audit import audit
 from .audit_report import AuditReport

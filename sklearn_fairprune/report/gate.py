@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..measurement.groups import group_names
-from ..measurement.measures import MEASURES
-from ..measurement.measures import limits as limits_of_measures
+from ..measurement.measures import MEASURES, limit_columns
 from ..measurement.settings import is_real
 from ..measurement.verdicts import broken_failure, broken_models
 
@@ -99,11 +98,13 @@ def limited(name):
     ValueError
         If there is no such limit.
     """
-    known = limits_of_measures()
-    for column, measure in MEASURES.items():
-        if name in (column, measure.limit) and measure in known.values():
-            return column, measure
-    raise ValueError(f"limits: {name!r} is none of {list(known)}.")
+    known = limit_columns()
+    column = known.get(name, name)
+    if column not in known.values():
+        raise ValueError(
+            f"limits must be of measures of which less is better, {list(known)}, got {name!r}."
+        )
+    return column, MEASURES[column]
 
 
 def check_limit(name, value):
@@ -131,7 +132,7 @@ def check_limit(name, value):
 def _check_measured(name, report):
     column, measure = limited(name)
     if column not in report.overall and column not in report.by_group:
-        others = [k for k, m in limits_of_measures().items() if not m.classifiers_only]
+        others = [k for k in limit_columns() if not limited(k)[1].classifiers_only]
         raise ValueError(
             f"{name} limits the {measure.full_title}, and these models are regressors, which "
             f"have no accuracy; use {' or '.join(others)}."
