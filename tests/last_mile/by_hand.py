@@ -48,7 +48,9 @@ def network_inputs(table, train):
     numbers = np.hstack([f.fit(numbers[train]).transform(numbers) for f in learned])
     encoded = [(numbers - numbers[train].mean(axis=0)) / numbers[train].std(axis=0)]
     for column in table.columns.difference(columns, sort=False):
-        values = table[column].astype(object).where(table[column].notna(), "missing").astype(str)
+        values = (
+            table[column].astype(object).where(table[column].notna(), "missing").astype(str)
+        )
         counts = values.iloc[train].value_counts()
         frequent = sorted(counts.index[counts >= 5])
         encoded += [(values == value).to_numpy()[:, None] for value in frequent]
@@ -78,7 +80,10 @@ def paired_limits(first, second, confidence):
     n, p = len(first), np.array([first.mean(), second.mean()])
     z = stats.norm.isf((1 - confidence) / 2)
     centre, spread = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    below, above = p - (centre - spread) / (1 + z**2 / n), (centre + spread) / (1 + z**2 / n) - p
+    below, above = (
+        p - (centre - spread) / (1 + z**2 / n),
+        (centre + spread) / (1 + z**2 / n) - p,
+    )
     alike = (first & second).sum() * (~first & ~second).sum()
     covariance = alike - (first & ~second).sum() * (~first & second).sum()
     if covariance > 0:
@@ -102,6 +107,16 @@ def mean_figure(name, values, confidence):
 
 def share_figure(name, right, confidence):
     return figure(name, right.mean(), exact_limits(right.sum(), len(right), confidence))
+
+
+def largest_gap_figure(cells, confidence):
+    """Largest gap of excessive losses, with a band that covers normal errors of all groups."""
+    excess = [c["excessive_loss"] for c in cells]
+    half_widths = [c["excessive_loss_high"] - c["excessive_loss"] for c in cells]
+    scale = np.array(half_widths) / stats.norm.isf((1 - confidence) / 2)
+    errors = scale * np.random.default_rng(0).normal(size=(20_000, len(cells)))
+    gap, band = np.ptp(excess), np.quantile(np.ptp(errors, axis=1), confidence)
+    return figure("fairness_violation", gap, (max(gap - band, 0.0), gap + band))
 
 
 def by_group(models, X, y, groups, confidence):
@@ -133,8 +148,7 @@ def overall(models, X, y, groups, confidence):
     for name, model in models.items():
         loss, predicted = outcomes(model, X, y)
         cells = [cells_of[name, group] for group in names]
-        excess = [c["excessive_loss"] for c in cells]
-        row = {"rows": len(y), "fairness_violation": max(excess) - min(excess)}
+        row = {"rows": len(y)} | largest_gap_figure(cells, confidence)
         row |= mean_figure("loss", loss, confidence)
         if predicted is not None:
             row |= share_figure("accuracy", predicted == y, confidence)

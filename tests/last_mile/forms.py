@@ -33,7 +33,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tables, self.payload, self._open = {}, "", []
+        self.tables, self.captions, self.payload, self._open = {}, [], "", []
         self.feed(page)
         self.payload = json.loads(self.payload) if self.payload else None
 
@@ -59,5 +59,7 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data):
         if "payload" in self._open:
             self.payload += data
+        elif "caption" in self._open:
+            self.captions.append(" ".join(data.split()))
         elif {"td", "th"} & {*self._open}:
             self._table[-1][-1] = " ".join(f"{self._table[-1][-1]} {data}".split())

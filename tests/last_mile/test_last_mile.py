@@ -34,6 +34,8 @@ OVERALL_CELLS = {
     "accuracy_spread": PER_CENT,
 }
 
+DRAWN = ("loss", "excessive_loss", "fairness_violation")  # limits from bootstrap samples
+
 
 # ---- the audits ------------------------------------------------------------------------
 
@@ -51,7 +53,10 @@ def trained_by_hand(target):
     """The models that the command should make, and the rows it should hold out."""
     table = people().dropna(subset=target, ignore_index=True)
     train, test = halves(table, [target, "town"] if target == "paid" else None)
-    X, y = network_inputs(table.drop(columns=[target, "town"]), train), table[target].to_numpy()
+    X, y = (
+        network_inputs(table.drop(columns=[target, "town"]), train),
+        table[target].to_numpy(),
+    )
     if target == "paid":
         kind, y = PrunedClassifier, y.astype(str)
     else:
@@ -133,7 +138,7 @@ def check_figures(kept, truth):
     """Every figure is the one by hand; limits that are drawn are near to those by hand."""
     for name, value in truth.items():
         measure = name.removesuffix("_low").removesuffix("_high")
-        if name != measure and measure in ("loss", "excessive_loss"):
+        if name != measure and measure in DRAWN:
             width = truth[f"{measure}_high"] - truth[f"{measure}_low"]
             assert kept[name] == pytest.approx(value, abs=0.2 * width + 1e-6), name
         else:
@@ -222,7 +227,7 @@ def test_markdown(audited):
 
 
 def test_tables_of_the_page(audited):
-    page, first = audited["page"], {}
+    page = audited["page"]
     for position, feature in enumerate(audited["truth"]):
         assert page.rows(f"Groups by {feature}") == group_rows(audited, feature)
         names = ("accuracy", "accuracy_spread", "loss", "fairness_violation")
@@ -239,6 +244,8 @@ def test_tables_of_the_page(audited):
             seen = page.rows("Changed predictions by group", position)
             assert {tuple(row[:6]) for row in seen} == counts
             assert len(seen) == len(counts)
+        level = f"with {audited['level']} % intervals over the held-out rows."
+        assert f"Groups by {feature}, {level}" in page.captions
 
 
 def kept_row(audited, feature):
