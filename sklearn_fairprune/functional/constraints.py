@@ -239,6 +239,11 @@ class Constraint(Member):
         return needs(self.function, STATISTICS, "constraint", subject=True)
 
     @property
+    def of_loss(self) -> bool:
+        """Whether the violations are in units of the loss."""
+        return self.unit == "loss"
+
+    @property
     def of_errors(self) -> bool:
         """Whether it is about wrong predictions, which only classifiers have."""
         return any(name.endswith("errors") for name in (self.subject, *self.needs))

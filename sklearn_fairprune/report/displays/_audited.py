@@ -179,7 +179,7 @@ def axis_of(measure, loss):
     -------
     title : str
     """
-    unit = LOSS_UNITS.get(loss, loss) if measure.unit == "loss" else measure.shown_unit
+    unit = LOSS_UNITS.get(loss, loss) if measure.of_loss else measure.shown_unit
     return ", ".join(filter(None, [title_of(measure), unit]))
 
 

@@ -144,7 +144,7 @@ class DualHistoryDisplay(Display):
                 table[measure][rows, columns] = history[measure]
         constraint = CONSTRAINTS.find("constraint", pruner.constraint)
         of_loss = "nats" if is_classifier(pruner) else "units of the loss"
-        unit = of_loss if constraint.unit == "loss" else constraint.unit
+        unit = of_loss if constraint.of_loss else constraint.unit
         return cls(
             np.arange(1, len(epochs) + 1),
             [stage for stage, _ in epochs],
