@@ -1,9 +1,23 @@
-"""One thread: two on a busy machine are many times slower for small networks."""
+"""One thread, short trainings for who asks for them, and no skips where all must be there."""
 
 import matplotlib
 import pytest
 import torch
 
+from sklearn_fairprune.engine import networks
+
 pytest.register_assert_rewrite("estimator_cases", "failing_calls")
 matplotlib.use("Agg")
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # two on a busy machine are many times slower for small networks
+
+
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """Train the default network for 12 epochs instead of 200, with larger steps."""
+    own = networks.default_net
+
+    def default_net(*args):
+        few = {"max_epochs": 12, "lr": 0.03, "optimizer__weight_decay": 0.1}
+        return own(*args).set_params(**few)
+
+    monkeypatch.setattr(networks, "default_net", default_net)

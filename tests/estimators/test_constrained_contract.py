@@ -9,12 +9,14 @@ from sklearn.utils.estimator_checks import (
 )
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, PrunedRegressor
-from sklearn_fairprune.engine import networks
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
-    "ignore:The network of sparsity:sklearn.exceptions.ConvergenceWarning",
-)
+pytestmark = [
+    pytest.mark.usefixtures("few_epochs"),
+    pytest.mark.filterwarnings(
+        "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
+        "ignore:The network of sparsity:sklearn.exceptions.ConvergenceWarning",
+    ),
+]
 # scikit-learn sets random_state only where it is a parameter of the estimator itself.
 FIXED = {"dtype": "float64", "random_state": 0, "hidden_layer_sizes": (20,)}
 WHY = "a row repeated is split between training and holdout, a row of weight 2 is not"
@@ -22,17 +24,6 @@ WEIGHT_CHECKS = (
     "check_sample_weight_equivalence_on_dense_data",
     "check_sample_weight_equivalence_on_sparse_data",
 )
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Train the default network for 40 epochs instead of 200, with larger steps."""
-    own = networks.default_net
-
-    def default_net(*args):
-        return own(*args).set_params(max_epochs=40, lr=0.02, optimizer__weight_decay=0.1)
-
-    monkeypatch.setattr(networks, "default_net", default_net)
 
 
 def classifier(**params):
@@ -44,10 +35,14 @@ def regressor():
     return GroupConstrainedPruner(PrunedRegressor(**FIXED), **bounded)
 
 
-@parametrize_with_checks(
-    [classifier(), regressor(), classifier(stage="both"), classifier(stage="before")]
-)
+@parametrize_with_checks([classifier(), regressor(), classifier(stage="both")])
 def test_without_a_single_expected_failure(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([classifier(stage="before")])
+def test_stage_before_alone(estimator, check):
     check(estimator)
 
 

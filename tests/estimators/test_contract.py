@@ -15,19 +15,24 @@ WEIGHT_CHECKS = (
     "check_sample_weight_equivalence_on_dense_data",
     "check_sample_weight_equivalence_on_sparse_data",
 )
+FLOAT64 = [PrunedClassifier(dtype="float64"), PrunedRegressor(dtype="float64")]
 
 
+@pytest.mark.usefixtures("few_epochs")
 @parametrize_with_checks(
-    [
-        PrunedClassifier(dtype="float64"),
-        PrunedRegressor(dtype="float64"),
-        PrunedClassifier(dtype="float64", sparsity=0.0, scope="layerwise"),
-    ]
+    [*FLOAT64, PrunedClassifier(dtype="float64", sparsity=0.0, scope="layerwise")]
 )
 def test_float64_without_a_single_expected_failure(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
+@parametrize_with_checks(FLOAT64)
+def test_trainings_of_full_length(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.usefixtures("few_epochs")
 @parametrize_with_checks(
     [PrunedClassifier(), PrunedRegressor()],
     expected_failed_checks=lambda estimator: dict.fromkeys(WEIGHT_CHECKS, WHY),
