@@ -13,7 +13,7 @@ from functools import cached_property
 from torch import Tensor
 
 from .needs import needs
-from .shelf import Member, Shelf
+from .shelf import LOSS, Member, Shelf
 
 STATISTICS = ("losses", "errors", "dense_losses", "dense_errors", "shares")
 
@@ -241,7 +241,7 @@ class Constraint(Member):
     @property
     def of_loss(self) -> bool:
         """Whether the violations are in units of the loss."""
-        return self.unit == "loss"
+        return self.unit == LOSS
 
     @property
     def of_errors(self) -> bool:

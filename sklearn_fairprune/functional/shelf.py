@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+# The unit of what is measured in that of the loss.
+LOSS = "loss"
+
 
 @dataclass(frozen=True)
 class Member:

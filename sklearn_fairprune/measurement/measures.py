@@ -159,11 +159,6 @@ class Measure(Member):
         return self.about == "disparity"
 
     @property
-    def of_loss(self) -> bool:
-        """Whether it is in units of the loss."""
-        return self.unit == "loss"
-
-    @property
     def scale(self) -> int:
         """Factor of the values that are shown."""
         return 100 if self.unit in ("share", "points") else 1

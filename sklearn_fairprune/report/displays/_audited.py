@@ -5,6 +5,7 @@ import inspect
 from sklearn.utils import Bunch
 
 from ...estimators.unwrap import dense_twin
+from ...functional.shelf import LOSS
 from ...measurement.audited import Audited
 from ...measurement.settings import Settings
 from ...measurement.tables import measure_models
@@ -179,7 +180,7 @@ def axis_of(measure, loss):
     -------
     title : str
     """
-    unit = LOSS_UNITS.get(loss, loss) if measure.of_loss else measure.shown_unit
+    unit = LOSS_UNITS.get(loss, loss) if measure.unit == LOSS else measure.shown_unit
     return ", ".join(filter(None, [title_of(measure), unit]))
 
 
