@@ -1,4 +1,5 @@
-# Two commands: `make demo` and `make test`. Both set up .venv first.
+# Two commands: `make demo` and `make test`. Both set up .venv first. A test that lacks a
+# browser or a package is skipped, unless FAIRPRUNE_REQUIRE names it: see tests/requirements.py.
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -29,16 +30,18 @@ test: .venv/test
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m slow
 
 # raiwidgets brings the dashboard's front end; not the old versions that it asks for.
 .venv/dashboard: .venv/test
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps raiwidgets
 	touch .venv/dashboard
 
+# Whoever asks for its tests wants them run: without browser or front end they fail.
+test-dashboard: export FAIRPRUNE_REQUIRE = packages,chromium,front-end
 test-dashboard: .venv/dashboard
 	sh tests/browser/get_chromium.sh
-	$(BIN)/python -m pytest tests/browser tests/report/dashboards
+	$(BIN)/python -m pytest tests/browser/test_dashboard.py tests/report/dashboards
 
 lint: .venv/test
 	$(BIN)/python -m ruff format --check .

@@ -1,8 +1,13 @@
-"""One thread, short trainings for who asks for them, and no skips where all must be there."""
+"""One thread, what must be there, and short trainings for those who ask for them."""
 
 import matplotlib
 import pytest
 import torch
+from requirements import (  # noqa: F401
+    pytest_configure,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 
 from sklearn_fairprune.engine import networks
 

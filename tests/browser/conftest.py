@@ -20,7 +20,7 @@ ARGUMENTS = [
 @pytest.fixture(scope="session")
 def chromium():
     """A browser that is on the machine already; nothing is downloaded."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    playwright = pytest.importorskip("playwright.sync_api")
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"needs one of {', '.join(NAMES)} on the PATH")

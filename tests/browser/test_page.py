@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, PrunedRegressor, audit
 
-pytest.importorskip("vl_convert", reason="needs vl-convert-python")
+pytest.importorskip("vl_convert")
 torch.set_num_threads(1)
 
 HOSTILE = "</script><script>window.hacked = 1</script>"
@@ -268,7 +268,7 @@ def test_phone_and_desktop_dark_and_light(file, open_page, screenshot, width, sc
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility_rules(file, open_page, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page, _ = open_page(file, color_scheme=scheme, bypass_csp=True)
     page.wait_for_selector(READY)
     found = axe.Axe().run(page).response["violations"]

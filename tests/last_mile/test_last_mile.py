@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_fairprune import AuditReport, PrunedClassifier, PrunedRegressor, audit
 from sklearn_fairprune.__main__ import main
 
-pytest.importorskip("vl_convert", reason="needs vl-convert-python, for the page")
+pytest.importorskip("vl_convert")
 
 TRAINING = ["--test-size", "0.5", "--sparsities", "0.5,0.95", "--hidden", "8"]
 TRAINING += ["--finetune-epochs", "1", "--seed", "7"]
