@@ -6,7 +6,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from claims import DIAGNOSIS, NAMES, RELATIONS, UPDATES, quantity
-from fronts import BASELINES, cell, families
+from fronts import BASELINES, cell, families, late
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from records import having, interval
 from tasks import TITLES
@@ -20,7 +20,8 @@ LOG = ("size", "gradient_norm", "largest_eigenvalue")
 POSITIONS = np.arange(len(SPARSITIES))
 
 
-SHORT = {"none, on the rows that held-out multipliers leave": "none, on 80 % of the rows"}
+SHORT = {name: f"{name} (added after a look)" for name in late()}
+SHORT |= {"none, on the rows that held-out multipliers leave": "none, on 80 % of the rows"}
 
 
 def panels(n_rows, n_columns, height=3.2, **options):
@@ -165,7 +166,7 @@ def draw_explanations(records, rows, path):
 
 def draw_balances(records, rows, path):
     """Claim 5: gaps with the constraint as part of those without."""
-    figure, axes = panels(1, len(records), 4.6, sharey=True)
+    figure, axes = panels(1, len(records), 5.6, sharey=True)
     statements = list(dict.fromkeys(r["statement"] for r in rows if r["claim"] == 5))
     for ax, task in zip(axes[0], records, strict=True):
         for k, statement in enumerate(statements):
@@ -188,11 +189,8 @@ def draw_balances(records, rows, path):
         range(len(statements)), [s.removeprefix("gap in ") for s in statements]
     )
     axes[0, 0].invert_yaxis()
-    finish(
-        figure,
-        "Fig. 7: gap between the groups as part of that without constraint, training rows",
-        path,
-    )
+    title = "Fig. 7: gap between the groups as part of that without constraint"
+    finish(figure, title, path)
 
 
 def draw_regimes(records, path):

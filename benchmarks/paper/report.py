@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from claims import judgements
 from figures import draw_all
-from fronts import chosen, goal, held_out
+from fronts import WITH_ADDED, chosen, goal, held_out
 from page import page
 from records import HERE, RESULTS, load
 
@@ -42,7 +42,8 @@ def verdicts(records):
     -------
     verdicts : dict
         ``claims``: rows of `claims.judgements`; ``held_out``: rows of `fronts.held_out`;
-        ``fronts``: {task: {metric: rows of `fronts.chosen`}}; ``goal``: {task: verdicts};
+        ``fronts``: {task: {metric: rows of `fronts.chosen`}}; ``goal``: {task: {family:
+        verdicts}}, with and without the ways that were added after a look at test rows;
         ``runs``: what the results are of.
     """
     fronts = {
@@ -54,7 +55,11 @@ def verdicts(records):
         "claims": judgements(records),
         "held_out": [row for task, kept in records.items() for row in held_out(task, kept)],
         "fronts": {task: found for task, found in fronts.items() if found["spread"]},
-        "goal": {task: goal(found["spread"]) for task, found in fronts.items()},
+        "goal": {
+            task: {name: goal(found["spread"], name) for name in ("constraints", WITH_ADDED)}
+            for task, found in fronts.items()
+            if found["spread"]
+        },
     }
 
 

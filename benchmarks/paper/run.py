@@ -28,7 +28,7 @@ from baselines import BASELINES, balance
 from networks import FINETUNE_EPOCHS, NETWORKS, make_net
 from sklearn.base import clone
 from tasks import FILES, TASKS, available, folder, half, scaled, split, thinned
-from ways import FRONT_SPARSITY, SETS, plan
+from ways import FRONT_SPARSITY, SETS, plan, unplanned
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, diagnose
 
@@ -320,7 +320,13 @@ def main(arguments=None):
                 f"--tasks: {name} needs {FILES[name]} in {folder()}. Set "
                 "SKLEARN_FAIRPRUNE_DATA to the folder that holds it."
             )
-    cells = plan(chosen(options.sets, SETS, "sets"))
+    sets = chosen(options.sets, SETS, "sets")
+    if unplanned(sets):
+        raise SystemExit(
+            f"--sets: {', '.join(unplanned(sets))} is not in plan.json as ways.py has it. "
+            "Write it down there, and commit that, before it is run."
+        )
+    cells = plan(sets)
     results = "results" if options.network == "small" else f"results-{options.network}"
     options.out = options.out or HERE / results
     options.memory = options.memory or Path(tempfile.gettempdir()) / "fairprune_paper"

@@ -2,7 +2,7 @@
 
 import numpy as np
 from records import Record
-from ways import SPARSITIES, beyond, front, regimes
+from ways import SPARSITIES, added, beyond, front, regimes
 
 N_GROUPS = 4
 ROWS = {
@@ -48,8 +48,11 @@ def record(seed=0, *, harm=0.02, cells=None, task="svhn"):
         "loss": np.array(DENSE["loss"]) + harm * steps,
     }
     found = {"dense; 0": measured(**DENSE, noise=rng.normal(0, 1e-3))}
+    for update in ("equal_loss", "paper"):
+        values = (cells or {}).get(f"dense, {update}, before; 0", DENSE)
+        found[f"dense, {update}, before; 0"] = measured(**values, noise=rng.normal(0, 1e-3))
     names = [f"{w.name}; {s:g}" for w in (*regimes(), *beyond()) for s in SPARSITIES]
-    names += [f"{w.name}; 0.9" for w in front()]
+    names += [f"{w.name}; 0.9" for w in (*front(), *added())]
     for name in names:
         values = (cells or {}).get(name, pruned)
         found[name] = measured(**values, noise=rng.normal(0, 1e-3))

@@ -7,7 +7,8 @@ from record_cases import DENSE, QUANTITIES, record
 from records import BROKEN, FAILS, HOLDS, UNSURE
 from ways import HIGH_SPARSITIES, SPARSITIES
 
-EVEN = {"accuracy": [0.8] * 4, "loss": [0.6] * 4}
+EVEN = {"accuracy": [0.8, 0.8, 0.8, 0.8 + 1e-9], "loss": [0.6] * 4}
+NARROW = {"accuracy": [0.8, 0.75, 0.75, 0.7], "loss": [0.6] * 4}
 FLAT = {"accuracy": [0.25] * 4, "loss": [1.4] * 4}
 
 
@@ -95,13 +96,46 @@ def test_gaps_are_ratios():
     gap = next(
         r
         for r in rows
-        if r["statement"] == "gap in gradient norm, pruned network, the paper's update"
+        if r["statement"]
+        == "gap in gradient norm, pruned network, the paper's update, training rows"
     )
     assert gap["mean"] == pytest.approx(0.5, rel=0.01)
     assert gap["low"] < gap["mean"] < gap["high"]
     assert gap["verdict"] == HOLDS
     others = [r["mean"] for r in rows if r is not gap]
     assert others == pytest.approx([1.0] * len(others))
+
+
+def test_gaps_in_accuracy_are_told_apart_by_their_rows():
+    kept = records(cells={"paper, after; 0.9": EVEN}, harm=0.05)
+    for r in kept:
+        r.cells["paper, after; 0.9"]["test"] = r.cells["none; 0.9"]["test"]
+    found = {r["statement"]: r for r in balances("svhn", kept)}
+    gap = "gap in accuracy, pruned network, the paper's update, {} rows"
+    assert found[gap.format("training")]["mean"] < 1e-6
+    assert found[gap.format("training")]["verdict"] == HOLDS
+    assert found[gap.format("held-out")]["mean"] == pytest.approx(1)
+    assert found[gap.format("held-out")]["verdict"] == UNSURE
+    for name, row in found.items():
+        assert name.endswith("training rows") or "gap in accuracy" in name
+        assert (row["sparsity"] == 0) == ("dense network" in name)
+
+
+def test_a_dense_gap_is_that_of_the_dense_networks():
+    even = {"dense, equal_loss, before; 0": NARROW}
+    found = {r["statement"]: r["mean"] for r in balances("svhn", records(cells=even))}
+    for rows in ("training", "held-out"):
+        gap = f"gap in accuracy, dense network, {{}}, {rows} rows"
+        assert found[gap.format("the package's defaults")] == pytest.approx(0.5)
+        assert found[gap.format("the paper's update")] == pytest.approx(1)
+
+
+def test_gaps_of_broken_networks_are_not_judged():
+    flat = {"accuracy": [0.25, 0.26, 0.24, 0.25], "loss": [1.4] * 4}
+    rows = balances("svhn", records(cells={"paper, after; 0.9": flat}))
+    for row in rows:
+        broken = "pruned network, the paper's update" in row["statement"]
+        assert (row["verdict"] == BROKEN) == broken
 
 
 def test_a_regime_that_evens_out_holds_and_costs():

@@ -5,17 +5,20 @@ import pytest
 from fronts import (
     BASELINES,
     BUDGETS,
+    WITH_ADDED,
     cell,
     chosen,
     constraints,
     families,
     goal,
     held_out,
+    late,
     pick,
+    ways_of,
 )
 from record_cases import DENSE, measured, record
 from records import HOLDS
-from ways import beyond, front, regimes
+from ways import added, beyond, front, regimes
 
 EVEN = {"accuracy": [0.8, 0.79, 0.78, 0.77], "loss": DENSE["loss"]}
 CHEAP = {"accuracy": [0.9, 0.83, 0.74, 0.7], "loss": DENSE["loss"]}
@@ -25,8 +28,24 @@ WAY = "equal_loss, after (dual_lr=0.01)"
 
 def test_every_way_has_one_family():
     names = [name for ways in families().values() for name in ways]
-    assert sorted(names) == sorted({w.name for w in (*regimes(), *beyond(), *front())})
-    assert not set(constraints()) & {*BASELINES, "none"}
+    run = (*regimes(), *beyond(), *front(), *added())
+    assert sorted(names) == sorted({w.name for w in run})
+    assert not set(constraints()) & {*BASELINES, *late(), "none"}
+
+
+def test_ways_that_were_added_later_have_families_of_their_own():
+    assert set(ways_of(late())) == {w.name for w in added()}
+    assert not set(ways_of([*constraints(), *BASELINES])) & {w.name for w in added()}
+
+
+def test_ways_that_were_added_later_have_no_say_in_the_comparison():
+    best = {cell(added()[0].name): CHEAP}
+    records = [record(seed, cells=best) for seed in range(3)]
+    rows = {(r["budget"], r["family"]): r for r in chosen(records, "spread")}
+    late_ones = {w.name for w in added()}
+    assert not late_ones & set(rows[0.05, "constraints"]["picked"])
+    assert set(rows[0.05, WITH_ADDED]["picked"]) == {added()[0].name}
+    assert goal(rows.values(), WITH_ADDED)["ratio"] != goal(rows.values())["ratio"]
 
 
 def test_the_least_spread_within_the_budget_is_picked():

@@ -5,11 +5,26 @@ import re
 import numpy as np
 import pytest
 from baselines import BASELINES
-from ways import FRONT_SPARSITY, PAPER, SETS, SPARSITIES, STAGES, beyond, front, plan, regimes
+from records import LEAD, load
+from ways import (
+    FRONT_SPARSITY,
+    PAPER,
+    PLAN,
+    SETS,
+    SPARSITIES,
+    STAGES,
+    added,
+    as_planned,
+    beyond,
+    front,
+    plan,
+    regimes,
+    unplanned,
+)
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 
-WAYS = [*regimes(), *beyond(), *front()]
+WAYS = [*regimes(), *beyond(), *front(), *added()]
 
 
 def test_names_are_unique_at_every_sparsity():
@@ -63,8 +78,33 @@ def test_a_name_says_the_numbers_of_its_options(option):
 
 
 def test_a_set_has_its_ways_and_no_others():
-    for name, ways in (("main", regimes()), ("beyond", beyond()), ("front", front())):
+    sets = {"main": regimes(), "beyond": beyond(), "front": front(), "added": added()}
+    for name, ways in sets.items():
         assert {way.name for way, _ in plan([name])} == {way.name for way in ways}
+    assert set(sets) == set(SETS)
+
+
+def test_the_plan_has_the_ways_as_they_are_run():
+    assert unplanned(SETS) == []
+    for name in SETS:
+        found = {way.name: as_planned(way) for way, _ in plan([name])}
+        assert PLAN["ways"][name] == found
+    assert tuple(PLAN["sparsities"]) == SPARSITIES
+    assert (PLAN["front_sparsity"], PLAN["broken_below"]) == (FRONT_SPARSITY, LEAD)
+
+
+def test_kept_results_are_those_of_the_plan():
+    planned = {name for ways in PLAN["ways"].values() for name in ways}
+    for records in load().values():
+        assert [r.about["seed"] for r in records] == PLAN["seeds"]
+        for r in records:
+            cells = {cell.rpartition("; ")[0] for cell in r.cells if cell[:5] != "dense"}
+            assert cells <= planned
+
+
+def test_a_way_with_other_options_is_not_planned(monkeypatch):
+    monkeypatch.setitem(PLAN["ways"]["main"], "equal_loss, after", {"stage": "both"})
+    assert unplanned(["main", "front"]) == ["equal_loss, after"]
 
 
 def test_all_stages_of_both_updates_are_run():
