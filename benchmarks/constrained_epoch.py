@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 import torch
-from record import figure, interleaved, ratio, save
+from record import figure, interleaved, planned, ratio, save
 
 from sklearn_fairprune.engine import networks
 from sklearn_fairprune.engine.batches import Rows
@@ -18,8 +18,8 @@ from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import CONSTRAINTS
 
 SIZES = {"100-32-2": (32,), "100-256-256-2": (256, 256)}
-TARGETS = {"100-32-2": 1.3, "100-256-256-2": 1.1}
-GROUPS = (2, 5, 50)
+PLAN = planned("constrained_epoch")
+TARGETS, GROUPS = PLAN["targets"], PLAN["groups"]
 RULE = {
     "tolerance": 0.0,
     "lr": 0.3,
@@ -37,10 +37,10 @@ WAYS = {
 }
 
 
-def problem(hidden):
+def problem(hidden, n=50_000):
     """Rows and a net ready to train."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(50_000, 100)).astype(np.float32)
+    X = rng.normal(size=(n, 100)).astype(np.float32)
     y = (X[:, 0] + rng.normal(size=len(X)) > 0).astype(np.int64)
     net = networks.default_net(True, len(X), 100, 2, hidden).set_params(batch_size=256)
     return networks.initialize(networks.with_fast_batches(net), torch.float32, 0), X, y

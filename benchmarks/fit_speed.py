@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 import torch
-from record import figure, interleaved, ratio, save
+from record import figure, interleaved, planned, ratio, save
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 
@@ -21,6 +21,7 @@ from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.engine.networks import MLP
 
 SEED, EPOCHS, ROWS, FEATURES, BATCH = 0, 3, 50_000, 100, 256
+PLAN = planned("fit_speed")
 
 
 def make_data():
@@ -97,11 +98,8 @@ def main():
     torch.set_num_threads(1)
     X, y = make_data()
     summary, data = [], {"repetitions": repetitions, "rows": ROWS, "features": FEATURES}
-    targets = {
-        (256, 256): {"plain skorch": 0.65, "bare loop": 1.0, "scikit-learn MLP": 0.85},
-        (32,): {"plain skorch": 0.35, "bare loop": None, "scikit-learn MLP": 1.0},
-    }
-    for hidden, against in targets.items():
+    for hidden in ((256, 256), (32,)):
+        against = PLAN["fit"][str(hidden)]
         seconds, fitted = interleaved(fit_ways(X, y, hidden), repetitions)
         data[f"fit {hidden}"] = seconds
         for base, target in against.items():
@@ -116,7 +114,7 @@ def main():
         }
         seconds, _ = interleaved(ways, repetitions)
         data[f"predict_proba {hidden}"] = seconds
-        for base, target in {"plain skorch": 0.40, "bare forward": 1.1}.items():
+        for base, target in PLAN["predict_proba"].items():
             value = ratio(seconds, "ours", base)
             summary.append(
                 figure(

@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 import torch
-from record import figure, interleaved, ratio, save
+from record import figure, interleaved, planned, ratio, save
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -52,7 +52,8 @@ def main():
     data = load_mortgage()
     X, y = make_preprocessing(data.X).fit_transform(data.X), data.y
     summary, measured = [], {}
-    for epochs, target in ((0, 0.25), (5, 0.5)):
+    for epochs, target in planned("grid_memory")["targets"].items():
+        epochs = int(epochs)
         ways = {
             "plain": lambda epochs=epochs: search(X, y, epochs, None),
             "memory": lambda epochs=epochs: remembered(X, y, epochs),

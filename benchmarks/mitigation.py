@@ -3,15 +3,20 @@
 Run: python -W ignore benchmarks/mitigation.py [--seeds 10] [--data digits,mortgage]
      python benchmarks/mitigation.py --summary      # table and plot from the kept cells
 
-Six data sets (see tables.py), four sparsities, per seed one split into 70 % training and
-30 % test rows and one dense network. Every way below is fitted on the training rows with
-the defaults of `GroupConstrainedPruner` (chosen on other splits, dual_defaults.py), and
-measured on both; excessive losses and accuracy gaps are those against the one dense
-network of "none", also for ways that train a dense network of their own. Each way is
-compared with "none", pruning without mitigation, seed by seed: mean difference, 95 %
+Six data sets (see tables.py), four sparsities (plan.json), per seed one split into 70 %
+training and 30 % test rows and one dense network. Every way below is fitted on the training
+rows with the defaults of `GroupConstrainedPruner` (chosen on other splits,
+dual_defaults.py), and measured on both; excessive losses and accuracy gaps are those against
+the one dense network of "none", also for ways that train a dense network of their own. Each
+way is compared with "none", pruning without mitigation, seed by seed: mean difference, 95 %
 Student interval, paired t-test, none of them corrected for the number of cells. Splits of
-different seeds share rows, so the intervals are about these data. A run that is cut short
-is taken up again from results/mitigation_runs.json, which is not kept in the repository.
+different seeds share rows, so the intervals are about these data. Digits are a case of
+their own (ten classes as groups, which pruning breaks first), so nothing is averaged over
+data sets; ways are counted on the cells that all of them have.
+
+Every seed's own numbers are kept in results/mitigation_runs/, a file for each data set, from
+which a run that was cut short is taken up again. Of the runs behind the kept cells they were
+not kept: results/mitigation_cells.json has means, intervals and p-values over the ten seeds.
 """
 
 import argparse
@@ -22,17 +27,19 @@ import numpy as np
 import torch
 from fairlearn.reductions import ErrorRateParity, ExponentiatedGradient
 from measure import FEWEST, measure, paired
-from record import RESULTS, figure, save
+from record import RESULTS, figure, planned, save
 from sklearn.frozen import FrozenEstimator
 from tables import available, load, split
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 
-SPARSITIES = (0.8, 0.9, 0.95, 0.98)
-RUNS, CELLS = RESULTS / "mitigation_runs.json", RESULTS / "mitigation_cells.json"
+PLAN = planned("mitigation")
+SPARSITIES = tuple(PLAN["sparsities"])
+RUNS, CELLS = RESULTS / "mitigation_runs", RESULTS / "mitigation_cells.json"
 FIELDS = ("value", "mean", "low", "high", "p")
 KEPT = ("accuracy", "balanced_accuracy", "spread", "xi", "psi", "violation", "one_class")
 GAPS = ("spread", "violation", "xi", "psi")
+PARTS = ("train", "test")
 PAPER = {
     "dual_update": "absolute",
     "dual_optimizer": "ascent",
@@ -108,18 +115,37 @@ def paths(seed, memory, X, y, groups):
 
 
 def run(name, seed):
-    """Outcomes of all ways on one data set with one seed: {"way, sparsity": numbers}."""
-    train, test = split(*load(name), seed)
+    """Outcomes of all ways on one data set with one seed."""
+    return outcomes(*split(*load(name), seed), seed)
+
+
+def outcomes(train, test, seed):
+    """Fit all ways on the training rows, and measure them on these and on the test rows.
+
+    Parameters
+    ----------
+    train, test : tuple of (X, y, groups)
+        As from `tables.split`.
+    seed : int
+        Of every training.
+
+    Returns
+    -------
+    found : dict
+        {"way; sparsity": {"train accuracy": ..., "test accuracy": ...}}.
+    """
     X, y, groups = train
     dense = PrunedClassifier(sparsity=0.0, random_state=seed)
     dense.fit(X, y, sensitive_features=groups)
     found = {}
 
     def note(way, sparsity, model):
-        rows = {"train": train, "test": test}
-        outcome = {k: measure(model, dense, *part) for k, part in rows.items()}
+        rows = zip(PARTS, (train, test), strict=True)
+        outcome = {part: measure(model, dense, *data) for part, data in rows}
         found[f"{way}; {sparsity}"] = {
-            f"{k} {key}": round(float(outcome[k][key]), 5) for k in rows for key in KEPT
+            f"{part} {key}": round(float(outcome[part][key]), 5)
+            for part in PARTS
+            for key in KEPT
         }
 
     for sparsity in SPARSITIES:
@@ -142,7 +168,30 @@ def run(name, seed):
 
 def kept_runs():
     """Runs done so far: {data set: {seed: outcomes}}."""
-    return json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.exists() else {}
+    runs = {}
+    for path in sorted(RUNS.glob("*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        runs[path.stem] = {
+            seed: {way: dict(zip(kept["fields"], v, strict=True)) for way, v in cells.items()}
+            for seed, cells in kept["seeds"].items()
+        }
+    return runs
+
+
+def keep_runs(name, by_seed):
+    """Keep the runs of one data set, every seed's own numbers, a line for each seed."""
+    fields = [f"{part} {key}" for part in PARTS for key in KEPT]
+    lines = [
+        f"{json.dumps(seed)}:"
+        + json.dumps(
+            {way: [values[f] for f in fields] for way, values in found.items()},
+            separators=(",", ":"),
+        )
+        for seed, found in by_seed.items()
+    ]
+    text = f'{{"fields": {json.dumps(fields)},\n"seeds":{{\n' + ",\n".join(lines) + "\n}}\n"
+    RUNS.mkdir(exist_ok=True)
+    (RUNS / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def compare(runs):
@@ -199,35 +248,65 @@ def kept_cells():
     return table, kept["seeds"]
 
 
+def shared_cells(table):
+    """Cells that every way has and whose unmitigated network is not broken, and the broken.
+
+    Broken: pruning alone leaves a network that predicts one class in at least half of the
+    seeds.
+    """
+    broken = [k for k, c in table["none"].items() if c["test one_class"]["value"] >= 0.5]
+    shared = [
+        k for k in table["none"] if k not in broken and all(k in c for c in table.values())
+    ]
+    return shared, broken
+
+
+def tally(cells):
+    """Held-out changes of some cells: in how many surely lower and higher, and the mean."""
+    found = {"cells": len(cells)}
+    for key in ("accuracy", "balanced_accuracy", *GAPS):
+        found[f"test {key}"] = {
+            "lower": count(cells, f"test {key}", -1),
+            "higher": count(cells, f"test {key}", 1),
+            "change": round(
+                float(np.mean([c[f"test {key}"]["mean"] for c in cells.values()])), 5
+            ),
+        }
+    for gap in GAPS:
+        found[f"train {gap}"] = {"lower": count(cells, f"train {gap}", -1)}
+    ones = [c["test one_class"]["value"] for c in cells.values()]
+    return found | {"one_class": float(np.mean(ones))}
+
+
+def by_data(cells):
+    """Tally of each data set."""
+    names = dict.fromkeys(key.split(", ")[0] for key in cells)
+    return {
+        name: tally({k: c for k, c in cells.items() if k.split(", ")[0] == name})
+        for name in names
+    }
+
+
 def summarise(table):
-    """Counts and means over the cells whose unmitigated network is not broken.
+    """Counts over the cells that all ways share, and tallies of every data set.
+
+    Cells whose unmitigated network is broken are left out of both.
 
     Returns
     -------
     lines : list of dict
         For the record.
     data : dict
-        By way, and which cells are broken: pruning alone leaves a network that predicts
-        one class in at least half of the seeds.
+        By way, which cells are shared, and which are broken.
     """
-    broken = [k for k, c in table["none"].items() if c["test one_class"]["value"] >= 0.5]
+    shared, broken = shared_cells(table)
     lines, ways = [], {}
     for way, cells in table.items():
         if way == "none":
             continue
         kept = {k: c for k, c in cells.items() if k not in broken}
-        row = {"cells": len(kept)}
-        for key in ("test accuracy", "test balanced_accuracy", *(f"test {g}" for g in GAPS)):
-            row[key] = {
-                "lower": count(kept, key, -1),
-                "higher": count(kept, key, 1),
-                "change": round(float(np.mean([c[key]["mean"] for c in kept.values()])), 5),
-            }
-        for gap in GAPS:
-            row[f"train {gap}"] = {"lower": count(kept, f"train {gap}", -1)}
-        row["one_class"] = float(
-            np.mean([c["test one_class"]["value"] for c in kept.values()])
-        )
+        alike = {k: kept[k] for k in shared}
+        row = tally(alike) | {"by_data": by_data(kept)}
         for gap in ("spread", "violation"):
             better = {k: c for k, c in kept.items() if c[f"test {gap}"]["high"] < 0}
             row[f"cells with lower {gap}"] = {
@@ -243,11 +322,50 @@ def summarise(table):
         for gap in ("spread", "violation"):
             found = row[f"test {gap}"]
             text = (
-                f"of {len(kept)} cells (higher in {found['higher']}; accuracy "
+                f"of {len(alike)} cells (higher in {found['higher']}; accuracy "
                 f"{100 * row['test accuracy']['change']:+.2f} points on average)"
             )
             lines.append(figure(f"{way}: held-out {gap} lower in", found["lower"], text))
-    return lines, {"ways": ways, "broken": broken}
+    return lines, {"ways": ways, "shared": shared, "broken": broken}
+
+
+def changes_table(data):
+    """Markdown: mean change of held-out spread and accuracy, in points, by data set."""
+    of = data["ways"]["equal_loss, after"]["by_data"]
+    head = ["way", *(f"{n.replace('_', ' ')}, {row['cells']} cells" for n, row in of.items())]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for way, row in data["ways"].items():
+        cells = ["-"] * len(of)
+        for k, name in enumerate(of):
+            if name in row["by_data"]:
+                tallied = row["by_data"][name]
+                changes = (tallied[f"test {m}"]["change"] for m in ("spread", "accuracy"))
+                cells[k] = "{:+.1f}, {:+.1f}".format(*(100 * v for v in changes))
+        lines.append(f"| {' | '.join([way, *cells])} |")
+    return lines
+
+
+def counts_table(data):
+    """Markdown: in how many cells a held-out measure is surely lower / higher.
+
+    Of the cells that all ways have, and of those of the digits.
+    """
+    names = {"spread": "spread", "violation": "worst loss", "xi": "xi", "accuracy": "accuracy"}
+    shared, digits = (
+        len(data["shared"]),
+        data["ways"]["equal_loss, after"]["by_data"]["digits"],
+    )
+    head = ["way", *(f"{name}, {shared} cells" for name in names.values())]
+    head += [f"digits: {name}, {digits['cells']} cells" for name in names.values()]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for way, row in data["ways"].items():
+        cells = []
+        for tallied in (row, row["by_data"].get("digits")):
+            for key in names:
+                both = tallied and tallied[f"test {key}"]
+                cells.append(f"{both['lower']} / {both['higher']}" if both else "-")
+        lines.append(f"| {' | '.join([way, *cells])} |")
+    return lines
 
 
 def plot(table, seeds, path, sparsity=0.9):
@@ -310,7 +428,7 @@ def plot(table, seeds, path, sparsity=0.9):
 def main():
     """Run what is missing, then summarise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=len(PLAN["seeds"]))
     parser.add_argument("--data", default=None, help="comma-separated names")
     parser.add_argument("--summary", action="store_true", help="only from the kept runs")
     arguments = parser.parse_args()
@@ -323,7 +441,7 @@ def main():
                 if str(seed) in runs.get(name, {}):
                     continue
                 runs.setdefault(name, {})[str(seed)] = run(name, seed)
-                RUNS.write_text(json.dumps(runs, separators=(",", ":")), encoding="utf-8")
+                keep_runs(name, runs[name])
                 print(f"{name}, seed {seed}: done", flush=True)
         save_cells(
             compare(runs), {n: sorted(map(int, by_seed)) for n, by_seed in runs.items()}
@@ -331,8 +449,15 @@ def main():
     table, seeds = kept_cells()
     lines, data = summarise(table)
     data |= {"seeds": seeds, "fewest_rows_of_a_group": FEWEST}
-    save("mitigation", lines, seeds=sorted({s for v in seeds.values() for s in v}), data=data)
+    save(
+        "mitigation",
+        lines,
+        seeds=sorted({s for by_data in seeds.values() for s in by_data}),
+        data=data,
+        kept_runs=arguments.summary,
+    )
     plot(table, seeds, RESULTS / "mitigation.png")
+    print("\n".join([*changes_table(data), "", *counts_table(data)]))
 
 
 if __name__ == "__main__":

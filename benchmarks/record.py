@@ -1,14 +1,35 @@
-"""How a benchmark keeps its result: figures against targets, versions, processor."""
+"""How a benchmark keeps its result: figures against targets, plan, versions, processor.
+
+Targets, rules of choice and lists of ways stand in plan.json, and are committed before the
+results that they judge; a result holds the plan that it was made under.
+"""
 
 import importlib.metadata
 import json
 import platform
 import statistics
+import subprocess
 import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+PLAN = Path(__file__).parent / "plan.json"
 PACKAGES = ("numpy", "scikit-learn", "skorch", "torch", "fairlearn", "joblib")
+
+
+def planned(name):
+    """What plan.json says of a benchmark: targets, rules of choice, lists of ways."""
+    return json.loads(PLAN.read_text(encoding="utf-8"))[name]
+
+
+def committed(path):
+    """Whether git has a file as it is; None where git cannot tell."""
+    command = ["git", "status", "--porcelain", "--", path.name]
+    try:
+        found = subprocess.run(command, cwd=path.parent, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return not found.stdout.strip()
 
 
 def processor():
@@ -61,7 +82,7 @@ def figure(name, value, unit, target=None, met=None):
     }
 
 
-def save(name, summary, *, seeds, data):
+def save(name, summary, *, seeds, data, kept_runs=False):
     """Write ``results/<name>.json`` and print the summary.
 
     Parameters
@@ -74,18 +95,26 @@ def save(name, summary, *, seeds, data):
         All random seeds used.
     data : dict
         Everything measured.
+    kept_runs : bool, default=False
+        Whether the runs are older ones, so that versions and processor stay those of the
+        record that is there.
     """
+    path = RESULTS / f"{name}.json"
     versions = {p: importlib.metadata.version(p) for p in PACKAGES}
     record = {
         "summary": summary,
         "seeds": seeds,
+        "plan": planned(name),
+        "plan_committed": committed(PLAN),
         "python": platform.python_version(),
         "versions": versions,
         "processor": processor(),
         "data": data,
     }
+    if kept_runs and path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        record |= {k: old[k] for k in ("python", "versions", "processor")}
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for line in summary:
         verdict = ""

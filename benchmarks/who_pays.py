@@ -11,12 +11,10 @@ import contextlib
 import io
 
 import numpy as np
-from record import figure, save
+from record import figure, planned, save
 from scipy import stats
 
 from sklearn_fairprune.__main__ import make_parser, run_audit
-
-GROUPS = ("black", "hispanic", "white")
 
 
 def audit_of(seed):
@@ -33,30 +31,32 @@ def interval(values):
     return float(mean), float(mean - width), float(mean + width)
 
 
-def main():
-    """Measure and save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
-    seeds = list(range(parser.parse_args().seeds))
-    reports = [audit_of(seed) for seed in seeds]
+def summarise(reports, group="black"):
+    """Lines of the record and every group's figures in every report.
+
+    Parameters
+    ----------
+    reports : list of AuditReport
+        One a seed.
+    group : str
+        Compared with the mean of the others.
+    """
     summary, data = [], {}
     for model in reports[0].overall.index[1:]:
         tables = [report.by_group.loc[model] for report in reports]
+        groups = list(tables[0].index)
         measured = {
-            name: {g: [float(t.loc[g, name]) for t in tables] for g in GROUPS}
+            name: {g: [float(t.loc[g, name]) for t in tables] for g in groups}
             for name in ("excessive_loss", "accuracy_drop")
         }
-        excess = np.array([measured["excessive_loss"][g] for g in GROUPS])
-        most = int(np.sum(excess.argmax(axis=0) == 0))
-        summary.append(
-            figure(
-                f"{model}: seeds in which black applicants pay most", most, f"of {len(seeds)}"
-            )
-        )
+        excess = np.array([measured["excessive_loss"][g] for g in groups])
+        most = int(np.sum(excess.argmax(axis=0) == groups.index(group)))
+        what = f"{model}: seeds in which {group} applicants pay most"
+        summary.append(figure(what, most, f"of {len(reports)}"))
         for name in measured:
-            others = np.mean([measured[name][g] for g in GROUPS[1:]], axis=0)
-            mean, low, high = interval(np.array(measured[name]["black"]) - others)
-            what = f"{model}: {name.replace('_', ' ')} of black minus mean of the others"
+            rest = [measured[name][g] for g in groups if g != group]
+            mean, low, high = interval(np.array(measured[name][group]) - np.mean(rest, axis=0))
+            what = f"{model}: {name.replace('_', ' ')} of {group} minus mean of the others"
             summary.append(figure(what, mean, f"[{low:.3f}, {high:.3f}]"))
         broken = sum(r.overall.loc[model, "classes_predicted"] == 1 for r in reports)
         data[model] = measured | {
@@ -64,6 +64,15 @@ def main():
             "predicts_one_class": int(broken),
             "finding": [f for r in reports for f in r.findings if f.startswith(f"{model}:")],
         }
+    return summary, data
+
+
+def main():
+    """Measure and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=planned("who_pays")["seeds"])
+    seeds = list(range(parser.parse_args().seeds))
+    summary, data = summarise([audit_of(seed) for seed in seeds])
     save("who_pays", summary, seeds=seeds, data=data)
 
 

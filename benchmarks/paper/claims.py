@@ -168,7 +168,7 @@ def explanations(task, records):
 
 
 def ratio_of_gaps(task, statement, sparsity, pairs, broken):
-    """Judgement on gaps as parts of others, below 1; pairs of values by group, a pair a seed."""
+    """Judgement on gaps as parts of others; a pair of values by group for each seed."""
     logs = [np.log(np.ptp(base)) - np.log(np.ptp(values)) for values, base in pairs]
     found = row(5, "Fig. 7", task, statement, sparsity, logs, broken=broken)
     ends = np.exp([-found["mean"], -found["high"], -found["low"]])

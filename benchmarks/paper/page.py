@@ -42,7 +42,9 @@ HEADLINES = {  # how the short table calls a statement
     "spread of none >= after, the package's defaults": (
         "package's defaults: none's spread above after's"
     ),
-    "xi of none >= after, the package's defaults": "package's defaults: none's xi above after's",
+    "xi of none >= after, the package's defaults": (
+        "package's defaults: none's xi above after's"
+    ),
     "accuracy of after no worse than none, the package's defaults": (
         "package's defaults: accuracy after no worse"
     ),
