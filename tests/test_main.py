@@ -163,7 +163,7 @@ def loans(tmp_path, monkeypatch):
         (["--out", "loans.csv"], "--out loans.csv: .* is no folder"),
         (
             ["--target", "price", "--fail-above", "spread=0.1"],
-            "a quantity has no accuracy, so no spread and no degradation; limit violation or l",
+            "a quantity has no accuracy, so no spread and no degradation; limit viol",
         ),
         (["--target", "same"], "loans.csv has no column 'same'"),
     ],

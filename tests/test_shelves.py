@@ -262,6 +262,34 @@ def test_a_measure_is_on_the_command_line(measured, tmp_path, capsys, monkeypatc
     assert "mine" in capsys.readouterr().err
 
 
+def selection_rate(rows, k):
+    """Share of the rows for which "yes" is predicted."""
+    chosen = (rows.predicted[:, k] == "yes").astype(float)
+    chosen = np.bincount(rows.groups, weights=chosen, minlength=rows.m)
+    return chosen / rows.sizes, *rows.proportions(chosen)
+
+
+@on(MEASURES)
+def test_a_measure_may_look_at_predictions_and_at_all_rows(shelf, path):
+    options = {"about": "both", "unit": "share", "classifiers_only": True}
+    shelf["selected"] = Measure(selection_rate, better=0, **options)
+    report = audit(path, X, Y, sensitive_features=SEX, n_boot=20)
+    for model, clf in zip(report.overall.index, path.estimators, strict=True):
+        chosen = clf.predict(X) == "yes"
+        assert report.overall.loc[model, "selected"] == pytest.approx(chosen.mean())
+        for group in ("f", "m"):
+            share = report.by_group.loc[(model, group), "selected"]
+            assert share == pytest.approx(chosen[SEX.eq(group)].mean())
+    assert "selection rate %" in str(report)
+    assert "selected" not in set(compare_reports(report, report)["measure"])
+    for refused in (
+        lambda: TradeOffDisplay.from_report(report, performance="selected"),
+        lambda: report.assert_disparity(limits={"selected": 0.5}),
+    ):
+        with pytest.raises(ValueError, match="got 'selected'"):
+            refused()
+
+
 @on(MEASURES)
 def test_a_measure_that_came_late_is_not_in_an_older_report(shelf, path):
     report = audit(path, X, Y, sensitive_features=SEX, n_boot=20)

@@ -38,6 +38,22 @@ def test_tables_that_there_are_not_are_empty(audited):
     assert bare.other_features == {}
 
 
+def test_measures_without_interval_are_in_the_long_frame(audited):
+    frame = audited.to_frame().set_index(["measure", "feature"])
+    for name in ("accuracy_ratio", "classes_predicted"):
+        for feature, one in audited.by_feature.items():
+            rows = frame.loc[(name, feature)]
+            assert rows["value"].tolist() == one.overall[name].tolist()
+            assert rows[["low", "high"]].isna().all(axis=None)
+
+
+def test_what_holds_for_all_rows_is_drawn_once(audited):
+    names = ["loss_low", "loss_high", "balanced_accuracy_low", "balanced_accuracy_high"]
+    tables = [one.overall[names] for one in audited.by_feature.values()]
+    assert tables[1].equals(tables[0])
+    assert tables[2].equals(tables[0])
+
+
 @pytest.mark.parametrize("display", [GroupPathDisplay, TradeOffDisplay])
 def test_only_what_was_measured_is_plotted(display, audited):
     plt = pytest.importorskip("matplotlib.pyplot")
