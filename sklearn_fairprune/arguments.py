@@ -20,7 +20,8 @@ def say_limits():
     shown = []
     for word, name in limit_words().items():
         measure = MEASURES[limit_columns()[name]]
-        scope = "of each group" if measure.by_group else "between groups"
+        scope = "between groups" if measure.disparity else "of all rows"
+        scope = "of each group" if measure.by_group else scope
         share = ", 0 to 1" if measure.scale == 100 else ""
         shown.append(f"{word} ({measure.full_title} {scope}{share})")
     return ", ".join(shown).replace("%", "%%")

@@ -161,7 +161,10 @@ def loans(tmp_path, monkeypatch):
         (["--html", "."], r"--html \. is a folder; name a file"),
         (["--html", "loans.csv/page.html"], "is no folder that can be written to"),
         (["--out", "loans.csv"], "--out loans.csv: .* is no folder"),
-        (["--target", "price", "--fail-above", "spread=0.1"], "a quantity has no accuracy"),
+        (
+            ["--target", "price", "--fail-above", "spread=0.1"],
+            "a quantity has no accuracy, so no spread and no degradation; limit viol",
+        ),
         (["--target", "same"], "loans.csv has no column 'same'"),
     ],
 )

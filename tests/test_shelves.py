@@ -1,7 +1,7 @@
-"""A member that is put on a shelf is picked up everywhere, with no other line changed."""
+"""A criterion or constraint that is put on its shelf is picked up everywhere.
 
-import html
-import json
+Measures and diagnostics: test_shelf_of_measures.py, test_shelf_of_diagnostics.py.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,19 +10,12 @@ import pytest
 import torch
 
 from sklearn_fairprune import (
-    AuditReport,
-    DisparityError,
     DualHistoryDisplay,
     GroupConstrainedPruner,
-    GroupPathDisplay,
     PrunedClassifier,
-    TradeOffDisplay,
     audit,
-    compare_reports,
 )
-from sklearn_fairprune.__main__ import main
 from sklearn_fairprune.functional import CONSTRAINTS, CRITERIA, Constraint, Criterion
-from sklearn_fairprune.measurement.measures import MEASURES, Measure
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
@@ -39,111 +32,6 @@ def added(monkeypatch):
         monkeypatch.setitem(shelf, member.name, member)
 
     return add
-
-
-def mistakes(rows, k):
-    """Share of the rows that are predicted wrong."""
-    wrong = 1 - rows.right(k) / rows.sizes
-    return wrong, wrong / 2, wrong * 2
-
-
-def loss_gap(rows, k):
-    """Largest difference between two groups' losses."""
-    gap = float(np.ptp(rows.loss[:, k]))
-    return gap, gap / 2, 2 * gap
-
-
-def error(rows, k):
-    """Share of all rows that are predicted wrong."""
-    wrong = float(1 - rows.right(k).sum() / rows.sizes.sum())
-    return wrong, wrong / 2, wrong * 2
-
-
-OF_CLASSES = {"unit": "share", "classifiers_only": True}
-MISTAKES = Measure(mistakes, "mistakes made", **OF_CLASSES)
-ERROR = Measure(error, "errors in all", about="rows", **OF_CLASSES)
-GAP = Measure(loss_gap, "gap of the losses", about="disparity", unit="loss")
-
-
-@pytest.fixture(scope="module")
-def path():
-    clf = PrunedClassifier(hidden_layer_sizes=(8,), finetune_epochs=2, random_state=0)
-    return clf.pruning_path(X, Y, sparsities=[0, 0.5, 0.8])
-
-
-@pytest.fixture
-def report(added, path):
-    added(MEASURES, MISTAKES)
-    added(MEASURES, GAP)
-    added(MEASURES, ERROR)
-    return audit(path, X, Y, sensitive_features=pd.Series(SEX, name="sex"), n_boot=20)
-
-
-def test_a_measure_is_in_the_tables_and_their_files(report, tmp_path):
-    right = report.by_group["accuracy"]
-    np.testing.assert_allclose(report.by_group["mistakes"], 1 - right)
-    assert {"error", "loss_gap", "loss_gap_low"} <= set(report.overall)
-    again = AuditReport.from_json(report.to_json())
-    pd.testing.assert_frame_equal(again.by_group, report.by_group, check_dtype=False)
-    paths = report.to_csv(tmp_path)
-    assert "mistakes_low" in pd.read_csv(next(p for p in paths if p.stem == "by_group"))
-    measured = set(report.to_frame()["measure"])
-    assert {"mistakes", "loss_gap"} <= measured
-
-
-def test_a_measure_is_in_the_texts(report):
-    for text in (str(report), report.to_markdown()):
-        assert "mistakes made %" in text
-        assert "gap of the losses" in text
-        cell = MISTAKES.write(report.by_group.loc[("sparsity 0.8", "f")], "mistakes")
-        assert cell in text.replace("\\", "")
-
-
-def test_a_measure_is_on_the_page(report):
-    page = report.to_html()
-    assert html.escape("mistakes made %") in page
-    payload = page[page.index('type="application/json"') :]
-    payload = json.loads(payload[payload.index(">") + 1 : payload.index("</script>")])
-    assert "mistakes" in [measure["id"] for measure in payload["measures"]]
-    assert "loss_gap" in [measure["id"] for measure in payload["disparities"]]
-    of_groups = payload["features"][0]["byGroup"]
-    assert all(len(entry["mistakes"]) == 3 for entry in of_groups)
-    assert all(len(entry["loss_gap"]) == 3 for entry in payload["features"][0]["overall"])
-
-
-def test_a_measure_can_be_plotted(report, path):
-    by_group = GroupPathDisplay.from_report(report, measure="mistakes")
-    assert by_group.ax_.get_ylabel() == "mistakes made, %"
-    np.testing.assert_allclose(
-        by_group.values, 1 - report.by_group["accuracy"].to_numpy().reshape(3, 2)
-    )
-    front = TradeOffDisplay.from_report(report, disparity="loss_gap")
-    assert front.ax_.get_ylabel() == "gap of the losses, nats"
-    TradeOffDisplay.from_path(path, X, Y, performance="error", n_boot=20, min_group_size=1)
-    plt.close("all")
-
-
-def test_a_measure_is_compared_and_limited(report):
-    compared = compare_reports(report, report)
-    assert {"mistakes", "loss_gap"} <= set(compared["measure"])
-    assert report.assert_disparity(limits={"mistakes": 1.0, "loss_gap": 1e9}) is report
-    with pytest.raises(DisparityError, match=r"the mistakes made of . \(\d+ rows\) is"):
-        report.assert_disparity(limits={"mistakes": 0.0})
-    with pytest.raises(ValueError, match=r"'mistakes', .*got 'mistake'"):
-        report.assert_disparity(limits={"mistake": 0.1})
-
-
-def test_a_measure_is_a_limit_of_the_command_line(added, tmp_path, capsys):
-    added(MEASURES, MISTAKES)
-    pd.DataFrame(X).assign(sex=SEX, label=Y).to_csv(tmp_path / "t.csv", index=False)
-    options = ["audit", "--data", str(tmp_path / "t.csv"), "--target", "label", "--quiet"]
-    options += ["--sensitive", "sex", "--sparsities", "0.5", "--hidden", "4"]
-    assert main([*options, "--fail-above", "mistakes=1"]) == 0
-    assert main([*options, "--fail-above", "mistakes=0"]) == 1
-    assert "mistakes made" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*options, "--fail-above", "mistake=0"])
-    assert "mistakes" in capsys.readouterr().err
 
 
 def farthest(weight, *, generator):

@@ -6,20 +6,15 @@ they are made, so that a measure that is added is in all of them.
 """
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from ..functional.groups import largest_gap
-from ..functional.shelf import Member, Shelf
+from ..functional.shelf import Shelf
 from ..statistics.intervals import gap_interval, spread_interval
-from .formats import with_interval
 from .held_out import HeldOut
-
-UNITS = ("share", "points", "loss", "count", "")
-SUBJECTS = ("groups", "rows", "both", "disparity")
+from .records import Measure
 
 
 def accuracy(rows: HeldOut, k: int):
@@ -72,145 +67,6 @@ def accuracy_drop(rows: HeldOut, k: int):
 def classes_predicted(rows: HeldOut, k: int):
     """Number of classes that are predicted for any row."""
     return len(np.unique(rows.predicted[:, k]))
-
-
-@dataclass(frozen=True)
-class Measure(Member):
-    """A measure of the audit.
-
-    Attributes
-    ----------
-    function : callable
-        Of `HeldOut` rows and the position k of a model (the dense one is 0): the value and
-        its lower and upper limit, or the value alone without `interval`. One entry a group,
-        or numbers if it is about a disparity.
-    title : str
-        What tables and plots call it, without symbol and unit.
-    symbol : str
-        Its letter: "J", "R", "xi".
-    about : {"groups", "rows", "both", "disparity"}
-        Of what there is a value: of each group, of all rows, of both, or of the differences
-        between the groups.
-    unit : {"share", "points", "loss", "count", ""}
-        A share of the rows, shown in per cent; a difference of shares, shown in points; that
-        of the loss; a number of something; none.
-    better : {1, -1, 0}
-        Whether more is better, less is, or neither.
-    classifiers_only : bool
-        Whether regressors lack it.
-    interval : bool
-        Whether it has limits. Without them it stands in the tables and files only.
-    signed : bool
-        Whether it is about a change, so that texts show the sign.
-    limit : str
-        Name of its limit in `assert_disparity`, if it has one of its own.
-    against : str
-        What an axis adds to the title: "against the dense model".
-    meaning : str
-        Sentence for readers, in which {loss} becomes the name of the loss.
-    cost : str
-        The same for dashboards, with {loss} and {dense}, the name of the dense model.
-
-    Raises
-    ------
-    ValueError
-        If `about` or `unit` is none of these.
-
-    Examples
-    --------
-    >>> from sklearn_fairprune.measurement import MEASURES
-    >>> MEASURES["accuracy_drop"].heading, MEASURES["loss"].heading
-    ('accuracy drop, points', 'loss J')
-    """
-
-    symbol: str = ""
-    about: str = "groups"
-    unit: str = ""
-    better: int = -1
-    classifiers_only: bool = False
-    interval: bool = True
-    signed: bool = False
-    limit: str = ""
-    against: str = ""
-    meaning: str = ""
-    cost: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what the reports cannot show."""
-        for name, known in (("about", SUBJECTS), ("unit", UNITS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(
-                    f"{name} of a measure must be one of {list(known)}, got {value!r}."
-                )
-
-    @property
-    def by_group(self) -> bool:
-        """Whether each group has a value."""
-        return self.about in ("groups", "both")
-
-    @property
-    def overall(self) -> bool:
-        """Whether each model has a value."""
-        return self.about != "groups"
-
-    @property
-    def disparity(self) -> bool:
-        """Whether it is about differences between the groups."""
-        return self.about == "disparity"
-
-    @property
-    def scale(self) -> int:
-        """Factor of the values that are shown."""
-        return 100 if self.unit in ("share", "points") else 1
-
-    @property
-    def shown_unit(self) -> str:
-        """Unit as it is shown; that of the loss is not known here."""
-        return {"share": "%", "points": "points"}.get(self.unit, "")
-
-    @property
-    def full_title(self) -> str:
-        """Title and symbol."""
-        return f"{self.label} {self.symbol}".rstrip()
-
-    @property
-    def heading(self) -> str:
-        """Title of a column of a table."""
-        gap = " " if self.unit == "share" else ", "
-        return gap.join(filter(None, [self.full_title, self.shown_unit]))
-
-    @property
-    def axis(self) -> str:
-        """Title of an axis of the page."""
-        title = f"{self.full_title} {self.against}".rstrip()
-        return ", ".join(filter(None, [title, self.shown_unit]))
-
-    @property
-    def format(self) -> dict[str, Any]:
-        """Options of `with_interval`."""
-        per_cent = {"scale": 100, "digits": 1} if self.scale == 100 else {}
-        return per_cent | ({"sign": "+"} if self.signed else {})
-
-    def there_is(self, rows: HeldOut) -> bool:
-        """Whether there is such a measure for models of this kind."""
-        return rows.correct is not None or not self.classifiers_only
-
-    def columns(self, name: str, rows: HeldOut, k: int) -> dict[str, Any]:
-        """Value and limits under model k, as columns called `name`."""
-        found = self(rows, k)
-        if not self.interval:
-            return {name: found}
-        if not isinstance(found, tuple) or len(found) != 3:
-            raise ValueError(
-                f"The measure {name!r} must return three things, its value and its lower and "
-                f"upper limit, got {type(found).__name__}. Give its record interval=False if "
-                "it has no limits."
-            )
-        return dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
-
-    def write(self, row: Mapping[str, Any], name: str) -> str:
-        """Value of a column with its limits, as text."""
-        return with_interval(row, name, **self.format)
 
 
 _SHARE = {"unit": "share", "better": 1, "classifiers_only": True}
@@ -353,46 +209,3 @@ def limit_columns() -> dict[str, str]:
     bounded = [(m, k) for k, m in by_unit(MEASURES).items() if m.better < 0 and m.interval]
     bounded.sort(key=lambda pair: not pair[0].limit)
     return {measure.limit or name: name for measure, name in bounded}
-
-
-def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
-    """Measures of each group under model k, and their limits, as columns of a table.
-
-    Parameters
-    ----------
-    rows : HeldOut
-        Held-out rows in groups.
-    k : int
-        Position of the model.
-
-    Returns
-    -------
-    columns : dict of str to ndarray of shape (m,)
-    """
-    columns = {}
-    for name, measure in by_unit(MEASURES).items():
-        if measure.by_group and measure.there_is(rows):
-            columns |= measure.columns(name, rows, k)
-    return columns
-
-
-def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
-    """Measures of model k over all rows and of its disparities, and their limits.
-
-    Parameters
-    ----------
-    rows : HeldOut
-        Held-out rows in groups.
-    k : int
-        Position of the model.
-
-    Returns
-    -------
-    cells : dict of str to float
-    """
-    cells = {}
-    for name, measure in by_unit(MEASURES).items():
-        if measure.overall and measure.there_is(rows):
-            whole = rows if measure.disparity else rows.together
-            cells |= measure.columns(name, whole, k)
-    return {name: np.asarray(value).item() for name, value in cells.items()}

@@ -20,7 +20,7 @@ from .groups import (
     small_groups,
 )
 from .held_out import HeldOut
-from .measures import measure_groups, measure_model
+from .measures import MEASURES, by_unit
 from .models import check_kinds, held_out_targets, named_models
 from .settings import check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
@@ -193,6 +193,49 @@ def grouped_tables(outcomes, rows, names, labels, settings):
         "findings": findings,
         "notes": notes,
     }
+
+
+def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
+    """Measures of each group under model k, and their limits, as columns of a table.
+
+    Parameters
+    ----------
+    rows : HeldOut
+        Held-out rows in groups.
+    k : int
+        Position of the model.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (m,)
+    """
+    columns = {}
+    for name, measure in by_unit(MEASURES).items():
+        if measure.by_group and measure.there_is(rows):
+            columns |= measure.columns(name, rows, k)
+    return columns
+
+
+def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
+    """Measures of model k over all rows and of its disparities, and their limits.
+
+    Parameters
+    ----------
+    rows : HeldOut
+        Held-out rows in groups.
+    k : int
+        Position of the model.
+
+    Returns
+    -------
+    cells : dict of str to float
+    """
+    cells = {}
+    for name, measure in by_unit(MEASURES).items():
+        if measure.overall and measure.there_is(rows):
+            whole = rows if measure.disparity else rows.together
+            cells |= measure.columns(name, whole, k)
+    return {name: np.asarray(value).item() for name, value in cells.items()}
 
 
 def group_index(models, names, labels):

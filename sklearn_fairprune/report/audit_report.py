@@ -1,6 +1,7 @@
 """The result of an audit: tables, and the forms it can take."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..measurement.audited import Audited
@@ -248,8 +249,14 @@ class AuditReport(Audited, Report):
             "max_spread": max_spread,
             "max_degradation": max_degradation,
             "max_violation": max_violation,
-            **({} if limits is None else limits),
         }
+        if limits is not None:
+            if not isinstance(limits, Mapping):
+                raise ValueError(
+                    "limits must be a dict of names of measures to numbers, such as "
+                    f"{{'excessive_loss': 0.1}}, got {limits!r}."
+                )
+            given |= limits
         if all(value is None for value in given.values()):
             raise ValueError(
                 "assert_disparity got no limit; give max_spread, max_degradation or "

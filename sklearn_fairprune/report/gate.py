@@ -131,12 +131,18 @@ def check_limit(name, value):
 
 def _check_measured(name, report):
     column, measure = limited(name)
-    if column not in report.overall and column not in report.by_group:
-        others = [k for k in limit_columns() if not limited(k)[1].classifiers_only]
+    if column in report.overall or column in report.by_group:
+        return
+    if not measure.classifiers_only:
         raise ValueError(
-            f"{name} limits the {measure.full_title}, and these models are regressors, which "
-            f"have no accuracy; use {' or '.join(others)}."
+            f"{name} limits the {measure.full_title}, which was added after the report was "
+            "made; audit the models again."
         )
+    others = [k for k in limit_columns() if not limited(k)[1].classifiers_only]
+    raise ValueError(
+        f"{name} limits the {measure.full_title}, and these models are regressors, which "
+        f"have no accuracy; use {' or '.join(others)}."
+    )
 
 
 def _chosen(names, models):
