@@ -140,6 +140,7 @@ def test_the_audit_and_its_page_show_it(shelf, clf):
     why = page[page.index('id="h-why"') :]
     for heading in ("certainty", "move of the first class"):
         assert f'<th scope="col">{heading}</th>' in why
+    assert why.index(">R, fine-tuned<") < why.index(">accuracy %<") < why.index(">certainty<")
     value = report.why["moved"].iloc[0]
     assert f"<td>{value:+.3f} [" in why
     chips = why[why.index("explains R, fine-tuned?") :]
