@@ -133,17 +133,21 @@ def test_the_audit_and_its_page_show_it(shelf, clf):
     assert {"certainty", "moved_low"} <= set(report.why)
     assert ("pruned", "excessive_loss", "certainty") in report.explanations.index
     assert {"certainty", "moved"} <= set(report.to_dict()["why"][0])
+    damage = ("pruned", "excessive_loss")
+    report.explanations.loc[(*damage, "certainty"), "verdict"] = "explains"
+    report.explanations.loc[(*damage, "moved"), "verdict"] = "does not explain"
     page = render_page(report)
     why = page[page.index('id="h-why"') :]
     for heading in ("certainty", "move of the first class"):
         assert f'<th scope="col">{heading}</th>' in why
+    assert why.index(">R, fine-tuned<") < why.index(">accuracy %<") < why.index(">certainty<")
     value = report.why["moved"].iloc[0]
     assert f"<td>{value:+.3f} [" in why
     chips = why[why.index("explains R, fine-tuned?") :]
     row = chips[: chips.index("</tr>")]
-    assert row.count('<span class="chip') == len(
-        report.explanations.loc[("pruned", "excessive_loss")].drop("rows")
-    )
+    assert row.count('<span class="chip') == len(report.explanations.loc[damage].drop("rows"))
+    assert '<span class="chip sure">explains</span>' in row
+    assert '<span class="chip none">does not explain</span>' in row
 
 
 def test_the_plot_draws_it_after_the_others(shelf, clf):

@@ -9,7 +9,9 @@ A diagnostic names the statistics it needs by its keyword-only arguments:
 - ``dense_predictions``, ``pruned_predictions``: class codes, shape (n,);
 - ``gradient_norms``: norm of the dense network's gradient of each row's loss, shape (n,).
 
-Add one: a function, and a record in `DIAGNOSTICS`.
+Add one: a function, and a record in `DIAGNOSTICS`. `SampleDiagnostics` and
+`diagnostic_metrics` then have it; `diagnose`, its text, the page of an audit and the plots
+have its group means, unless the record says otherwise.
 """
 
 from collections.abc import Collection

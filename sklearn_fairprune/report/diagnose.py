@@ -110,7 +110,9 @@ def diagnose(
           and nothing else changed, which the next two are about;
         - ``second_order`` *: R2(a); ``theorem1_bound`` *;
         - ``gradient_norm_bound`` * and ``eigenvalue_bound`` *: right sides of
-          Proposition 2 and of Theorem 2 in its corrected form.
+          Proposition 2 and of Theorem 2 in its corrected form;
+        - * the means of every other diagnostic of
+          `sklearn_fairprune.functional.DIAGNOSTICS` with `by_group`.
 
     Raises
     ------

@@ -1,5 +1,7 @@
 """Everything measured, against derivatives written out in full."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor, diagnose
-from sklearn_fairprune.measurement.diagnosis import GroupMeans, draw
+from sklearn_fairprune.measurement.diagnosis import GroupMeans, complete, draw
 from sklearn_fairprune.measurement.quantities import Section
 
 RNG = np.random.default_rng(0)
@@ -309,3 +311,14 @@ def test_limits_stay_where_values_can_be():
     table = means.table(Section.LOSS, Section.OUTPUTS, Section.PREDICTION)
     assert table["second_order_low"] < 0 == table["closeness_low"]
     assert table["dense_loss_low"] < -5  # of a criterion that can be negative
+
+
+def test_the_bound_of_a_resampled_norm_below_zero_has_no_gradient():
+    columns = {"gradient_norm": np.array([-3.0, 5.0]), "largest_eigenvalue": np.ones(2)}
+    means = GroupMeans(columns, [torch.arange(2)], 0.9, 200, np.random.default_rng(0))
+    norm = SimpleNamespace(gradient_norm=1.0, eigenvalue=SimpleNamespace(value=2.0))
+    complete(means, SimpleNamespace(curvatures=[norm], distance=2.0), np.array([2]))
+    assert means.values["theorem1_bound"].tolist() == [1.0 * 2 + 2.0 * 2**2 / 2]
+    below = means.samples["gradient_norm"] < 0
+    assert below.any()
+    np.testing.assert_allclose(means.samples["theorem1_bound"][below], 1.0 * 2**2 / 2)

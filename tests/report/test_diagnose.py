@@ -176,6 +176,15 @@ def test_a_dense_network_has_no_damage_to_report():
     assert report.to_dict()["explanations"] == []
 
 
+def test_sizes_are_those_of_all_rows_however_many_are_used(clf):
+    report = run(clf, max_samples=15)
+    assert report.by_group["rows_used"].tolist() == [15] * 3
+    damage = report.by_group["excessive_loss"].rank()
+    truth = np.corrcoef(damage, [3, 2, 1])[0, 1]
+    found = report.explanations.loc[("excessive_loss", "rows"), "rank_correlation"]
+    assert found == pytest.approx(truth)
+
+
 # Options
 
 

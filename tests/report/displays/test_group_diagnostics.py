@@ -75,6 +75,19 @@ def test_from_estimator_and_chosen_diagnostics(data, pruner, diagnosis):
         np.testing.assert_allclose(drawn, diagnosis.by_group["margin"].iloc[order])
 
 
+def test_units_and_the_line_at_zero(diagnosis):
+    labels = {
+        "dense_accuracy": "dense accuracy (share)",
+        "dense_loss": "dense loss J, nats",
+        "margin": "margin",
+        "second_order": "second-order estimate R2, nats",
+    }
+    display = GroupDiagnosticsDisplay.from_report(diagnosis, diagnostics=list(labels))
+    assert [panel.get_xlabel() for panel in display.axes_] == list(labels.values())
+    lines = [len(panel.lines) for panel in display.axes_]
+    assert lines == [lines[0]] * 3 + [lines[0] + 1]
+
+
 def test_before_pruning_the_damage_is_predicted(data, pruner):
     options = {"sensitive_features": data.both, "sparsity": 0.5, **FAST}
     display = GroupDiagnosticsDisplay.from_estimator(pruner, data.X, data.y, **options)
