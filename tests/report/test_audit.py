@@ -251,6 +251,7 @@ def test_of_a_pruning_path():
     assert (report.by_group.loc["sparsity 0", "excessive_loss"] == 0).all()
 
 
+@pytest.mark.slow
 def test_nobody_is_blamed_for_noise():
     rng = np.random.default_rng(0)
     groups, blamed = np.repeat(np.arange(10), 40), 0
