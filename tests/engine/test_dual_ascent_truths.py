@@ -217,6 +217,7 @@ def line_net(**options):
     return make(NeuralNetRegressor, module__out_features=1, lr=0.05, **options)
 
 
+@pytest.mark.slow
 def test_bounded_group_loss_reaches_the_exact_solution():
     losses, slopes, shares = group_problem()
     free = minimize(
@@ -244,6 +245,7 @@ def test_bounded_group_loss_reaches_the_exact_solution():
     assert (expected == 0).any()
 
 
+@pytest.mark.slow
 def test_minimax_reaches_the_exact_solution():
     losses, slopes, _ = group_problem()
     limit = {
@@ -271,6 +273,7 @@ def test_minimax_reaches_the_exact_solution():
     assert ((expected > 0.01) & (expected < 0.99)).sum() >= 2
 
 
+@pytest.mark.slow
 def test_equal_loss_ends_where_the_conditions_of_optimality_hold():
     net, rows = make(lr=1.0), data()
     rule = {"tolerance": 0.05, "update": "projected", "total": INF, "gain": 3.0}

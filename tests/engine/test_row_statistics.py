@@ -17,6 +17,7 @@ from sklearn_fairprune.engine.group_curvature import group_curvature
 
 torch.set_num_threads(1)
 EVERY_CASE = pytest.mark.parametrize("name", CASES)
+RECURRENT = pytest.param("recurrent", marks=pytest.mark.slow)
 
 
 def spectral_norms(matrices):
@@ -146,7 +147,7 @@ class Difference(nn.Module):
         return torch.stack([torch.zeros_like(out[:, 0]), out[:, 1] - out[:, 0]], 1)
 
 
-@pytest.mark.parametrize("name", ["mlp", "one logit", "recurrent"])
+@pytest.mark.parametrize("name", ["mlp", "one logit", RECURRENT])
 def test_memory_and_order_do_not_change_bound_terms(name):
     ev, data = nets.evaluation(name)
     options = {"tol": 1e-9, "max_products": 200}
@@ -182,7 +183,7 @@ class Named(nn.Module):
         return self.body(torch.cat([first, rest], 1))
 
 
-@pytest.mark.parametrize("name", ["mlp", "recurrent"])  # the second is too much for vmap
+@pytest.mark.parametrize("name", ["mlp", RECURRENT])  # the second is too much for vmap
 def test_named_features(name):
     X, net = CASES[name].X, nets.fitted(Named, module__name=name)
     net.module_.body.load_state_dict(nets.make(name).module_.state_dict())

@@ -82,6 +82,7 @@ def test_shares(net, data):
     np.testing.assert_allclose(STATISTICS["group_shares"](Scene(net, data, 0)), expected)
 
 
+@pytest.mark.slow
 def test_hessian_diagonal_is_near_the_exact_one(monkeypatch):
     monkeypatch.setattr(module, "N_PROBES", 4000)
     net, data = make(), rows()

@@ -44,6 +44,7 @@ def test_limits_are_exact_binomial(confidence):
     np.testing.assert_allclose(np.array(limits) * n / N, (among.low, among.high))
 
 
+@pytest.mark.slow
 def test_changes_in_proportion_are_represented_once():
     hits = 0
     for seed in range(200):

@@ -258,6 +258,7 @@ def test_logistic_regression_has_closed_forms_in_many_batches(linear):
     assert row["largest_eigenvalue"] == pytest.approx(top, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_limits_of_gradient_norm_and_eigenvalue_cover(linear):
     rng, n_sets, n = np.random.default_rng(1), 100, 200
     *_, g, top = logistic_truth(linear, 400_000, rng)

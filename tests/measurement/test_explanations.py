@@ -168,6 +168,7 @@ def test_constants_tell_nothing(constant):
 # How often the words are wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.01, 0.5])
 def test_chance_among_the_groups_explains_at_most_at_the_level(few_permutations, noise):
     rng, wrong = np.random.default_rng(1), 0
@@ -177,6 +178,7 @@ def test_chance_among_the_groups_explains_at_most_at_the_level(few_permutations,
     assert wrong / N_SIMULATIONS <= 0.05 + SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "noise"), [(10, 1.0), (10, 3.0), (50, 1.0), (50, 3.0)])
 def test_a_true_relation_hidden_in_noise_is_not_denied(monkeypatch, m, noise):
     monkeypatch.setattr(statistics, "N_PERMUTATIONS", 19)
@@ -187,6 +189,7 @@ def test_a_true_relation_hidden_in_noise_is_not_denied(monkeypatch, m, noise):
     assert denied / N_SIMULATIONS <= 0.05 + SLACK
 
 
+@pytest.mark.slow
 def test_fifty_unrelated_groups_are_told(few_permutations):
     rng = np.random.default_rng(3)
     words = [observed(rng, rng.normal(size=(50, 2)), 0.01).item() for _ in range(60)]
@@ -204,6 +207,7 @@ def test_a_strong_relation_seen_clearly_is_told(few_permutations):
 SHARED = "the rows that err in the damage err in the explanation, too"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "correlation"), [(10, 0.8), (50, 0.5)])
 def test_groups_that_are_all_alike_have_nothing_to_explain(few_permutations, m, correlation):
     rng, wrong = np.random.default_rng(5), 0
@@ -213,6 +217,7 @@ def test_groups_that_are_all_alike_have_nothing_to_explain(few_permutations, m, 
     assert wrong / 100 <= 0.1
 
 
+@pytest.mark.slow
 def test_a_true_relation_is_not_denied_where_rows_err_in_opposite_ways(few_permutations):
     rng, denied = np.random.default_rng(6), 0
     for _ in range(100):

@@ -20,6 +20,7 @@ def held_out(n=60, m=3, classifies=True, seed=0, **options):
     return HeldOut(losses, correct, y, groups, m, 0.9, 50, **given)
 
 
+@pytest.mark.slow
 def test_nobody_is_blamed_for_noise():
     rng = np.random.default_rng(0)
     groups, blamed = np.repeat(np.arange(10), 40), 0

@@ -86,6 +86,7 @@ def test_figures_are_kept():
     assert {f"{name}.png" for name in FIGURES} == {p.name for p in RESULTS.glob("*.png")}
 
 
+@pytest.mark.slow
 def test_made_up_records_make_figures_and_a_page(tmp_path):
     records = {
         "svhn": [record(seed, harm=0.05) for seed in range(3)],

@@ -64,6 +64,7 @@ def test_a_run_keeps_every_cell_and_says_where_it_is(command, capsys):
     assert printed[-1].startswith("svhn, seed 0: 4 of 4, 0 min left; weights (1); 0.9")
 
 
+@pytest.mark.slow
 def test_networks_are_diagnosed_group_by_group(command, monkeypatch):
     monkeypatch.setattr(run, "plan", lambda sets: CELLS[:1])
     monkeypatch.setattr(run, "DIAGNOSED", ("none",))
@@ -99,6 +100,7 @@ def test_resume_does_nothing_twice(command, monkeypatch):
     assert command("--resume").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_a_run_cut_short_ends_like_one_that_was_not(command, monkeypatch):
     whole = json.loads(command().read_text(encoding="utf-8"))
     command.path.unlink()

@@ -70,6 +70,7 @@ def test_verdicts_know_what_is_better():
     assert set(row(table, **men)["verdict"]) == {"same"}
 
 
+@pytest.mark.slow
 def test_noise_is_not_a_change():
     rng, wrong = np.random.default_rng(0), 0
     for _ in range(30):

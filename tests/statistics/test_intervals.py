@@ -62,6 +62,7 @@ def test_paired_interval_is_antisymmetric_and_never_without_width():
     assert low < 0 < high
 
 
+@pytest.mark.slow
 def test_paired_interval_covers():
     rng = np.random.default_rng(0)
     cells = np.array([0.7, 0.12, 0.05, 0.13])
@@ -71,6 +72,7 @@ def test_paired_interval_covers():
     assert ((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean() > 0.93
 
 
+@pytest.mark.slow
 def test_spread_interval_covers_small_groups():
     rng = np.random.default_rng(0)
     sizes, p = np.array([5, 30, 200]), np.array([0.6, 0.8, 0.9])

@@ -98,7 +98,7 @@ def test_regressors(data):
     assert display.axes_[1].get_ylabel() == "violation g, units of the loss"
 
 
-@pytest.mark.parametrize("m", [1, 2, 10, 50])
+@pytest.mark.parametrize("m", [1, 2, 10, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_number_of_groups(data, m):
     display = DualHistoryDisplay.from_estimator(
         fitted(data, sensitive_features=data.groups(m), holdout=0.3)

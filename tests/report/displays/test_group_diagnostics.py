@@ -121,7 +121,7 @@ def test_regressors(data, regressor):
         )
 
 
-@pytest.mark.parametrize("m", [1, 2, 10, 50])
+@pytest.mark.parametrize("m", [1, 2, 10, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_number_of_groups(data, pruner, m):
     display = GroupDiagnosticsDisplay.from_estimator(
         pruner, data.X, data.y, sensitive_features=data.groups(m), **FAST

@@ -110,7 +110,7 @@ def test_where_the_models_stand(report):
         display.plot(x="log")
 
 
-@pytest.mark.parametrize("m", [1, 2, 10, 50])
+@pytest.mark.parametrize("m", [1, 2, 10, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_number_of_groups(data, path, m):
     options = data.options | {"sensitive_features": data.groups(m)}
     display = GroupPathDisplay.from_path(path, data.X, data.y, measure="loss", **options)

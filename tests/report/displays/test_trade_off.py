@@ -118,7 +118,7 @@ def test_a_far_name_has_a_line_to_its_point():
     assert notes[-1].arrow_patch is not None
 
 
-@pytest.mark.parametrize("m", [1, 2, 10, 50])
+@pytest.mark.parametrize("m", [1, 2, 10, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_number_of_groups(data, path, m):
     options = data.options | {"sensitive_features": data.groups(m)}
     for disparity in ("accuracy_spread", "fairness_violation"):
