@@ -39,6 +39,7 @@ RUNS, CELLS = RESULTS / "mitigation_runs", RESULTS / "mitigation_cells.json"
 FIELDS = ("value", "mean", "low", "high", "p")
 KEPT = ("accuracy", "balanced_accuracy", "spread", "xi", "psi", "violation", "one_class")
 GAPS = ("spread", "violation", "xi", "psi")
+SHOWN = ("spread", "violation", "xi", "accuracy")
 PARTS = ("train", "test")
 PAPER = {
     "dual_update": "absolute",
@@ -261,30 +262,28 @@ def shared_cells(table):
     return shared, broken
 
 
-def tally(cells):
+def tally(cells, measures):
     """Held-out changes of some cells: in how many surely lower and higher, and the mean."""
-    found = {"cells": len(cells)}
-    for key in ("accuracy", "balanced_accuracy", *GAPS):
-        found[f"test {key}"] = {
+    return {
+        f"test {key}": {
             "lower": count(cells, f"test {key}", -1),
             "higher": count(cells, f"test {key}", 1),
             "change": round(
                 float(np.mean([c[f"test {key}"]["mean"] for c in cells.values()])), 5
             ),
         }
-    for gap in GAPS:
-        found[f"train {gap}"] = {"lower": count(cells, f"train {gap}", -1)}
-    ones = [c["test one_class"]["value"] for c in cells.values()]
-    return found | {"one_class": float(np.mean(ones))}
+        for key in measures
+    }
 
 
 def by_data(cells):
-    """Tally of each data set."""
+    """Number of cells of each data set, and their tally."""
     names = dict.fromkeys(key.split(", ")[0] for key in cells)
-    return {
-        name: tally({k: c for k, c in cells.items() if k.split(", ")[0] == name})
-        for name in names
-    }
+    found = {}
+    for name in names:
+        own = {k: c for k, c in cells.items() if k.split(", ")[0] == name}
+        found[name] = {"cells": len(own)} | tally(own, SHOWN)
+    return found
 
 
 def summarise(table):
@@ -306,7 +305,12 @@ def summarise(table):
             continue
         kept = {k: c for k, c in cells.items() if k not in broken}
         alike = {k: kept[k] for k in shared}
-        row = tally(alike) | {"by_data": by_data(kept)}
+        row = {"cells": len(alike)}
+        row |= tally(alike, ("accuracy", "balanced_accuracy", *GAPS))
+        for gap in GAPS:
+            row[f"train {gap}"] = {"lower": count(alike, f"train {gap}", -1)}
+        ones = [c["test one_class"]["value"] for c in alike.values()]
+        row |= {"one_class": float(np.mean(ones)), "by_data": by_data(kept)}
         for gap in ("spread", "violation"):
             better = {k: c for k, c in kept.items() if c[f"test {gap}"]["high"] < 0}
             row[f"cells with lower {gap}"] = {
@@ -331,7 +335,7 @@ def summarise(table):
 
 def changes_table(data):
     """Markdown: mean change of held-out spread and accuracy, in points, by data set."""
-    of = data["ways"]["equal_loss, after"]["by_data"]
+    of = next(iter(data["ways"].values()))["by_data"]
     head = ["way", *(f"{n.replace('_', ' ')}, {row['cells']} cells" for n, row in of.items())]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for way, row in data["ways"].items():
@@ -351,12 +355,10 @@ def counts_table(data):
     Of the cells that all ways have, and of those of the digits.
     """
     names = {"spread": "spread", "violation": "worst loss", "xi": "xi", "accuracy": "accuracy"}
-    shared, digits = (
-        len(data["shared"]),
-        data["ways"]["equal_loss, after"]["by_data"]["digits"],
-    )
+    shared = len(data["shared"])
+    digits = next(iter(data["ways"].values()))["by_data"]["digits"]["cells"]
     head = ["way", *(f"{name}, {shared} cells" for name in names.values())]
-    head += [f"digits: {name}, {digits['cells']} cells" for name in names.values()]
+    head += [f"digits: {name}, {digits} cells" for name in names.values()]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for way, row in data["ways"].items():
         cells = []
@@ -390,7 +392,7 @@ def plot(table, seeds, path, sparsity=0.9):
                 for way, v in zip(ways, found, strict=True)
                 if v is not None and "Gradient" not in way
             ]
-            edge = 110 * max(reach)
+            edge = 110 * max(reach) or 1.0
             for k, (way, v) in enumerate(zip(ways, found, strict=True)):
                 if v is None:
                     continue
@@ -449,6 +451,9 @@ def main():
     table, seeds = kept_cells()
     lines, data = summarise(table)
     data |= {"seeds": seeds, "fewest_rows_of_a_group": FEWEST}
+    print("\n".join([*changes_table(data), "", *counts_table(data)]))
+    for row in data["ways"].values():
+        del row["by_data"]  # follows from the cells
     save(
         "mitigation",
         lines,
@@ -457,7 +462,6 @@ def main():
         kept_runs=arguments.summary,
     )
     plot(table, seeds, RESULTS / "mitigation.png")
-    print("\n".join([*changes_table(data), "", *counts_table(data)]))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Two audits compared: differences, limits by hand, verdicts, and what is missing."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from report_cases import MODELS, PEOPLE, Column, make_report, regression_report
 from scipy import stats
 
+from sklearn_fairprune.measurement.formats import with_interval
 from sklearn_fairprune.report import compare_reports
 from sklearn_fairprune.report.compare import comparison_as_text
 from sklearn_fairprune.statistics.intervals import difference_interval
@@ -106,6 +109,11 @@ def test_text_shows_the_sure_changes():
     assert "\nWorse\n" in text
     assert "\nBetter\n" not in text
     assert "sex: f" in text
+    lost = BEFORE.by_group.loc[("pruned", "f")], AFTER.by_group.loc[("pruned", "f")]
+    (line,) = re.findall("sex: f +excessive loss R  (.*)", text)
+    cells = [with_interval(side, "excessive_loss") for side in lost]
+    assert re.split("  +", line.strip())[:2] == cells
+    assert re.split("  +", line.strip())[2].startswith("+")
     same = comparison_as_text(compare_reports(BEFORE, BEFORE))
     assert "Nothing became surely better or worse." in same
 

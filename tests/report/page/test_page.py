@@ -92,6 +92,29 @@ def test_payload_of_a_regressor():
     assert payload["quality"]["id"] == "loss"
 
 
+@pytest.mark.parametrize(
+    ("make", "columns", "loss"),
+    [
+        (make_report, ["accuracy %", "accuracy spread, points"], "cross-entropy"),
+        (regression_report, ["loss J", "fairness violation xi"], "squared error"),
+    ],
+)
+def test_the_first_table_and_the_words(make, columns, loss):
+    pytest.importorskip("vl_convert")
+    page = make().to_html()
+    head = re.search(r'<table class="glance">.*?</thead>', page, flags=re.S).group()
+    titles = re.findall(r'<th scope="col">(.*?)</th>', head)
+    assert titles == ["model", "sparsity", *columns, "who pays most", "how sure"]
+    words = ["Loss J", "Excessive loss R", "Accuracy drop", "Accuracy spread"]
+    words = words if "accuracy %" in columns else words[:2]
+    assert re.findall("<dt>(.*?)</dt>", page)[: len(words) + 2] == [
+        *words,
+        "Fairness violation xi",
+        "Sure",
+    ]
+    assert f"Mean {loss} of a group&#39;s rows." in page
+
+
 def test_unknown_numbers_are_null():
     with pytest.warns(UserWarning, match="tiny"):
         report = make_report(
