@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
 import sklearn_fairprune
 from sklearn_fairprune import (
@@ -15,6 +16,7 @@ from sklearn_fairprune import (
     DisparityError,
     GroupPathDisplay,
     PrunedClassifier,
+    PrunedRegressor,
     TradeOffDisplay,
     audit,
     compare_reports,
@@ -288,6 +290,31 @@ def test_a_measure_may_look_at_predictions_and_at_all_rows(shelf, path):
     ):
         with pytest.raises(ValueError, match="got 'selected'"):
             refused()
+
+
+def explained(rows, k):
+    """Share of the variance of the targets that is explained."""
+    share = 1 - rows.loss[0, k] / np.var(rows.y)
+    return share, share - 0.5, share + 0.5
+
+
+@on(MEASURES)
+def test_a_performance_may_come_before_the_loss(shelf):
+    shelf["explained"] = Measure(explained, about="rows", unit="share", better=1)
+    pruner = PrunedRegressor(hidden_layer_sizes=(8,), random_state=0).fit(X, X[:, 0])
+    models = {"dense": pruner.dense_estimator_, "pruned": pruner}
+    report = audit(models, X, X[:, 0], sensitive_features=SEX, n_boot=20)
+    payload = page_payload(report)
+    assert payload["quality"] == {
+        "id": "explained",
+        "axis": "overall explained, %",
+        "scale": 100,
+        "better": 1,
+    }
+    row = payload["features"][0]["overall"][1]
+    truth = r2_score(X[:, 0], pruner.predict(X))
+    assert row["explained"][0] == pytest.approx(truth, rel=1e-4)
+    assert "explained %" in str(report)
 
 
 @on(MEASURES)
