@@ -46,6 +46,7 @@ test-dashboard: .venv/dashboard
 lint: .venv/test
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 clean:
 	rm -rf .venv audit-out

@@ -52,7 +52,7 @@ def on(shelf):
 # ---- no name of a member outside its shelf --------------------------------------------
 
 # Shelves, and the folders and files in which their members may be called by name.
-SHELVES = {"measures": (MEASURES, ("measurement", "report/diagnose.py"))}
+SHELVES = {"measures": (MEASURES, ("measurement",))}
 
 
 def compared_texts(tree):

@@ -246,7 +246,7 @@ class Constraint(Member):
     @property
     def of_errors(self) -> bool:
         """Whether it is about wrong predictions, which only classifiers have."""
-        return any(name.endswith("errors") for name in (self.subject, *self.needs))
+        return any(name.endswith("errors") for name in (str(self.subject), *self.needs))
 
     @property
     def of_dense(self) -> bool:

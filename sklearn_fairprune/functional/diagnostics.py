@@ -22,7 +22,7 @@ from torch import Tensor
 
 from . import boundary
 from .needs import needs
-from .shelf import Member, Shelf
+from .shelf import LOSS, Member, Shelf
 
 STATISTICS = (
     "dense_losses",
@@ -137,11 +137,18 @@ class Diagnostic(Member):
         return any(name.startswith("pruned_") for name in self.needs)
 
 
-_OF_ALL = {"unit": "loss", "regressors": True}
 DIAGNOSTICS = Shelf(
     Diagnostic,
-    Diagnostic(dense_loss, "dense loss J", sign=1, heading="loss J", panel=None, **_OF_ALL),
-    Diagnostic(pruned_loss, "pruned loss J", by_group=False, **_OF_ALL),
+    Diagnostic(
+        dense_loss,
+        "dense loss J",
+        unit=LOSS,
+        regressors=True,
+        sign=1,
+        heading="loss J",
+        panel=None,
+    ),
+    Diagnostic(pruned_loss, "pruned loss J", unit=LOSS, regressors=True, by_group=False),
     Diagnostic(
         excessive_loss,
         "excessive loss R",
@@ -149,7 +156,8 @@ DIAGNOSTICS = Shelf(
         heading="R, fine-tuned",
         phrase="excessive loss",
         panel=6,
-        **_OF_ALL,
+        unit=LOSS,
+        regressors=True,
     ),
     Diagnostic(
         sample_gradient_norm, "gradient norm of a row", regressors=True, by_group=False

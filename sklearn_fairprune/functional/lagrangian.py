@@ -32,7 +32,7 @@ def violations(constraint: Callable, statistics: Mapping[str, torch.Tensor]) -> 
         If it does not return one number per group.
     """
     constraint = CONSTRAINTS.find("constraint", constraint)
-    values = statistics[constraint.subject]
+    values = statistics[str(constraint.subject)]
     violation = constraint(values, **{name: statistics[name] for name in constraint.needs})
     if not isinstance(violation, torch.Tensor) or violation.shape != values.shape:
         got = getattr(violation, "shape", None)
@@ -86,7 +86,7 @@ def group_weights(
     """
     values = statistics["losses"].detach().clone().requires_grad_()
     constraint = CONSTRAINTS.find("constraint", constraint)
-    subject = constraint.subject
+    subject = str(constraint.subject)
     with torch.enable_grad():
         violation = violations(constraint, {**statistics, subject: values})
         if not violation.requires_grad:

@@ -91,8 +91,8 @@ def score_masks(
         flat = {k: _removed_first(v, kept[k].flatten().numpy()) for k, v in flat.items()}
     if scope == "global":
         joined = np.concatenate(list(flat.values()))
-        removed = lowest(joined, n_pruned(sparsity, joined.size))
-        removed = np.split(removed, np.cumsum([v.size for v in flat.values()])[:-1])
+        gone = lowest(joined, n_pruned(sparsity, joined.size))
+        removed = np.split(gone, np.cumsum([v.size for v in flat.values()])[:-1])
     elif scope == "layerwise":
         removed = [lowest(v, n_pruned(sparsity, v.size)) for v in flat.values()]
     else:

@@ -24,13 +24,13 @@ class Skipped(NamedTuple):
 
     Attributes
     ----------
-    count : int
-        Its numbers.
+    size : int
+        How many numbers it has.
     reason : str
         Why.
     """
 
-    count: int
+    size: int
     reason: str
 
 
@@ -87,14 +87,15 @@ def skipped(module: nn.Module) -> dict[str, Skipped]:
     >>> from torch import nn
     >>> from sklearn_fairprune.functional.params import skipped
     >>> skipped(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)))
-    {'0.weight': Skipped(count=15, reason='of an Embedding')}
+    {'0.weight': Skipped(size=15, reason='of an Embedding')}
     """
     covered = {id(weight) for weight in prunable(module).values()}
     found = {}
     for name, layer in module.named_modules():
         parts = dict(layer.named_parameters(recurse=False))
         weight = getattr(layer, "weight", None)
-        if isinstance(layer, PRUNABLE_LAYERS) and not isinstance(weight, nn.Parameter):
+        made = weight is not None and not isinstance(weight, nn.Parameter)
+        if weight is not None and made and isinstance(layer, PRUNABLE_LAYERS):
             found[f"{name}.weight"] = Skipped(weight.numel(), "made of other parameters")
             makers = [layer, *getattr(layer, "parametrizations", nn.ModuleDict()).modules()]
             covered |= {id(p) for maker in makers for p in maker.parameters(recurse=False)}
@@ -129,7 +130,7 @@ def share_of(masks: Mapping[str, Tensor], left_out: Mapping[str, Skipped]) -> fl
         1.0 if pruning can reach them all.
     """
     under = sum(mask.numel() for mask in masks.values())
-    return under / (under + sum(weight.count for weight in left_out.values()))
+    return under / (under + sum(weight.size for weight in left_out.values()))
 
 
 def trainable(module: nn.Module) -> dict[str, Tensor]:

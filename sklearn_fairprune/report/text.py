@@ -3,8 +3,6 @@
 from ..measurement.groups import group_names
 from ..measurement.measures import shown
 
-PER_CENT = {"scale": 100, "digits": 1}
-
 
 def table(header, lines):
     """Align columns: the first to the left, the others to the right."""

@@ -75,7 +75,7 @@ def paired_difference_interval(
     product = k1 * (n - k1) * k2 * (n - k2)
     phi = 0.0
     if product > 0:
-        covariance = both * neither - only_first * only_second
+        covariance: float = both * neither - only_first * only_second
         if covariance > 0:
             covariance = max(covariance - n / 2, 0)
         phi = covariance / product**0.5

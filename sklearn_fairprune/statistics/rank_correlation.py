@@ -22,11 +22,11 @@ def rank_correlation(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     a, b = np.asarray(a), np.asarray(b)
     if a.shape[-1] < 2:
         return np.full(np.broadcast_shapes(a.shape[:-1], b.shape[:-1]), np.nan)
-    a, b = (stats.rankdata(v, axis=-1) for v in (a, b))
-    a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
+    x, y = (np.asarray(stats.rankdata(v, axis=-1)) for v in (a, b))
+    x, y = (v - v.mean(axis=-1, keepdims=True) for v in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
-        both = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-        return (a * b).sum(-1) / both
+        both = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+        return (x * y).sum(-1) / both
 
 
 def permutation_p(target: np.ndarray, values: np.ndarray, random_state: int) -> float:
