@@ -157,8 +157,9 @@ def test_figures_of_the_mitigation():
     data = mitigation.summarise(mitigation.kept_cells()[0])[1]
     for way, row in kept["ways"].items():
         assert {k: v for k, v in data["ways"][way].items() if k != "by_data"} == row
-    for line in (*mitigation.changes_table(data), *mitigation.counts_table(data)):
-        assert line in README
+    assert "\n".join(mitigation.changes_table(data)) in README
+    longer = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert "\n".join(mitigation.counts_table(data)) in longer
     words = " ".join(README.split())
     assert {len(seeds) for seeds in kept["seeds"].values()} == {10}
     assert len(kept["seeds"]) == 6

@@ -5,9 +5,10 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 from figures import FIGURES, draw_all
+from fronts import BASELINES, constraints, late, ways_of
 from page import headlines, page
 from record_cases import record
-from records import FAILS, HERE, HOLDS, RESULTS, load
+from records import FAILS, HERE, HOLDS, RESULTS, UNSURE, load
 from report import rounded, verdicts, write
 from ways import SPARSITIES, added, beyond, front, regimes
 
@@ -24,8 +25,17 @@ def test_page_is_what_the_results_give(kept):
 
 def test_table_of_the_readme_is_what_the_results_give(kept):
     readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
-    for line in "\n".join(headlines(kept)).splitlines():
-        assert line in readme
+    made = "\n".join(headlines(kept)).splitlines()
+    start = readme.index(made[0])
+    shown = readme[start : readme.index("\n\n", start)].splitlines()
+    assert [line for line in made if line in shown] == shown  # some of the rows, as they are
+    for start in (
+        "gradient norm and R(a)",
+        "gap in accuracy",
+        "none's xi",
+        "package's defaults",
+    ):
+        assert any(line.startswith(f"| {start}") for line in shown)
 
 
 def test_sentences_of_the_readme(kept):
@@ -52,10 +62,48 @@ def test_sentences_of_the_readme(kept):
         if (r["part"], r["metric"], r["sparsity"]) == ("test", "xi", 0.9)
     ]
     assert min(xi) > 0
-    for r in load()["svhn"]:
+    for r in [r for task in ("svhn", "utkface_ethnicity") for r in load()[task]]:
         for rate in ("0.01", "0.03", "0.1"):
             smaller = r.value(f"equal_loss, after (dual_lr={rate}); 0.9", "accuracy")
             assert smaller > r.value("equal_loss, after; 0.9", "accuracy")
+
+
+def test_sentences_of_the_readme_on_the_defaults(kept):
+    found = {
+        (r["statement"], r["task"]): r for r in kept["claims"] if r["sparsity"] in (0.0, 0.9)
+    }
+    tasks = tuple(kept["runs"])
+    accuracy = "accuracy of after no worse than none, the package's defaults"
+    assert {round(-100 * found[accuracy, t]["mean"]) for t in tasks} == {6}
+    spread = "spread of none >= after, the package's defaults"
+    falls = [t for t in tasks if found[spread, t]["verdict"] == HOLDS]
+    assert falls == ["utkface_ethnicity"]
+    assert max(found[spread, "cifar10"]["by_seed"]) < 0
+
+
+def test_sentences_of_the_readme_on_the_papers_update(kept):
+    gap = "gap in accuracy, pruned network, the paper's update, {} rows"
+    ratios = {
+        (r["task"], rows): r
+        for r in kept["claims"]
+        for rows in ("training", "held-out")
+        if r["statement"] == gap.format(rows)
+    }
+    assert {r["verdict"] for (_, rows), r in ratios.items() if rows == "training"} == {HOLDS}
+    left = {task: r["mean"] for (task, rows), r in ratios.items() if rows == "held-out"}
+    assert [round(left[t], 1) for t in ("utkface_ethnicity", "utkface_age")] == [0.5, 0.5]
+    assert round(left["cifar10"], 1) == 0.7
+    assert ratios["svhn", "held-out"]["verdict"] == UNSURE
+    for task in kept["runs"]:
+        assert ratios[task, "training"]["mean"] < left[task]
+
+
+def test_constraints_and_baselines_are_counted():
+    readme = " ".join((HERE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    counts = (len(ways_of(BASELINES)), len(ways_of(constraints())), len(ways_of(late())))
+    assert counts == (12, 40, 9)
+    assert "(12 against 40)" in readme
+    assert "Nine more constraints were added after a look at test rows" in readme
 
 
 def test_verdicts_are_what_the_results_give(kept, tmp_path):
