@@ -1,15 +1,27 @@
 """Names of torch that it has not made public."""
 
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-__all__ = ["BatchNorm", "plain_name", "uncompiled", "without_compilation"]
+__all__ = [
+    "BatchNorm",
+    "plain_name",
+    "tensor_hooks",
+    "uncompiled",
+    "unsaved_buffers",
+    "without_compilation",
+]
 
 
 # Name of a parameter without the prefix that torch.compile puts before it.
 plain_name = methodcaller("replace", "_orig_mod.", "")
+
+# Functions that a tensor hands its gradient to, by number; and names of a module's buffers
+# that its state has not.
+tensor_hooks = attrgetter("_backward_hooks")
+unsaved_buffers = attrgetter("_non_persistent_buffers_set")
 
 
 def uncompiled(module):

@@ -3,8 +3,10 @@
 Neither names nor file positions identify code: a class that is redefined in a notebook
 keeps its name, and two classes from one factory share their source. So the key is made of
 content: byte code with that of nested functions, constants, defaults, closures, attributes,
-tensors, and whatever of its globals the code reads. Only installed libraries are known by
-name and release. What has no content that can be told has no key.
+tensors, and whatever of its globals the code reads. Of the user's modules those attributes
+count whose names are in any code or text that was met; all of them where names may be put
+together. Only installed libraries are known by name and release. What has no content that can
+be told has no key.
 """
 
 import functools
@@ -12,6 +14,7 @@ import importlib.metadata
 import io
 import logging
 import platform
+import random
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -22,6 +25,8 @@ import joblib
 import numpy as np
 import skorch
 import torch
+
+from .._compat.torch import tensor_hooks, unsaved_buffers
 
 PACKAGE = Path(__file__).parents[1]
 CLASS_BOOKKEEPING = {
@@ -51,6 +56,9 @@ DESCRIPTORS = (
     types.ClassMethodDescriptorType,
 )
 
+BY_NAME = {"getattr", "vars", "attrgetter", "__dict__", "__getattribute__"}
+UNREADABLE = {"exec", "globals"}
+
 
 class NoKey(Exception):
     """Something that decides the weights has no content that can be told."""
@@ -79,10 +87,17 @@ def library(top: str) -> str | None:
 
 
 class Content:
-    """Turns values into what can be hashed, each object once."""
+    """Turns values into what can be hashed, each object once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    names : set of str
+        Which attributes of the user's modules count; the names that are met are added.
+    """
+
+    def __init__(self, names: set[str]) -> None:
         self.seen: dict[int, tuple[int, Any]] = {}
+        self.names = names
 
     def of(self, value: Any) -> Any:
         """Content of a value: nested lists of numbers, texts and arrays."""
@@ -107,16 +122,25 @@ class Content:
         return value  # hashed by its pickle, or refused there
 
     def _items(self, values):
-        return [type(values).__name__, *map(self.of, values)]
+        return [*self._own(values), *map(self.of, values)]
 
     def _mapping(self, values):
-        return [type(values).__name__, *((self.of(k), self.of(v)) for k, v in values.items())]
+        factory = self.of(getattr(values, "default_factory", None))
+        items = ((self.of(k), self.of(v)) for k, v in values.items())
+        return [*self._own(values), factory, *items]
 
     def _set(self, values):
-        return ["set", *sorted(joblib.hash(Content().of(v)) for v in values)]
+        parts = sorted(joblib.hash(Content(self.names).of(v)) for v in values)
+        return [*self._own(values), *parts]
+
+    def _own(self, value):
+        """Class of a container or tensor, and attributes that the user has given it."""
+        return self.of(type(value)), self.of(getattr(value, "__dict__", None) or None)
 
     def _tensor(self, tensor):
-        return ("tensor", tensor.detach().cpu().numpy(), tensor.requires_grad)
+        numbers = tensor.detach().cpu().numpy()
+        hooks = self.of(list((tensor_hooks(tensor) or {}).values()))
+        return [*self._own(tensor), numbers, tensor.requires_grad, hooks]
 
     def _array(self, array):
         return (
@@ -125,10 +149,14 @@ class Content:
 
     def _code(self, code):
         names = (code.co_names, code.co_freevars, code.co_cellvars)
-        return (code.co_code, code.co_exceptiontable, *names, self.of(code.co_consts))
+        arity = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        form = (arity, arguments, code.co_flags, code.co_exceptiontable)
+        return (code.co_code, *form, *names, self.of(code.co_consts))
 
     def _method(self, method):
-        return (self.of(method.__func__), self.of(getattr(method, "__self__", None)))
+        kind, owner = type(method).__name__, getattr(method, "__self__", None)
+        return (kind, self.of(method.__func__), self.of(owner))
 
     def _class(self, cls):
         name = f"{cls.__module__}.{cls.__qualname__}"
@@ -152,23 +180,27 @@ class Content:
             vars(function),
         ]
         names = list(dict.fromkeys(_names(function.__code__)))
+        if unreadable := UNREADABLE.intersection(names):
+            raise TypeError(f"{name} calls {', '.join(unreadable)}")
+        self.names.update(names)
         used = {k: function.__globals__[k] for k in names if k in function.__globals__}
-        read = [(k, self._global(value, names)) for k, value in used.items()]
-        return (name, self.of(parts), read)
+        package = function.__globals__.get("__package__")
+        for k in names:  # what is imported inside the function, if it is there already
+            for path in (k, f"{package}.{k}"):
+                if k not in used and path in sys.modules:
+                    used[path] = sys.modules[path]
+        return (name, self.of(parts), [(k, self.of(value)) for k, value in used.items()])
 
-    def _global(self, value, names):
-        """Content of a global; of a user's module, that of the attributes that are read."""
-        if not isinstance(value, types.ModuleType):
-            return self.of(value)
+    def _library_or_own(self, value):
+        """Name and release of a library; of a user's module, what may be read of it."""
         release = library(value.__name__.split(".")[0])
         if release is not None:
             return (value.__name__, release)
-        if id(value) in self.seen:
-            return ("met before", self.seen[id(value)][0])
-        self.seen[id(value)] = (len(self.seen), value)
-        read = [(k, self._global(vars(value)[k], names)) for k in names if k in vars(value)]
-        del self.seen[id(value)]  # another function may read other attributes of it
-        return (value.__name__, read)
+        own = {k: v for k, v in vars(value).items() if not k.startswith("__")}
+        if not self.names & BY_NAME:
+            own = {k: v for k, v in own.items() if k in self.names}
+        own["__getattr__"] = vars(value).get("__getattr__")
+        return (value.__name__, [(k, self.of(v)) for k, v in own.items()])
 
     def _module(self, module):
         own = {k: v for k, v in vars(module).items() if k not in MODULE_BOOKKEEPING}
@@ -176,10 +208,11 @@ class Content:
         tensors |= dict(module.named_buffers(recurse=False))
         hooks = [list(v.values()) for k, v in vars(module).items() if k.endswith("_hooks")]
         children = dict(module.named_children())
-        return [self.of(part) for part in (type(module), own, tensors, hooks, children)]
+        parts = (type(module), own, tensors, hooks, children, unsaved_buffers(module))
+        return [self.of(part) for part in parts]
 
-    def _file(self, file):
-        raise TypeError(f"cannot pickle an open file, {file!r}")
+    def _refused(self, value):
+        raise TypeError(f"cannot pickle {value!r}")
 
     def _builtin(self, function):
         """Name of a function of C, and the object that it belongs to."""
@@ -207,8 +240,10 @@ KINDS = (
         functools.partial,
         lambda content, value: content.of([value.func, value.args, value.keywords]),
     ),
-    (types.ModuleType, lambda content, value: value.__name__),
-    (io.IOBase, Content._file),
+    (types.ModuleType, Content._library_or_own),
+    (random.Random, lambda content, value: content.of(value.getstate())),
+    (torch.Generator, lambda content, value: content.of(value.get_state())),
+    ((io.IOBase, torch.jit.ScriptFunction), Content._refused),
     (logging.Logger, lambda content, value: value.name),
     (DESCRIPTORS, lambda content, value: value.__name__),
     ((types.BuiltinFunctionType, np.ufunc), lambda content, value: _name_of_c(content, value)),
@@ -231,11 +266,13 @@ def _slots(value: Any) -> Iterator[str]:
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
-    """Names that code reads, with those of the functions and comprehensions inside it."""
+    """Names that code reads, also as texts, and those of the functions inside it."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
+        elif isinstance(constant, str) and constant.replace(".", "_").isidentifier():
+            yield constant
 
 
 def _contents(cell):
@@ -275,7 +312,11 @@ def fingerprint(
         k: v for k, v in net.get_params().items() if k not in ("verbose", "history_")
     }
     try:
-        content = Content().of([type(net), parameters, net.module_, str(dtype), seed, extra])
+        names, known = set(), -1
+        while len(names) > known:  # what is read of a module may read more
+            known = len(names)
+            parts = [type(net), parameters, net.module_, str(dtype), seed, extra]
+            content = Content(names).of(parts)
         return joblib.hash((content, releases()))
     except Exception as error:  # whatever pickle says of a user's object
         raise NoKey(
@@ -283,14 +324,23 @@ def fingerprint(
         ) from error
 
 
+def _tensors(net: skorch.NeuralNet) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters and buffers of a net's modules, its criterion among them, by name."""
+    for owner, module in vars(net).items():
+        if isinstance(module, torch.nn.Module) and owner.endswith("_"):
+            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+                yield f"{owner}.{name}", tensor
+
+
 def weights_to_numpy(net: skorch.NeuralNet) -> dict[str, np.ndarray]:
-    """State of the module as NumPy arrays (torch tensors do not hash by content)."""
-    return {k: v.detach().cpu().numpy().copy() for k, v in net.module_.state_dict().items()}
+    """Parameters and buffers as NumPy arrays (torch tensors do not hash by content)."""
+    return {name: t.detach().cpu().numpy().copy() for name, t in _tensors(net)}
 
 
 def weights_from_numpy(
     net: skorch.NeuralNet, state: Mapping[str, np.ndarray]
 ) -> skorch.NeuralNet:
     """Load what `weights_to_numpy` gave, in place."""
-    net.module_.load_state_dict({k: torch.as_tensor(v.copy()) for k, v in state.items()})
+    for name, tensor in _tensors(net):
+        tensor.data = torch.as_tensor(state[name].copy(), device=tensor.device)
     return net

@@ -338,7 +338,29 @@ def test_weights_travel_through_numpy():
     assert weights_from_numpy(net, kept) is net
     assert all(np.array_equal(v, before[k]) for k, v in weights_to_numpy(net).items())
     net.module_[0].weight.data.zero_()
-    assert np.array_equal(kept["0.weight"], before["0.weight"])
+    assert np.array_equal(kept["module_.0.weight"], before["module_.0.weight"])
+
+
+class Tempered(nn.Module):
+    """Loss with a temperature that is learned, and a buffer that no state has."""
+
+    def __init__(self):
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(1))
+        self.register_buffer("seen", torch.zeros(2), persistent=False)
+
+    def forward(self, raw, y):
+        return nn.functional.cross_entropy(raw / self.temperature, y)
+
+
+def test_what_a_loss_learned_is_brought_back_too():
+    net = NeuralNetClassifier(nn.Linear(3, 2), criterion=Tempered, verbose=0).initialize()
+    net.criterion_.temperature.data.fill_(2.0)
+    net.criterion_.seen = torch.arange(3.0)  # it grew
+    kept = weights_to_numpy(net)
+    weights_from_numpy(net.initialize(), kept)
+    assert net.criterion_.temperature.item() == 2.0
+    assert net.criterion_.seen.tolist() == [0.0, 1.0, 2.0]
 
 
 # ---- what code reads from its globals ---------------------------------------------------
@@ -518,6 +540,14 @@ def test_buffers_count(persistent):
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_whether_a_buffer_is_kept_counts():  # a net that goes back to its best epoch forgets it
+    keys = []
+    for persistent in (True, False):
+        torch.manual_seed(0)
+        keys.append(key(buffered(1.0, persistent)))
+    assert keys[0] != keys[1]
+
+
 def test_frozen_weights_and_hooks_count():
     def made(change=lambda module: None):
         torch.manual_seed(0)
@@ -528,16 +558,97 @@ def test_frozen_weights_and_hooks_count():
     assert made() == made()
     assert made(lambda m: m.requires_grad_(False)) != made()
     assert made(lambda m: m.register_forward_hook(lambda *a: None)) != made()
-    assert made(lambda m: m[0].weight.register_hook(lambda g: 2 * g)) is not None
+    assert made(lambda m: m[0].weight.register_hook(lambda g: 2 * g)) != made()
+
+
+# ---- forms in which code reads a number -------------------------------------------------
+
+FORMS = {
+    "defaultdict": (
+        "import collections\nS = collections.defaultdict(lambda: <1>)",
+        "X * S[0]",
+    ),
+    "attribute of a dict": ("class D(dict): pass\nS = D()\nS.by = <1>", "X * S.by"),
+    "attribute of a tensor": ("S = torch.ones(1)\nS.by = <1>", "X * S.by"),
+    "random generator": ("import random\nS = random.Random(<1>)", "X * S.random()"),
+    "names of arguments": (
+        "if <1> == 2:\n    def f(a, b): return a - b\nelse:\n    def f(b, a): return b - a",
+        "f(a=X, b=1)",
+    ),
+    "kind of a method": (
+        "class C:\n    f = (staticmethod if <1> == 2 else classmethod)(lambda *a: len(a))",
+        "X * C.f()",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_number_counts_in_whatever_form_it_is_read(form):
+    text, use = FORMS[form]
+    keys = [
+        key(define(text.replace("<1>", number) + USES.replace("{use}", use)))
+        for number in ("2", "2", "3")
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+MODULES = {
+    "argument": ("import config_of_mine\ndef f(c): return c.RATE", "X * f(config_of_mine)"),
+    "argument of a function named later": (
+        "import config_of_mine\ndef f(c): return c.RATE",
+        "(lambda c: X * f(c))(config_of_mine)",
+    ),
+    "kept in an object": (
+        "import config_of_mine, types\nS = types.SimpleNamespace(c=config_of_mine)",
+        "X * S.c.RATE",
+    ),
+    "name in a text": ("import config_of_mine", "X * getattr(config_of_mine, 'RATE')"),
+    "name put together": (
+        "import config_of_mine as c",
+        "X * getattr(c, 'RA' + chr(84) + 'E')",
+    ),
+    "its dictionary": ("import config_of_mine", "X * vars(config_of_mine)['RATE']"),
+    "imported inside": (
+        "def f():\n    from config_of_mine import RATE\n    return RATE",
+        "X * f()",
+    ),
+    "by import_module": (
+        "import importlib as i",
+        "X * i.import_module('config_of_mine').RATE",
+    ),
+    "by sys.modules": ("import sys", "X * sys.modules['config_of_mine'].RATE"),
+    "its own getattr": ("import config_of_mine", "X * config_of_mine.COMPUTED"),
+}
+
+
+@pytest.mark.parametrize("form", MODULES)
+def test_the_users_modules_count_however_they_are_reached(user_module, form):
+    text, use = MODULES[form]
+    keys = []
+    for rate in (2, 2, 3):
+        text_of_module = f"RATE = {rate}\n"
+        if form == "its own getattr":
+            text_of_module = f"def __getattr__(name): return {rate}\n"
+        user_module("config_of_mine", text_of_module)
+        keys.append(key(define(text + USES.replace("{use}", use))))
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("use", ["X * globals()['RATE']", "(lambda: exec('') or X)()"])
+def test_code_that_reads_what_cannot_be_told_has_no_key(use):
+    with pytest.raises(NoKey, match=r"forward.* calls (globals|exec)"):
+        key(define("RATE = 1" + USES.replace("{use}", use)))
 
 
 UNHASHABLE = {
     "lock": "import threading\nK = threading.Lock()",
     "open file": "K = __import__('sys').__stderr__",
     "generator": "K = (v for v in [1])",
+    "traced": "K = torch.jit.trace(lambda v: 2 * v, torch.ones(1))",
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("text", UNHASHABLE.values(), ids=UNHASHABLE)
 def test_globals_without_content_have_no_key_and_say_so(text):
     with pytest.raises(NoKey, match=r"no content to hash \(.*(pickle|serialize)"):

@@ -1,39 +1,16 @@
 """The cache of dense trainings under a constraint: what it shares and keeps apart."""
 
-import logging
-
 import numpy as np
 import pandas as pd
 import pytest
 from constrained_cases import NOISY_LABELS, QUIET, STRONG, constrained, inner
+from counting import BEGINS, CountTrainings, counting  # noqa: F401
 from estimator_cases import assert_same, same_weights
 from people_cases import AGE, SEX, PlainNet, X, net
-from skorch.callbacks import Callback
 
 from sklearn_fairprune import GroupConstrainedPruner
 
 pytestmark = QUIET
-BEGINS = []
-LOG = logging.getLogger("constrained trainings")  # code that reads a logger reads its name
-
-
-class CountTrainings(Callback):
-    """Count the trainings from scratch: those that start with no weight removed."""
-
-    def on_train_begin(self, net, **kwargs):
-        if all((weight != 0).all() for weight in net.module_.parameters()):
-            LOG.error("begin")
-
-
-@pytest.fixture(autouse=True)
-def counting():
-    """Keep every message of the log in the list."""
-    handler = logging.Handler()
-    handler.emit = BEGINS.append
-    LOG.addHandler(handler)
-    LOG.propagate = False
-    yield
-    LOG.removeHandler(handler)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The cache of dense trainings: what it serves, keeps apart, and refuses."""
 
 import copy
-import logging
 import pathlib
 from functools import partial
 
@@ -9,35 +8,13 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from counting import BEGINS, CountTrainings, counting  # noqa: F401
 from estimator_cases import same_weights
 from people_cases import BOTH, CODES, FRAME, LABELS, SEX, PlainNet, X, net, pruned, search
 from sklearn.frozen import FrozenEstimator
-from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_fairprune import PrunedClassifier
-
-BEGINS = []
-LOG = logging.getLogger("trainings")  # what code reads of a logger is its name
-
-
-class CountTrainings(Callback):
-    """Count the trainings from scratch: those that start with no weight removed."""
-
-    def on_train_begin(self, net, **kwargs):
-        if all((weight != 0).all() for weight in net.module_.parameters()):
-            LOG.error("begin")
-
-
-@pytest.fixture(autouse=True)
-def counting():
-    """Keep every message of the log in the list."""
-    handler = logging.Handler()
-    handler.emit = BEGINS.append
-    LOG.addHandler(handler)
-    LOG.propagate = False
-    yield
-    LOG.removeHandler(handler)
 
 
 class Handle:
