@@ -540,7 +540,7 @@ def test_buffers_count(persistent):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_whether_a_buffer_is_kept_counts():  # a net that goes back to its best epoch forgets it
+def test_whether_a_buffer_is_kept_counts():  # load_best forgets those that are not
     keys = []
     for persistent in (True, False):
         torch.manual_seed(0)
