@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog
 from skorch.dataset import get_len, unpack_data
 
 from .._compat.skorch import (
@@ -286,11 +286,17 @@ def hooked(net, first, last, weighted, dual=None):
     )
     loss = RowWeightedLoss(net, weighted, dual)
     with overridden(net, get_loss=loss, **epoch):
-        net.callbacks_ = [("RowWeightedLoss", loss)] + before + own + after
+        heard = [(name, hook) for name, hook in own if not is_mute(net, hook)]
+        net.callbacks_ = [("RowWeightedLoss", loss)] + before + heard + after
         try:
             yield
         finally:
             net.callbacks_ = own
+
+
+def is_mute(net, callback):
+    """Whether a callback is the log of a net that prints none: it formats it all the same."""
+    return type(callback) is PrintLog and callback.sink is print and not net.verbose
 
 
 def randomness(net, seed):

@@ -1,7 +1,9 @@
 """How near a prediction is to the decision boundary: closeness and margin."""
 
+from torch import Tensor
 
-def closeness(probability):
+
+def closeness(probability: Tensor) -> Tensor:
     r"""Closeness to the decision boundary, :math:`s(x) = 1 - \sum_k p_k^2`.
 
     The trace of :math:`\mathrm{diag}(p) - pp^T`, the Hessian of the cross-entropy in the
@@ -33,7 +35,7 @@ def closeness(probability):
     return (probability * (1 - probability)).sum(-1)
 
 
-def margin(probability):
+def margin(probability: Tensor) -> Tensor:
     r"""Distance between the two most probable classes, :math:`p_{(1)} - p_{(2)}`.
 
     Parameters

@@ -5,11 +5,12 @@ and :math:`H_a` the Hessian of the dense network's mean loss in group a.
 """
 
 import torch
+from torch import Tensor
 
-from .params import dot
+from .params import Params, dot
 
 
-def second_order_estimate(gradient, curvature, displacement):
+def second_order_estimate(gradient: Params, curvature: Params, displacement: Params) -> Tensor:
     r"""Signed estimate of the excessive loss, :math:`R_2 = g \cdot \Delta + \frac12 \Delta^T H \Delta`.
 
     Equal to the excessive loss for a loss that is quadratic in the parameters.
@@ -35,7 +36,9 @@ def second_order_estimate(gradient, curvature, displacement):
     return dot(gradient, displacement) + 0.5 * dot(curvature, displacement)
 
 
-def theorem1_bound(gradient_norm, eigenvalue, distance):
+def theorem1_bound(
+    gradient_norm: float | Tensor, eigenvalue: float | Tensor, distance: float | Tensor
+) -> Tensor:
     r"""Bound of Theorem 1, :math:`\|g_a\| \|\Delta\| + \frac12 \max(\lambda, 0) \|\Delta\|^2`.
 
     It bounds `second_order_estimate` always, and the excessive loss up to
@@ -73,7 +76,7 @@ def theorem1_bound(gradient_norm, eigenvalue, distance):
     return gradient_norm * distance + 0.5 * eigenvalue.clamp(min=0) * distance**2
 
 
-def proposition2_terms(residuals, jacobian_norms):
+def proposition2_terms(residuals: Tensor, jacobian_norms: Tensor) -> Tensor:
     r"""Terms whose group mean bounds the gradient norm (Proposition 2).
 
     :math:`\|g_a\| \le \frac{1}{n_a} \sum_{i \in D_a} \|p_i - y_i\| \, \|J_z(x_i)\|_2` for
@@ -106,7 +109,9 @@ def proposition2_terms(residuals, jacobian_norms):
     return residuals.norm(dim=-1) * jacobian_norms
 
 
-def theorem2_terms(uncertainty, residuals, jacobian_norms, hessian_norms):
+def theorem2_terms(
+    uncertainty: Tensor, residuals: Tensor, jacobian_norms: Tensor, hessian_norms: Tensor
+) -> Tensor:
     r"""Terms whose group mean bounds the largest Hessian eigenvalue (Theorem 2).
 
     :math:`\lambda(H_a) \le \frac{1}{n_a} \sum_{i \in D_a} \left[ s(x_i) \|J_z(x_i)\|_2^2 +

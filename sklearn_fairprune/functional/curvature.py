@@ -6,11 +6,16 @@ of a group in its place these are the group gradient :math:`g_a`, the group Hess
 :math:`H_a` and :math:`\lambda(H_a)` of Tran, Fioretto, Kim, Naidu, NeurIPS 2022.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from .params import flatten, unflatten
+from .params import Params, flatten, unflatten
+
+Product = Callable[[Params], Params]
+Pick = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 # How much of the start vector is random: the Krylov space of the gradient alone would miss
 # every eigenvector that the gradient has no part in.
@@ -44,7 +49,7 @@ class Eigenvalue(NamedTuple):
     converged: bool
 
 
-def gradient(loss, params):
+def gradient(loss: Callable[[Params], Tensor], params: Params) -> Params:
     """Gradient of a scalar loss.
 
     Parameters
@@ -76,7 +81,9 @@ def gradient(loss, params):
     return dict(zip(leaves, grads, strict=True))
 
 
-def hessian_product(loss, params):
+def hessian_product(
+    loss: Callable[[Params], Tensor], params: Params
+) -> tuple[Params, Product]:
     r"""Gradient of a scalar loss, and the function :math:`v \mapsto H v`.
 
     The gradient is differentiated once more, by reverse mode. Its graph is kept for as
@@ -109,7 +116,7 @@ def hessian_product(loss, params):
     """
     leaves = _leaves(params)
     inputs, value = list(leaves.values()), loss(leaves)
-    grads = [torch.zeros_like(p) for p in inputs]
+    grads: Sequence[Tensor] = [torch.zeros_like(p) for p in inputs]
     if value.requires_grad:  # it depends on a parameter
         grads = torch.autograd.grad(
             value, inputs, create_graph=True, allow_unused=True, materialize_grads=True
@@ -117,7 +124,7 @@ def hessian_product(loss, params):
     curved = [name for name, g in zip(leaves, grads, strict=True) if g.requires_grad]
     outputs = [g for g in grads if g.requires_grad]
 
-    def product(vector):
+    def product(vector: Params) -> Params:
         if not outputs:  # the loss is linear in the parameters
             return {name: torch.zeros_like(p) for name, p in leaves.items()}
         products = torch.autograd.grad(
@@ -133,7 +140,14 @@ def hessian_product(loss, params):
     return {name: g.detach() for name, g in zip(leaves, grads, strict=True)}, product
 
 
-def largest_eigenvalue(product, start, *, tol=1e-3, max_products=64, generator=None):
+def largest_eigenvalue(
+    product: Product,
+    start: Params,
+    *,
+    tol: float = 1e-3,
+    max_products: int = 64,
+    generator: torch.Generator | None = None,
+) -> Eigenvalue:
     r"""Largest algebraic eigenvalue :math:`\lambda_{\max}(H)` of a symmetric operator.
 
     Lanczos with full reorthogonalisation, begun at `start` plus a random vector of
@@ -191,7 +205,13 @@ def largest_eigenvalue(product, start, *, tol=1e-3, max_products=64, generator=N
     )
 
 
-def spectral_norms(product, start, *, tol=1e-3, max_products=64):
+def spectral_norms(
+    product: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    tol: float = 1e-3,
+    max_products: int = 64,
+) -> tuple[Tensor, Tensor]:
     r"""Spectral norms :math:`\|H_i\|_2` of many symmetric operators at once.
 
     Parameters
@@ -220,21 +240,29 @@ def spectral_norms(product, start, *, tol=1e-3, max_products=64):
 class _Ritz(NamedTuple):
     value: torch.Tensor
     weights: torch.Tensor  # of the basis vectors, in the Ritz vector
-    basis: list
+    basis: list[Tensor]
     residual: torch.Tensor
     n_products: int
     converged: torch.Tensor
 
-    def vector(self):
+    def vector(self) -> Tensor:
         return sum(
             w * q for w, q in zip(self.weights.to(self.basis[0]), self.basis, strict=True)
         )
 
 
-def _lanczos(multiply, start, pick, tol, max_products):
+def _lanczos(
+    multiply: Callable[[Tensor], Tensor],
+    start: Tensor,
+    pick: Pick,
+    tol: float,
+    max_products: int,
+) -> _Ritz:
     """Ritz pair that `pick` chooses; leading dimensions of `start` are separate problems."""
     q = _unit(start)
-    basis, alphas, betas = [], [], []
+    basis: list[Tensor] = []
+    alphas: list[Tensor] = []
+    betas: list[Tensor] = []
     most = min(max_products, start.shape[-1])
     while True:
         basis.append(q)
@@ -263,7 +291,7 @@ def _lanczos(multiply, start, pick, tol, max_products):
         q = w * torch.where(beta > 0, 1 / beta, 0).to(w)[..., None]
 
 
-def _tridiagonal(alphas, betas):
+def _tridiagonal(alphas: list[Tensor], betas: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Eigenvalues and vectors of the Lanczos matrices; whether they are finite."""
     matrix = torch.diag_embed(torch.stack(alphas, -1))
     if betas:
@@ -274,13 +302,13 @@ def _tridiagonal(alphas, betas):
     return *torch.linalg.eigh(safe), finite
 
 
-def _highest(values, vectors):
+def _highest(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Pick the largest Ritz value, its vector, and its distance to the next."""
     gap = values[..., -1] - values[..., -2] if values.shape[-1] > 1 else values[..., -1] * 0
     return values[..., -1], vectors[..., -1], gap
 
 
-def _largest_modulus(values, vectors):
+def _largest_modulus(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Pick the Ritz value of largest modulus: one of the two ends."""
     high, weights, gap = _highest(values, vectors)
     low, low_weights, low_gap = _highest(-values.flip(-1), vectors.flip(-1))
@@ -289,7 +317,7 @@ def _largest_modulus(values, vectors):
     return *picked, torch.where(top, gap, low_gap)
 
 
-def hessian_diagonal(product, params):
+def hessian_diagonal(product: Product, params: Params) -> Params:
     r"""Exact diagonal of the Hessian, by one product per parameter.
 
     Parameters
@@ -314,7 +342,13 @@ def hessian_diagonal(product, params):
     return unflatten(diagonal, params)
 
 
-def hutchinson_diagonal(product, params, *, n_probes=64, generator=None):
+def hutchinson_diagonal(
+    product: Product,
+    params: Params,
+    *,
+    n_probes: int = 64,
+    generator: torch.Generator | None = None,
+) -> tuple[Params, Params]:
     r"""Diagonal of the Hessian estimated from random signs, :math:`E[v \odot H v]`.
 
     Parameters
@@ -355,23 +389,23 @@ def hutchinson_diagonal(product, params, *, n_probes=64, generator=None):
     return unflatten(mean, params), unflatten(error, params)
 
 
-def _leaves(params):
+def _leaves(params: Params) -> Params:
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
-def _normal(like, generator):
+def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
     generator = generator or torch.Generator().manual_seed(0)
     return torch.randn(like.shape, generator=generator).to(like)
 
 
-def _length(vector):
+def _length(vector: Tensor) -> Tensor:
     """Euclidean norm, also where the squares of its entries would be 0 or infinite."""
     peak = vector.abs().amax(dim=-1, keepdim=True)
     scaled = vector / torch.where(peak > 0, peak, 1)
     return peak * torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
 
 
-def _unit(vector):
+def _unit(vector: Tensor) -> Tensor:
     """Scale to length 1; the zero vector stays."""
     length = _length(vector)
     return vector / torch.where(length > 0, length, 1)

@@ -1,9 +1,10 @@
 r"""Steps of the Lagrange multipliers :math:`\lambda` of group constraints."""
 
 import torch
+from torch import Tensor
 
 
-def project(multipliers, total=float("inf"), exactly=False):
+def project(multipliers: Tensor, total: float = float("inf"), exactly: bool = False) -> Tensor:
     r"""Nearest point of :math:`\{\lambda \ge 0, \sum_a \lambda_a \le \text{total}\}`.
 
     Parameters
@@ -43,7 +44,16 @@ def project(multipliers, total=float("inf"), exactly=False):
     return (multipliers - excess[kept]).clamp(min=0)
 
 
-def dual_step(multipliers, violation, smoothed, *, lr, share=1.0, gain=0.0, smoothing=0.0):
+def dual_step(
+    multipliers: Tensor,
+    violation: Tensor,
+    smoothed: Tensor,
+    *,
+    lr: float,
+    share: float = 1.0,
+    gain: float = 0.0,
+    smoothing: float = 0.0,
+) -> tuple[Tensor, Tensor]:
     r"""One step of the multipliers: gradient ascent, or nuPI, which damps overshoot.
 
     With violations :math:`e_t` and their running mean :math:`\xi_t = \nu \xi_{t-1} +

@@ -11,9 +11,10 @@ without rows has the mean NaN, never 0.
 import math
 
 import torch
+from torch import Tensor
 
 
-def group_sizes(groups, n_groups):
+def group_sizes(groups: Tensor, n_groups: int) -> Tensor:
     """Number of rows of each group, n_a.
 
     Parameters
@@ -31,7 +32,9 @@ def group_sizes(groups, n_groups):
     return torch.bincount(groups, minlength=n_groups)
 
 
-def group_means(values, groups, n_groups, weights=None):
+def group_means(
+    values: Tensor, groups: Tensor, n_groups: int, weights: Tensor | None = None
+) -> Tensor:
     r"""Mean of per-row values in each group, :math:`J(D_a) = \frac1{n_a}\sum_{D_a} v_i`.
 
     Parameters
@@ -67,7 +70,9 @@ def group_means(values, groups, n_groups, weights=None):
     return means.reshape(n_groups, *values.shape[1:]).to(values.dtype)
 
 
-def excessive_loss(dense_losses, pruned_losses, groups, n_groups):
+def excessive_loss(
+    dense_losses: Tensor, pruned_losses: Tensor, groups: Tensor, n_groups: int
+) -> Tensor:
     r"""Excessive loss, :math:`R(a) = J(\bar\theta; D_a) - J(\theta; D_a)`.
 
     Parameters
@@ -99,7 +104,7 @@ def excessive_loss(dense_losses, pruned_losses, groups, n_groups):
     return group_means(pruned_losses - dense_losses, groups, n_groups)
 
 
-def largest_gap(values):
+def largest_gap(values: Tensor) -> Tensor:
     r"""Largest difference between two groups, :math:`\max_{a,a'} |v_a - v_{a'}|`.
 
     Of the excessive losses it is the fairness violation :math:`\xi` of
@@ -126,7 +131,9 @@ def largest_gap(values):
     return values.amax(dim=-1) - values.amin(dim=-1)
 
 
-def excess_accuracy_gap(dense_correct, pruned_correct, groups, n_groups):
+def excess_accuracy_gap(
+    dense_correct: Tensor, pruned_correct: Tensor, groups: Tensor, n_groups: int
+) -> Tensor:
     r"""Excess accuracy gap, :math:`\psi_a = \Delta_a - \Delta`.
 
     :math:`\Delta_a = acc_a(\theta) - acc_a(\bar\theta)` is the group's accuracy drop and

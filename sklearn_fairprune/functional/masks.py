@@ -104,7 +104,7 @@ def score_masks(
     return masks if kept is None else {name: m & kept[name] for name, m in masks.items()}
 
 
-def _removed_first(scores, kept):
+def _removed_first(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Scores with those of removed weights below all others."""
     lowest_kept = np.where(np.isneginf(scores), np.finfo(scores.dtype).min, scores)
     return np.where(kept, lowest_kept, -np.inf)

@@ -49,7 +49,7 @@ def needs(
     return tuple(names)
 
 
-def _required(function, subject):
+def _required(function: Callable, subject: bool) -> list[inspect.Parameter]:
     """Arguments without default, but for the subject."""
     try:
         arguments = list(inspect.signature(function).parameters.values())
@@ -61,5 +61,5 @@ def _required(function, subject):
     return [a for a in arguments if a.default is a.empty and a.kind not in variable]
 
 
-def _name(function):
+def _name(function: Callable) -> str:
     return getattr(function, "__name__", repr(function))

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from .._compat.torch import plain_name
 
+Params = dict[str, Tensor]  # by the names of `torch.nn.Module.named_parameters`
+Features = Tensor | dict[str, Tensor]  # what a network reads of rows
+
 PRUNABLE_LAYERS = (
     nn.Linear,
     nn.Conv1d,
@@ -110,7 +113,7 @@ def skipped(module: nn.Module) -> dict[str, Skipped]:
     return {plain_name(name).lstrip("."): weight for name, weight in found.items()}
 
 
-def _with_article(name):
+def _with_article(name: str) -> str:
     return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
 
 
@@ -156,7 +159,7 @@ def trainable(module: nn.Module) -> dict[str, Tensor]:
     return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
 
 
-def flatten(params):
+def flatten(params: Mapping[str, Tensor]) -> Tensor:
     """Join a dict of tensors to one vector, in the order of the dict.
 
     Parameters
@@ -172,7 +175,7 @@ def flatten(params):
     return torch.cat([p.flatten() for p in params.values()])
 
 
-def unflatten(vector, like):
+def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cut a vector into a dict of tensors; the inverse of `flatten`.
 
     Parameters
@@ -194,7 +197,7 @@ def unflatten(vector, like):
     }
 
 
-def dot(a, b):
+def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
     """Inner product of two dicts of tensors.
 
     Parameters
@@ -207,10 +210,10 @@ def dot(a, b):
     product : torch.Tensor of shape ()
         Sum over all entries.
     """
-    return sum((a[name] * b[name]).sum() for name in a)
+    return sum(((a[name] * b[name]).sum() for name in a), torch.zeros(()))
 
 
-def norm(a):
+def norm(a: Mapping[str, Tensor]) -> Tensor:
     """Euclidean norm of a dict of tensors.
 
     Parameters

@@ -7,15 +7,20 @@ row, with the same result.
 """
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import torch
+from torch import Tensor
 from torch.func import grad, vmap
 
 from .curvature import gradient, hessian_product, spectral_norms
-from .params import dot, flatten, unflatten
+from .params import Features, Params, dot, flatten, unflatten
 
 
-def directional_derivatives(losses, params, direction, order=2):
+def directional_derivatives(
+    losses: Callable[[Params], Tensor], params: Params, direction: Params, order: int = 2
+) -> tuple[Tensor, ...]:
     r"""First and second derivative of every row's loss along one direction.
 
     :math:`g_i \cdot u` and :math:`u^T H_i u` for all rows i at the price of a few gradient
@@ -62,7 +67,7 @@ def directional_derivatives(losses, params, direction, order=2):
     return first, _of(bend, weights) if bend.requires_grad else torch.zeros_like(rows)
 
 
-def _along(scalar, leaves, direction):
+def _along(scalar: Tensor, leaves: Params, direction: Params) -> Tensor:
     """Directional derivative of a scalar, differentiable again."""
     grads = torch.autograd.grad(
         scalar, list(leaves.values()), create_graph=True, allow_unused=True
@@ -70,17 +75,17 @@ def _along(scalar, leaves, direction):
     parts = [
         (g * direction[k]).sum() for k, g in zip(leaves, grads, strict=True) if g is not None
     ]
-    return sum(parts) if parts else scalar.new_zeros(())
+    return sum(parts, scalar.new_zeros(()))
 
 
-def _of(scalar, weights, retain_graph=False):
+def _of(scalar: Tensor, weights: Tensor, retain_graph: bool = False) -> Tensor:
     (rows,) = torch.autograd.grad(
         scalar, weights, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
     )
     return rows
 
 
-def row_gradients(function, params, *rows):
+def row_gradients(function: Callable[..., Tensor], params: Params, *rows: Features) -> Tensor:
     """Gradient of a scalar row function for every row.
 
     Parameters
@@ -104,7 +109,9 @@ def row_gradients(function, params, *rows):
     )
 
 
-def row_hessian_products(function, params, vectors, *rows):
+def row_hessian_products(
+    function: Callable[..., Tensor], params: Params, vectors: Tensor, *rows: Features
+) -> Tensor:
     """Product of the Hessian of a scalar row function with a vector, for every row.
 
     Parameters
@@ -124,18 +131,20 @@ def row_hessian_products(function, params, vectors, *rows):
         In the order of `flatten`.
     """
 
-    def product(vector, *row):
-        vector = unflatten(vector, params)
-        return flatten(grad(lambda p: dot(grad(function)(p, *row), vector))(params))
+    def product(vector: Tensor, *row: Features) -> Tensor:
+        direction = unflatten(vector, params)
+        return flatten(grad(lambda p: dot(grad(function)(p, *row), direction))(params))
 
-    def slow(vector, *row):
+    def slow(vector: Tensor, *row: Features) -> Tensor:
         _, multiply = hessian_product(lambda p: function(p, *row), params)
         return flatten(multiply(unflatten(vector, params)))
 
     return _every_row(product, slow, (vectors, *rows))
 
 
-def _every_row(function, slow, rows):
+def _every_row(
+    function: Callable[..., Tensor], slow: Callable[..., Tensor], rows: tuple[Features, ...]
+) -> Tensor:
     """Map over the rows at once, or one by one where vmap does not know an operation."""
     try:
         with warnings.catch_warnings():
@@ -146,15 +155,17 @@ def _every_row(function, slow, rows):
         return torch.stack([slow(*(_pick(r, k) for r in rows)) for k in range(n_rows)])
 
 
-def _n_rows(rows):
+def _n_rows(rows: Features) -> int:
     return len(next(iter(rows.values())) if isinstance(rows, dict) else rows)
 
 
-def _pick(rows, k):
+def _pick(rows: Features, k: int) -> Features:
     return {name: v[k] for name, v in rows.items()} if isinstance(rows, dict) else rows[k]
 
 
-def jacobian_norms(logits, params, X, n_logits):
+def jacobian_norms(
+    logits: Callable[[Params, Features], Tensor], params: Params, X: Features, n_logits: int
+) -> Tensor:
     r"""Spectral norm of the Jacobian of each row's logits, :math:`\|J_z(x_i)\|_2`.
 
     Parameters
@@ -181,7 +192,16 @@ def jacobian_norms(logits, params, X, n_logits):
     return torch.linalg.eigvalsh(gram)[:, -1].clamp(min=0).sqrt().to(jacobians)
 
 
-def hessian_norms(logits, params, X, n_logits, *, tol=1e-3, max_products=64, generator=None):
+def hessian_norms(
+    logits: Callable[[Params, Features], Tensor],
+    params: Params,
+    X: Features,
+    n_logits: int,
+    *,
+    tol: float = 1e-3,
+    max_products: int = 64,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     r"""Spectral norm of the Hessian of each row's logits, :math:`\|\nabla^2 z_k(x_i)\|_2`.
 
     Parameters
@@ -211,21 +231,27 @@ def hessian_norms(logits, params, X, n_logits, *, tol=1e-3, max_products=64, gen
     first = flatten(params)
     if not n_rows:
         return first.new_empty(0, n_logits), torch.empty(0, n_logits, dtype=torch.bool)
+
+    def product(vectors: Tensor, k: int) -> Tensor:
+        return row_hessian_products(lambda p, x: logits(p, x)[k], params, vectors, X)
+
     norms, converged = [], []
     for k in range(n_logits):
         start = torch.randn(n_rows, len(first), generator=generator).to(first)
         value, done = spectral_norms(
-            lambda v, k=k: row_hessian_products(lambda p, x: logits(p, x)[k], params, v, X),
-            start,
-            tol=tol,
-            max_products=max_products,
+            partial(product, k=k), start, tol=tol, max_products=max_products
         )
         norms.append(value)
         converged.append(done)
     return torch.stack(norms, 1).to(first), torch.stack(converged, 1)
 
 
-def fisher_diagonal(function, params, *rows, weights=None):
+def fisher_diagonal(
+    function: Callable[..., Tensor],
+    params: Params,
+    *rows: Features,
+    weights: Tensor | None = None,
+) -> Params:
     r"""Diagonal of the Fisher information, the mean of squared row gradients.
 
     With ``function(params, x, y)`` the loss of a row and its true label this is the

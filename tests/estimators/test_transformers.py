@@ -34,15 +34,6 @@ SHARED = ["dense_loss", "pruned_loss", "excessive_loss", "sample_gradient_norm"]
 COLUMNS = [*SHARED, "closeness", "margin", "accuracy_drop", "prediction_changed"]
 
 
-class Quick(PrunedClassifier):
-    """With a dense network of few epochs, for scikit-learn's hundreds of fits."""
-
-    def _initial_net(self, rows, fitted):
-        net = super()._initial_net(rows, fitted)
-        net.max_epochs = 9
-        return net
-
-
 def strong(y=LABELS, **options):
     """Pruner that has learnt something, which pruning then harms."""
     net = make_net(max_epochs=30, lr=0.5, module__n_out=len(np.unique(y)))
@@ -52,17 +43,19 @@ def strong(y=LABELS, **options):
 
 CHECKED = [
     BoundaryCloseness(LogisticRegression()),
-    BoundaryCloseness(Quick(random_state=0, dtype="float64")),
-    SampleDiagnostics(Quick(random_state=0, dtype="float64")),
-    SampleDiagnostics(Quick(random_state=0)),
+    BoundaryCloseness(PrunedClassifier(random_state=0, dtype="float64")),
+    SampleDiagnostics(PrunedClassifier(random_state=0, dtype="float64")),
+    SampleDiagnostics(PrunedClassifier(random_state=0)),
 ]
 
 
+@pytest.mark.usefixtures("few_epochs")
 @parametrize_with_checks(CHECKED)
 def test_of_scikit_learn_without_a_single_expected_failure(estimator, check):
     check(estimator)
 
 
+@pytest.mark.usefixtures("few_epochs")
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 @pytest.mark.parametrize(
     "check",
