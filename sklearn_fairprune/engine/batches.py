@@ -5,16 +5,22 @@ rows' groups and weights beside it, so that they reach the loss without ever pas
 through the network.
 """
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import skorch.dataset
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+
+Index = slice | Tensor  # positions of rows
 
 # A shuffled copy of the data is made once an epoch while it stays below this size.
 EPOCH_COPY_BYTES = 2**28
 
 
-def pick(values, index):
+def pick(values: Any, index: Index) -> Any:
     """Rows of a tensor, array or CSR matrix by slice or tensor of positions."""
     if isinstance(index, slice):
         return values[index]
@@ -26,13 +32,18 @@ def pick(values, index):
 class Batch(tuple):
     """The pair ``(X, y)`` of one step, with `groups` and `weights` of the same rows."""
 
-    def __new__(cls, X, y, groups=None, weights=None):
+    groups: Tensor | None
+    weights: Tensor | None
+
+    def __new__(
+        cls, X: Any, y: Any, groups: Tensor | None = None, weights: Tensor | None = None
+    ) -> "Batch":
         """Make the pair and attach what belongs to its rows."""
         self = super().__new__(cls, (X, y))
         self.groups, self.weights = groups, weights
         return self
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle whole: a callback may keep a batch."""
         return Batch, (*self, self.groups, self.weights)
 
@@ -61,15 +72,15 @@ class Rows(skorch.dataset.Dataset):
 
     def __init__(
         self,
-        X,
-        y=None,
+        X: Any,
+        y: Any = None,
         *,
-        groups=None,
-        weights=None,
-        dtype=torch.float32,
-        keep_integers=False,
-        seed=0,
-    ):
+        groups: Tensor | None = None,
+        weights: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+        keep_integers: bool = False,
+        seed: int = 0,
+    ) -> None:
         self.X_indexing = self.y_indexing = None  # skorch's way to say "find out"
         self.dtype, self.keep_integers = dtype, keep_integers
         self.generator = torch.Generator().manual_seed(seed)
@@ -86,15 +97,15 @@ class Rows(skorch.dataset.Dataset):
         self.weights = weights
 
     @property
-    def sliceable(self):
+    def sliceable(self) -> bool:
         """Whether whole batches can be cut at once (all but a Dataset)."""
         return hasattr(self.X, "shape")
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.y)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
         """Return the pair (x, y) of one row."""
         if self.sliceable:
             return self.features(self.X[[i]])[0], self.y[i]
@@ -102,7 +113,7 @@ class Rows(skorch.dataset.Dataset):
         x = sample[0] if isinstance(sample, (tuple, list)) else sample
         return self.features(x) if isinstance(x, (np.ndarray, torch.Tensor)) else x, self.y[i]
 
-    def features(self, chunk):
+    def features(self, chunk: Any) -> Any:
         """Turn a slice of X into the tensor that the network reads."""
         if hasattr(chunk, "toarray"):
             chunk = chunk.toarray()
@@ -111,7 +122,7 @@ class Rows(skorch.dataset.Dataset):
             return chunk.to(self.dtype)
         return chunk.long()
 
-    def take(self, index):
+    def take(self, index: Index) -> Batch:
         """Cut one batch.
 
         Parameters
@@ -127,13 +138,13 @@ class Rows(skorch.dataset.Dataset):
             self.features(pick(self.X, index)), pick(self.y, index), *self.beside(index)
         )
 
-    def beside(self, index):
+    def beside(self, index: Index) -> tuple[Tensor | None, Tensor | None]:
         """Return the groups and weights of the rows `index` (None where there are none)."""
         return tuple(
             None if v is None else pick(v, index) for v in (self.groups, self.weights)
         )
 
-    def head(self):
+    def head(self) -> "Rows":
         """Return the first two rows (one if there is only one)."""
         first = range(min(2, len(self)))
         return Rows(
@@ -142,7 +153,7 @@ class Rows(skorch.dataset.Dataset):
             keep_integers=self.keep_integers,
         )
 
-    def of_dtype(self, dtype):
+    def of_dtype(self, dtype: torch.dtype) -> "Rows":
         """Return the same rows, read as another floating-point type."""
         copy = object.__new__(Rows)
         copy.__dict__.update(self.__dict__)
@@ -151,7 +162,7 @@ class Rows(skorch.dataset.Dataset):
             copy.y = self.y.to(dtype)
         return copy
 
-    def subset(self, index):
+    def subset(self, index: Tensor) -> "Rows":
         """Copy the rows `index`; of a torch Dataset only their numbers."""
         copy = object.__new__(Rows)
         copy.__dict__.update(self.__dict__)
@@ -161,7 +172,7 @@ class Rows(skorch.dataset.Dataset):
         return copy
 
 
-def split_rows(rows, holdout, seed):
+def split_rows(rows: Rows, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split into rows to train on and rows to hold out, group by group.
 
     Within a group the held-out rows are spread evenly over the targets. A group of one row
@@ -192,12 +203,12 @@ def split_rows(rows, holdout, seed):
         if count > 0:
             places = (np.arange(count) + rng.random()) * n / count
             unseen.append(members[places.astype(int)])
-    unseen = rng.permutation(np.concatenate(unseen)) if unseen else np.empty(0, dtype=int)
-    seen = np.setdiff1d(np.arange(len(rows)), unseen)
-    return torch.as_tensor(seen), torch.as_tensor(unseen)
+    out = rng.permutation(np.concatenate(unseen)) if unseen else np.empty(0, dtype=int)
+    seen = np.setdiff1d(np.arange(len(rows)), out)
+    return torch.as_tensor(seen), torch.as_tensor(out)
 
 
-def underlying(dataset):
+def underlying(dataset: Any) -> tuple[Any, Tensor | None]:
     """Follow nested Subsets down to the data and the row numbers kept of it.
 
     Returns
@@ -217,23 +228,23 @@ def underlying(dataset):
 class _Numbered(Dataset):
     """A dataset whose samples come with their position."""
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[int, Any]:
         return self.dataset[i], i
 
 
 class _Collate:
     """Collate numbered samples into (X, y, positions): plain, so that workers can send it."""
 
-    def __init__(self, collate):
+    def __init__(self, collate: Callable) -> None:
         self.collate = collate
 
-    def __call__(self, samples):
+    def __call__(self, samples: list[tuple[int, Any]]) -> tuple[Tensor, Any]:
         pairs, positions = zip(*samples, strict=True)
         return (*self.collate(list(pairs)), torch.as_tensor(positions))
 
@@ -241,13 +252,13 @@ class _Collate:
 class _Shuffle(Sampler):
     """The order that the in-memory path takes, epoch by epoch."""
 
-    def __init__(self, n, generator):
+    def __init__(self, n: int, generator: torch.Generator) -> None:
         self.n, self.generator = n, generator
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.n
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(torch.randperm(self.n, generator=self.generator).tolist())
 
 
@@ -272,7 +283,14 @@ class BatchIterator:
         Further options of DataLoader.
     """
 
-    def __init__(self, dataset, batch_size, shuffle=False, drop_last=False, **loader_options):
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        **loader_options: Any,
+    ) -> None:
         self.dataset, self.batch_size = dataset, batch_size
         self.shuffle, self.drop_last = shuffle, drop_last
         self.data, self.index = underlying(dataset)
@@ -280,7 +298,7 @@ class BatchIterator:
         if loader_options or not getattr(self.data, "sliceable", False):
             self.loader = self._data_loader(loader_options)
 
-    def _data_loader(self, options):
+    def _data_loader(self, options: dict[str, Any]) -> DataLoader:
         dataset, shuffle = self.dataset, self.shuffle
         if isinstance(self.data, Rows):
             options["collate_fn"] = _Collate(
@@ -298,7 +316,7 @@ class BatchIterator:
             options |= {"batch_size": self.batch_size, "drop_last": self.drop_last}
         return DataLoader(dataset, **options)
 
-    def _from_loader(self):
+    def _from_loader(self) -> Iterator[Batch]:
         if not isinstance(self.data, Rows):
             yield from self.loader
             return
@@ -306,14 +324,14 @@ class BatchIterator:
             rows = at if self.index is None else self.index[at]
             yield Batch(X, y, *self.data.beside(rows))
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of batches of one epoch."""
         if self.loader is not None:
             return len(self.loader)
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + bool(rest and not self.drop_last)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         """Yield one `Batch` after the other."""
         if self.loader is not None:
             yield from self._from_loader()

@@ -6,13 +6,17 @@ outside the graph. The cost of a batch does not depend on the number of groups.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from ..functional.constraints import CONSTRAINTS, Constraint
 from ..functional.dual_updates import dual_step, project
 from ..functional.lagrangian import group_weights, violations
+from .batches import Batch, Rows
 from .group_statistics import (
     GroupWindow,
     RowValues,
@@ -59,12 +63,12 @@ class DualRule:
     window: float
     total: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Know the constraint by its record."""
         object.__setattr__(self, "constraint", CONSTRAINTS.find("constraint", self.constraint))
 
     @property
-    def simplex(self):
+    def simplex(self) -> bool:
         """Whether the multipliers sum to 1."""
         return self.constraint.simplex
 
@@ -96,7 +100,18 @@ class DualAscent(Callback):
         ``holdout_loss`` and ``holdout_violation`` with held rows.
     """
 
-    def __init__(self, rule, net, rows, n_groups, *, held=None, dense=None):
+    seen_: RowValues
+
+    def __init__(
+        self,
+        rule: DualRule,
+        net: NeuralNet,
+        rows: Rows,
+        n_groups: int,
+        *,
+        held: Rows | None = None,
+        dense: NeuralNet | None = None,
+    ) -> None:
         self.rule, self.m, self.held, self.groups = rule, n_groups, held, rows.groups
         self.plain = bool((row_mass(net.criterion_, rows.y) == 1).all())
         self.errors = rule.constraint.of_errors
@@ -108,9 +123,10 @@ class DualAscent(Callback):
         if rule.simplex:
             self.state[0] = self.train_window.masses / self.train_window.masses.sum()
         self.smoothed = torch.full_like(self.state, torch.nan)
-        self.records, self.weights = [], None
+        self.records: list[dict[str, Tensor]] = []
+        self.weights: Tensor | None = None
 
-    def _window(self, net, rows, dense):
+    def _window(self, net: NeuralNet, rows: Rows, dense: NeuralNet | None) -> GroupWindow:
         mass = row_mass(net.criterion_, rows.y, rows.weights).double()
         masses = mass.new_zeros(self.m).index_add_(0, rows.groups, mass)
         means = None
@@ -119,19 +135,19 @@ class DualAscent(Callback):
         return GroupWindow(masses, self.rule.window, means)
 
     @property
-    def multipliers(self):
+    def multipliers(self) -> Tensor:
         """Net multiplier of each group."""
         return self.state[0] if len(self.state) == 1 else self.state[0] - self.state[1]
 
     @property
-    def active(self):
+    def active(self) -> bool:
         """Whether any row has a weight other than 1."""
         if self.rule.update == "absolute":
             return bool(self.state.any())
         return self.weights is not None
 
     @property
-    def content(self):
+    def content(self) -> list[Any]:
         """What decides the multipliers, for `fingerprint`."""
         held = self.held
         data = None if held is None else [held.X, held.y, held.groups, held.weights]
@@ -141,7 +157,7 @@ class DualAscent(Callback):
 
     # ---- inside a batch ------------------------------------------------------------
 
-    def observe(self, batch, y_pred, losses):
+    def observe(self, batch: Batch, y_pred: Any, losses: Tensor) -> Tensor | None:
         """Note a batch down; returns the weights of its rows, None for all 1.
 
         Parameters
@@ -169,7 +185,7 @@ class DualAscent(Callback):
             weights = weights.to(losses.dtype)
         return weights.index_select(0, batch.groups).to(losses.device)
 
-    def _absolute(self, sums):
+    def _absolute(self, sums: Tensor) -> Tensor:
         """Weights for the sum of absolute violations of this batch alone."""
         statistics = named(means_of(sums), sums[:, 0], self.train_window.dense)
         violation = violations(self.rule.constraint, statistics).detach()
@@ -182,23 +198,23 @@ class DualAscent(Callback):
 
     # ---- skorch's events -------------------------------------------------------------
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Begin to count."""
         self.batch_, self.seen_ = None, RowValues(net, self.m, self.errors)
         self.net_, self.size_ = net, len(self.groups)
         self._begin_epoch()
 
-    def _begin_epoch(self):
+    def _begin_epoch(self) -> None:
         self.epoch_ = torch.zeros(self.m, 3, dtype=torch.float64)
         self.held_, self.since_ = self.epoch_.clone(), self.epoch_.clone()
         self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
         self.n_rows_ = 0
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+    def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
         """Count the rows of an epoch: the net may keep some for its own validation."""
         self.size_ = len(self.groups) if dataset_train is None else len(dataset_train)
 
-    def on_batch_end(self, net, training=False, **kwargs):
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Count the batch, and step where a step is due."""
         if not training or self.batch_ is None:
             return
@@ -214,7 +230,7 @@ class DualAscent(Callback):
         if self.rule.steps > 1 and (self.n_rows_ + size / 2) * self.rule.steps >= self.size_:
             self._step()
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Step on what is left of the epoch, and record it."""
         if self.n_rows_:
             self._step()
@@ -222,13 +238,13 @@ class DualAscent(Callback):
             self._record()
             self._begin_epoch()
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record an epoch whose end another callback cut short."""
         self.on_epoch_end(net)
 
     # ---- a step of the multipliers -----------------------------------------------------
 
-    def _step(self):
+    def _step(self) -> None:
         rule = self.rule
         share = 1.0 if rule.steps == 1 else self.n_rows_ / self.size_
         self.since_ += self.seen_.sums()
@@ -252,7 +268,7 @@ class DualAscent(Callback):
         self.since_, self.n_rows_ = torch.zeros_like(self.since_), 0
         self._reweigh()
 
-    def _violation(self, share):
+    def _violation(self, share: float) -> Tensor:
         """Violation beyond the tolerance, in the shape of the state; NaN for absent groups."""
         rule, tolerance = self.rule, 0.0 if self.rule.simplex else self.rule.tolerance
         g = self._move(self.train_window, self.since_)
@@ -270,13 +286,13 @@ class DualAscent(Callback):
             return (g.abs() - tolerance).clamp(min=0)[None]
         return (g - tolerance)[None]
 
-    def _move(self, window, sums):
+    def _move(self, window: GroupWindow, sums: Tensor) -> Tensor:
         """Take rows into a window; returns the violations of the groups they are of."""
         present = window.move(sums)
         violation = violations(self.rule.constraint, window.statistics()).detach()
         return torch.where(present, violation, torch.nan)
 
-    def _reweigh(self):
+    def _reweigh(self) -> None:
         """Group weights for the batches to come."""
         if self.rule.update == "absolute":
             return
@@ -286,13 +302,13 @@ class DualAscent(Callback):
         own = next(self.net_.module_.parameters()).dtype
         self.weights = None if bool((weights == 1).all()) else weights.to(own)
 
-    def _next_held(self, share):
+    def _next_held(self, share: float) -> Tensor:
         """Group sums of the next part of the held rows, in turn."""
         n = min(len(self.held), max(1, round(share * len(self.held))))
         chunk, self.order = self.order[:n], self.order.roll(-n)
         return evaluate(self.net_, self.held, self.m, chunk, self.errors)
 
-    def _record(self):
+    def _record(self) -> None:
         rule, window = self.rule, self.train_window
         record = {
             "loss": _loss(self.epoch_),
@@ -306,6 +322,6 @@ class DualAscent(Callback):
         self.records.append(record)
 
 
-def _loss(sums):
+def _loss(sums: Tensor) -> Tensor:
     """Mean loss of each group, NaN where absent."""
     return sums[:, 1] / sums[:, 0]

@@ -1,20 +1,22 @@
 """A network in evaluation mode as functions of its parameters."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from skorch import NeuralNet
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Subset
 
 from .._compat.skorch import evaluation_mode, predict_nonlinearity
 from .._compat.torch import plain_name, uncompiled, without_compilation
-from ..functional.params import trainable
+from ..functional.params import Features, Params, trainable
+from .batches import Rows
 from .losses import cross_entropy, has_logits, logit_form, overridden, per_row
 from .networks import adapt, cast, copy_net, read_in_order
 
@@ -48,7 +50,9 @@ class Evaluation:
         Number of logits, 1 for two classes (their difference); 0 without logits.
     """
 
-    def __init__(self, net, rows, *, classifies, dtype=None):
+    def __init__(
+        self, net: NeuralNet, rows: Rows, *, classifies: bool, dtype: torch.dtype | None = None
+    ) -> None:
         self.dtype = dtype or rows.dtype
         self.net = cast(copy_net(net), self.dtype)
         self.net.module_ = without_compilation(self.net.module_)
@@ -71,7 +75,7 @@ class Evaluation:
                 n_classes = self.logits(self.params, X).shape[1]
         self.n_logits = 0 if not self.has_logits else 1 if n_classes == 2 else n_classes
 
-    def require_params(self):
+    def require_params(self) -> Params:
         """Return the parameters; raise if there is none to differentiate by."""
         if not self.params:
             raise ValueError(
@@ -81,18 +85,18 @@ class Evaluation:
             )
         return self.params
 
-    def outputs(self, params, X):
+    def outputs(self, params: Params, X: Features) -> Tensor:
         """Class probabilities, or else what the net predicts, of shape (n, n_outputs)."""
         if self.has_logits:
             return self.logits(params, X).softmax(-1)
         predicted = self._nonlinearity(self._raw(params, X))
         return predicted.reshape(len(predicted), -1)
 
-    def logits(self, params, X):
+    def logits(self, params: Params, X: Features) -> Tensor:
         """Logits of shape (n, n_classes)."""
         return self._to_logits(self._raw(params, X))
 
-    def losses(self, params, X, y):
+    def losses(self, params: Params, X: Features, y: Tensor) -> Tensor:
         """Loss of every row, shape (n,)."""
         if self.has_logits:
             return cross_entropy(self.logits(params, X), y)
@@ -102,28 +106,28 @@ class Evaluation:
             losses = self.net.get_loss(raw, y, X=X, training=False)
         return losses.reshape(len(raw), -1).mean(1)
 
-    def row_loss(self, params, x, y):
+    def row_loss(self, params: Params, x: Features, y: Tensor) -> Tensor:
         """Loss of one row, without batch dimension."""
         return self.losses(params, _batch_of_one(x), y[None])[0]
 
-    def row_logits(self, params, x):
+    def row_logits(self, params: Params, x: Features) -> Tensor:
         """Logits of one row; their difference for two classes."""
         logits = self.logits(params, _batch_of_one(x))[0]
         return logits[1:] - logits[:1] if len(logits) == 2 else logits
 
-    def residuals(self, probability, y):
+    def residuals(self, probability: Tensor, y: Tensor) -> Tensor:
         """Return p - y of shape (n, n_logits), y one-hot."""
         residuals = probability - F.one_hot(y.long(), probability.shape[1])
         return residuals[:, 1:] if self.n_logits == 1 else residuals
 
-    def predictions(self, outputs):
+    def predictions(self, outputs: Tensor) -> Tensor:
         """Class codes that the net predicts from its `outputs`, shape (n,)."""
         threshold = getattr(self.net, "threshold", None)
         if threshold is not None and outputs.shape[1] == 2:
             return (outputs[:, 1] > threshold).long()
         return outputs.argmax(-1)
 
-    def masked(self, masks):
+    def masked(self, masks: Mapping[str, Tensor]) -> Params:
         """Return the parameters with the removed weights set to 0."""
         kept = {name: masks.get(plain_name(name)) for name in self.params}
         return {
@@ -131,12 +135,12 @@ class Evaluation:
             for name, p in self.params.items()
         }
 
-    def _raw(self, params, X):
+    def _raw(self, params: Params, X: Features) -> Any:
         with _differentiable_twice(self._recurrent):
             named = {f"module.{name}": p for name, p in params.items()}
             return functional_call(_Inference(self.net, self._own_step), named, (X,))
 
-    def _check_gradients(self, rows):
+    def _check_gradients(self, rows: Rows) -> None:
         """Refuse an `evaluation_step` of the net's own that cannot be differentiated."""
         X, _ = next(read(self, rows, torch.arange(1), 1))
         params = {name: p.detach().requires_grad_() for name, p in self.params.items()}
@@ -147,7 +151,7 @@ class Evaluation:
                 "`infer`, or outside of torch.no_grad()."
             )
 
-    def _gives_probabilities(self, raw):
+    def _gives_probabilities(self, raw: Any) -> bool:
         """Whether the raw outputs of some rows are logits or probabilities."""
         logits = self._to_logits(raw)
         is_matrix = logits.dim() == 2 and logits.shape[1] > 1
@@ -155,7 +159,7 @@ class Evaluation:
         return is_matrix and (has_logits(self.net) or bool(((sums - 1).abs() < 1e-3).all()))
 
 
-def promises_probabilities(net):
+def promises_probabilities(net: NeuralNet) -> bool:
     """Whether a fitted net predicts probabilities, by its criterion and nonlinearity."""
     if net.predict_nonlinearity != "auto":
         return net.predict_nonlinearity is not None
@@ -168,11 +172,11 @@ def promises_probabilities(net):
 class _Inference(nn.Module):
     """What a net does with a batch, as a module around the net's own."""
 
-    def __init__(self, net, own_step):
+    def __init__(self, net: NeuralNet, own_step: bool) -> None:
         super().__init__()
         self.module, self._net, self._own_step = net.module_, net, own_step
 
-    def forward(self, X):
+    def forward(self, X: Features) -> Any:
         net = self._net
         if self._own_step:  # it is written for predictions, and turns gradients off
             with overridden(net, infer=functools.partial(_with_gradients, net.infer)):
@@ -182,13 +186,13 @@ class _Inference(nn.Module):
         return raw[0] if isinstance(raw, tuple) else raw
 
 
-def _with_gradients(infer, X, **fit_params):
+def _with_gradients(infer: Callable, X: Features, **fit_params: Any) -> Any:
     with torch.enable_grad():
         return infer(X, **fit_params)
 
 
 @contextmanager
-def second_derivatives(quantity):
+def second_derivatives(quantity: str) -> Iterator[None]:
     """Say what to do where torch has no second derivative; a decorator, too."""
     try:
         yield
@@ -205,7 +209,7 @@ def second_derivatives(quantity):
 
 
 @contextmanager
-def _differentiable_twice(recurrent):
+def _differentiable_twice(recurrent: bool) -> Any:
     """Choose kernels that have a second derivative."""
     with sdpa_kernel(SDPBackend.MATH):
         if not recurrent:
@@ -215,20 +219,22 @@ def _differentiable_twice(recurrent):
             yield
 
 
-def _without_sparse_gradients(module):
+def _without_sparse_gradients(module: nn.Module) -> None:
     """Make the gradients of embeddings dense: sparse ones have no second derivative."""
     for part in module.modules():
         if isinstance(part, (nn.Embedding, nn.EmbeddingBag)):
             part.sparse = False
 
 
-def _batch_of_one(x):
+def _batch_of_one(x: Features) -> Features:
     if isinstance(x, Mapping):
         return {name: v[None] for name, v in x.items()}
     return x[None]
 
 
-def read(evaluation, rows, index, batch_size):
+def read(
+    evaluation: Evaluation, rows: Rows, index: Tensor, batch_size: int
+) -> Iterator[tuple[Features, Tensor]]:
     """Read some rows in order, batch by batch.
 
     Parameters
@@ -261,7 +267,7 @@ def read(evaluation, rows, index, batch_size):
             yield _ready(X, net.device, dtype), _ready(y, net.device, dtype)
 
 
-def _split(values, size):
+def _split(values: Any, size: int) -> Any:
     """Cut into pieces of at most `size` rows."""
     if isinstance(values, Mapping):
         pieces = zip(*(v.split(size) for v in values.values()), strict=True)
@@ -269,7 +275,7 @@ def _split(values, size):
     return values.split(size)
 
 
-def _ready(values, device, dtype):
+def _ready(values: Any, device: Any, dtype: torch.dtype) -> Any:
     """Move to the device; floating-point numbers to the dtype too."""
     if isinstance(values, Mapping):
         return {name: _ready(v, device, dtype) for name, v in values.items()}

@@ -17,7 +17,7 @@ import platform
 import random
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ class Content:
         self.seen[id(value)] = (len(self.seen), value)  # kept alive, so that ids stay unique
         return self._composed(value)
 
-    def _composed(self, value):
+    def _composed(self, value: Any) -> Any:
         for kinds, content in KINDS:
             if isinstance(value, kinds):
                 return content(self, value)
@@ -121,44 +121,44 @@ class Content:
             return self._builtin(value)
         return value  # hashed by its pickle, or refused there
 
-    def _items(self, values):
+    def _items(self, values: Any) -> Any:
         return [*self._own(values), *map(self.of, values)]
 
-    def _mapping(self, values):
+    def _mapping(self, values: Any) -> Any:
         factory = self.of(getattr(values, "default_factory", None))
         items = ((self.of(k), self.of(v)) for k, v in values.items())
         return [*self._own(values), factory, *items]
 
-    def _set(self, values):
+    def _set(self, values: Any) -> Any:
         parts = sorted(joblib.hash(Content(self.names).of(v)) for v in values)
         return [*self._own(values), *parts]
 
-    def _own(self, value):
+    def _own(self, value: Any) -> Any:
         """Class of a container or tensor, and attributes that the user has given it."""
         return self.of(type(value)), self.of(getattr(value, "__dict__", None) or None)
 
-    def _tensor(self, tensor):
+    def _tensor(self, tensor: torch.Tensor) -> Any:
         numbers = tensor.detach().cpu().numpy()
         hooks = self.of(list((tensor_hooks(tensor) or {}).values()))
         return [*self._own(tensor), numbers, tensor.requires_grad, hooks]
 
-    def _array(self, array):
+    def _array(self, array: np.ndarray) -> Any:
         return (
             array if array.dtype != object else ["array", array.shape, self.of(array.tolist())]
         )
 
-    def _code(self, code):
+    def _code(self, code: types.CodeType) -> Any:
         names = (code.co_names, code.co_freevars, code.co_cellvars)
         arity = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         form = (arity, arguments, code.co_flags, code.co_exceptiontable)
         return (code.co_code, *form, *names, self.of(code.co_consts))
 
-    def _method(self, method):
+    def _method(self, method: Any) -> Any:
         kind, owner = type(method).__name__, getattr(method, "__self__", None)
         return (kind, self.of(method.__func__), self.of(owner))
 
-    def _class(self, cls):
+    def _class(self, cls) -> Any:
         name = f"{cls.__module__}.{cls.__qualname__}"
         release = library(name.split(".")[0])
         if release is not None:
@@ -167,7 +167,7 @@ class Content:
         bases = [self.of(base) for base in cls.__bases__]
         return (name, self.of(type(cls)), self.of(own), bases)
 
-    def _function(self, function):
+    def _function(self, function: Any) -> Any:
         name = f"{function.__module__}.{function.__qualname__}"
         release = library(name.split(".")[0])
         if release is not None:
@@ -191,7 +191,7 @@ class Content:
                     used[path] = sys.modules[path]
         return (name, self.of(parts), [(k, self.of(value)) for k, value in used.items()])
 
-    def _library_or_own(self, value):
+    def _library_or_own(self, value: Any) -> Any:
         """Name and release of a library; of a user's module, what may be read of it."""
         release = library(value.__name__.split(".")[0])
         if release is not None:
@@ -202,7 +202,7 @@ class Content:
         own["__getattr__"] = vars(value).get("__getattr__")
         return (value.__name__, [(k, self.of(v)) for k, v in own.items()])
 
-    def _module(self, module):
+    def _module(self, module: types.ModuleType) -> Any:
         own = {k: v for k, v in vars(module).items() if k not in MODULE_BOOKKEEPING}
         tensors = dict(module.named_parameters(recurse=False))
         tensors |= dict(module.named_buffers(recurse=False))
@@ -211,10 +211,10 @@ class Content:
         parts = (type(module), own, tensors, hooks, children, unsaved_buffers(module))
         return [self.of(part) for part in parts]
 
-    def _refused(self, value):
+    def _refused(self, value: Any) -> Any:
         raise TypeError(f"cannot pickle {value!r}")
 
-    def _builtin(self, function):
+    def _builtin(self, function: Any) -> Any:
         """Name of a function of C, and the object that it belongs to."""
         name = f"{function.__module__}.{function.__qualname__}"
         owner = getattr(function, "__self__", None)
@@ -222,7 +222,7 @@ class Content:
 
 
 # How content is told, by type; the first that fits counts.
-KINDS = (
+KINDS: tuple[tuple[Any, Callable[[Content, Any], Any]], ...] = (
     (torch.nn.Module, Content._module),
     (torch.Tensor, Content._tensor),
     (np.ndarray, Content._array),
@@ -250,7 +250,7 @@ KINDS = (
 )
 
 
-def _name_of_c(content, value):
+def _name_of_c(content: Content, value: Any) -> Any:
     return (
         f"numpy.{value.__name__}" if isinstance(value, np.ufunc) else content._builtin(value)
     )
@@ -275,7 +275,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield constant
 
 
-def _contents(cell):
+def _contents(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # the name is not bound yet
@@ -312,7 +312,8 @@ def fingerprint(
         k: v for k, v in net.get_params().items() if k not in ("verbose", "history_")
     }
     try:
-        names, known = set(), -1
+        names: set[str] = set()
+        known = -1
         while len(names) > known:  # what is read of a module may read more
             known = len(names)
             parts = [type(net), parameters, net.module_, str(dtype), seed, extra]

@@ -182,7 +182,11 @@ def prune(
     """
     net = copy_net(dense)
     masks, history = keep_all(net.module_), []
-    options = {"criterion": recipe.criterion, "scope": recipe.scope, "seed": recipe.seed}
+    options: dict[str, Any] = {
+        "criterion": recipe.criterion,
+        "scope": recipe.scope,
+        "seed": recipe.seed,
+    }
     seeds = zip(recipe.steps, recipe.tuning_seeds, strict=True)
     for number, (step, seed) in enumerate(seeds, start=1):
         if step.sparsity == 0:
@@ -195,7 +199,7 @@ def prune(
                 reestimate_batch_norm(net, rows, seed)
             if epochs:
                 restart(net)
-                tuning = {"seed": seed, "masks": masks, "stage": "Fine-tuning"}
+                tuning: dict[str, Any] = {"seed": seed, "masks": masks, "stage": "Fine-tuning"}
                 tuned = train(net, rows, epochs, **tuning, **hooks._asdict())
                 history += label(tuned, "finetune", number, masks_sparsity(masks))
     return Pruned(net if not masks_sparsity(masks) else renew_optimizer(net), masks, history)
@@ -259,5 +263,5 @@ def reestimate_batch_norm(net: NeuralNet, rows: Rows, seed: int) -> None:
         net.module_.eval()
 
 
-def _copied(state):
+def _copied(state: Any) -> Any:
     return {name: value.clone() for name, value in state.items()}

@@ -5,9 +5,12 @@ cost one gradient pass over the data. Memory is bounded by the batch, plus `memo
 for graphs that are kept between Hessian-vector products.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..functional.curvature import (
     Eigenvalue,
@@ -15,9 +18,10 @@ from ..functional.curvature import (
     hessian_product,
     largest_eigenvalue,
 )
-from ..functional.params import norm
+from ..functional.params import Features, Params, norm
 from ..functional.per_row import directional_derivatives
-from .evaluation import read, second_derivatives
+from .batches import Rows
+from .evaluation import Evaluation, read, second_derivatives
 
 BATCH_SIZE = 1024
 MEMORY = 2**28
@@ -48,7 +52,9 @@ class GroupCurvature(NamedTuple):
     estimates: torch.Tensor
 
 
-def mean_gradient(evaluation, rows, index, batch_size=BATCH_SIZE):
+def mean_gradient(
+    evaluation: Evaluation, rows: Rows, index: Tensor, batch_size: int = BATCH_SIZE
+) -> Params:
     """Gradient of the mean loss of some rows.
 
     Parameters
@@ -74,7 +80,13 @@ def mean_gradient(evaluation, rows, index, batch_size=BATCH_SIZE):
 
 
 @second_derivatives("The largest eigenvalue")
-def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
+def linearize(
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    batch_size: int = BATCH_SIZE,
+    memory: int = MEMORY,
+) -> tuple[Params, Callable[[Params], Params]]:
     r"""Gradient of the mean loss of some rows, and the function :math:`v \mapsto H v`.
 
     Parameters
@@ -105,7 +117,7 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
         total = _sum(filter(None, (total, part)))
     rest = index[n_kept:]
 
-    def products(vector):
+    def products(vector: Params) -> Iterator[Params]:
         for multiply in kept:
             yield multiply(vector)
         if len(rest):
@@ -114,23 +126,23 @@ def linearize(evaluation, rows, index, batch_size=BATCH_SIZE, memory=MEMORY):
                 yield hessian_product(loss, params)[1](vector)
 
     @second_derivatives("The largest eigenvalue")
-    def product(vector):
+    def product(vector: Params) -> Params:
         return _sum(products(vector))
 
     return total, product
 
 
-def graph_bytes(evaluation, rows, index, probe=8):
+def graph_bytes(evaluation: Evaluation, rows: Rows, index: Tensor, probe: int = 8) -> float:
     """Memory that the graph of a gradient keeps for each row, measured on a few rows."""
     seen = {p.untyped_storage().data_ptr(): 0 for p in evaluation.params.values()}
 
-    def pack(tensor):
+    def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         seen.setdefault(storage.data_ptr(), storage.nbytes())
         alive.append(storage)  # or another tensor could come to lie at the same place
         return tensor.detach()
 
-    alive = []
+    alive: list[torch.UntypedStorage] = []
     few = index[:probe]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         for X, y in read(evaluation, rows, few, probe):
@@ -139,7 +151,14 @@ def graph_bytes(evaluation, rows, index, probe=8):
 
 
 @second_derivatives("The second-order estimate")
-def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
+def along(
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    direction: Params,
+    batch_size: int = BATCH_SIZE,
+    order: int = 2,
+) -> tuple[Tensor, ...]:
     """First and second derivative of every row's loss along a direction.
 
     Parameters
@@ -156,29 +175,25 @@ def along(evaluation, rows, index, direction, batch_size=BATCH_SIZE, order=2):
     first, second : torch.Tensor of shape (n,)
         float64; the first alone with ``order=1``.
     """
+    params = evaluation.require_params()
     parts = [
-        directional_derivatives(
-            lambda params, X=X, y=y: evaluation.losses(params, X, y),
-            evaluation.require_params(),
-            direction,
-            order,
-        )
+        directional_derivatives(partial(evaluation.losses, X=X, y=y), params, direction, order)
         for X, y in read(evaluation, rows, index, batch_size)
     ]
-    return [torch.cat(part).cpu().double() for part in zip(*parts, strict=True)]
+    return tuple(torch.cat(part).cpu().double() for part in zip(*parts, strict=True))
 
 
 def group_curvature(
-    evaluation,
-    rows,
-    index,
-    displacement=None,
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    displacement: Params | None = None,
     *,
-    tol=1e-3,
-    max_products=64,
-    batch_size=BATCH_SIZE,
-    memory=MEMORY,
-):
+    tol: float = 1e-3,
+    max_products: int = 64,
+    batch_size: int = BATCH_SIZE,
+    memory: int = MEMORY,
+) -> GroupCurvature:
     r"""Everything of first and second order about the rows of one group.
 
     Parameters
@@ -219,7 +234,13 @@ def group_curvature(
     return GroupCurvature(length, top, slopes, curvatures, estimates)
 
 
-def _at_least(bend, displacement, top, product, tol):
+def _at_least(
+    bend: float,
+    displacement: Params,
+    top: Eigenvalue,
+    product: Callable[[Params], Params],
+    tol: float,
+) -> Eigenvalue:
     """Put the curvature along the displacement in the place of a smaller eigenvalue."""
     length = norm(displacement).item()
     value = bend / length**2 if length else float("nan")
@@ -232,12 +253,14 @@ def _at_least(bend, displacement, top, product, tol):
     return Eigenvalue(value, unit, residual, top.n_products + 1, top.converged and agree)
 
 
-def _summed(evaluation, X, y, n_rows):
+def _summed(
+    evaluation: Evaluation, X: Features, y: Tensor, n_rows: int
+) -> Callable[[Params], Tensor]:
     """Sum of the losses of a batch, divided by the number of rows of the group."""
     return lambda params: evaluation.losses(params, X, y).sum() / n_rows
 
 
-def _sum(parts):
+def _sum(parts: Any) -> Params:
     total = None
     for part in parts:
         total = part if total is None else {k: total[k] + v for k, v in part.items()}

@@ -1,19 +1,24 @@
 """Losses and errors of groups: summed by batch, over a data set, or as running means."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
+from skorch import NeuralNet
+from torch import Tensor
 from torch.utils.data import Subset
 
 from .._compat.skorch import evaluation_mode, training_mode
 from ..functional.lagrangian import violations
-from .batches import BatchIterator
+from .batches import Batch, BatchIterator, Rows
 from .losses import measured_losses, row_losses, row_mass, shaped_like
 from .networks import predicted_codes
 from .randomness import seeded
 
 
-def group_sums(losses, errors, groups, mass, n_groups):
+def group_sums(
+    losses: Tensor, errors: Tensor, groups: Tensor, mass: Tensor, n_groups: int
+) -> Tensor:
     """Sums over the rows of each group.
 
     Parameters
@@ -49,10 +54,11 @@ class RowValues:
         Whether to count wrong predictions, which only classifiers have.
     """
 
-    def __init__(self, net, n_groups, errors):
-        self.net, self.m, self.errors, self.batches = net, n_groups, errors, []
+    def __init__(self, net: NeuralNet, n_groups: int, errors: bool) -> None:
+        self.net, self.m, self.errors = net, n_groups, errors
+        self.batches: list[tuple[Tensor, ...]] = []
 
-    def of(self, batch, y_pred, losses):
+    def of(self, batch: Batch, y_pred: Any, losses: Tensor) -> tuple[Tensor, ...]:
         """Columns of one batch: what `add` takes in."""
         wrong = None
         if self.errors:
@@ -60,11 +66,11 @@ class RowValues:
             wrong = predicted_codes(self.net, y_pred) != y
         return batch[1], batch.groups, batch.weights, losses, wrong
 
-    def add(self, columns):
+    def add(self, columns: tuple[Tensor, ...]) -> None:
         """Keep the columns of one batch."""
         self.batches.append(columns)
 
-    def sums(self):
+    def sums(self) -> Tensor:
         """Group sums of all that was kept, which is then forgotten."""
         if not self.batches:
             return torch.zeros(self.m, 3, dtype=torch.float64)
@@ -79,7 +85,13 @@ class RowValues:
         return group_sums(losses, wrong, groups, mass, self.m)
 
 
-def evaluate(net, rows, n_groups, index=None, errors=False):
+def evaluate(
+    net: NeuralNet,
+    rows: Rows,
+    n_groups: int,
+    index: Tensor | None = None,
+    errors: bool = False,
+) -> Tensor:
     """Group sums of some rows in evaluation mode.
 
     Parameters
@@ -103,7 +115,7 @@ def evaluate(net, rows, n_groups, index=None, errors=False):
     options = {} if rows.sliceable else net.get_params_for("iterator_valid")
     for name in ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler"):
         options.pop(name, None)
-    part = rows if index is None else Subset(rows, index.tolist())
+    part: Any = rows if index is None else Subset(rows, index.tolist())
     seen, mode = RowValues(net, n_groups, errors), net.module_.training
     evaluation_mode(net)
     with torch.no_grad(), nullcontext() if rows.sliceable else seeded(0):
@@ -118,12 +130,12 @@ def evaluate(net, rows, n_groups, index=None, errors=False):
     return seen.sums()
 
 
-def means_of(sums):
+def means_of(sums: Tensor) -> Tensor:
     """Mean loss and error of each group, of shape (m, 2); 0 where a group is absent."""
     return torch.where(sums[:, :1] > 0, sums[:, 1:] / sums[:, :1].clamp(min=1e-300), 0.0)
 
 
-def named(means, masses, dense=None):
+def named(means: Tensor, masses: Tensor, dense: Tensor | None = None) -> dict[str, Tensor]:
     """Group statistics under the names that constraints ask for.
 
     A group without mass gets the mean of all others, so that it moves no constraint.
@@ -153,7 +165,7 @@ def named(means, masses, dense=None):
     return statistics | {"shares": shares}
 
 
-def violations_of(constraint, sums, dense=None):
+def violations_of(constraint: Any, sums: Tensor, dense: Tensor | None = None) -> Tensor:
     """Violation of each group by sums over rows; NaN for groups that have none."""
     masses = sums[:, 0]
     violation = violations(constraint, named(means_of(sums), masses, dense)).detach()
@@ -176,12 +188,12 @@ class GroupWindow:
         Mean loss and error under the dense network.
     """
 
-    def __init__(self, masses, window, dense=None):
+    def __init__(self, masses: Tensor, window: float, dense: Tensor | None = None) -> None:
         self.masses, self.window, self.dense = masses, window, dense
         self.means = masses.new_zeros(len(masses), 2)
         self.seen = torch.zeros(len(masses), dtype=torch.bool)
 
-    def move(self, sums):
+    def move(self, sums: Tensor) -> Tensor:
         """Take in the sums of some rows; returns which groups have any."""
         present = sums[:, 0] > 0
         rate = (sums[:, 0] / (self.window * self.masses).clamp(min=1e-300)).clamp(max=1)
@@ -191,6 +203,6 @@ class GroupWindow:
         self.seen |= present
         return present
 
-    def statistics(self):
+    def statistics(self) -> dict[str, Tensor]:
         """Statistics of the groups seen so far; the others have the share 0."""
         return named(self.means, self.masses * self.seen, self.dense)

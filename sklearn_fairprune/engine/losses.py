@@ -60,12 +60,12 @@ def logit_form(net: NeuralNet) -> Callable[[Tensor], Tensor]:
     return _of_one_logit
 
 
-def _of_one_logit(raw):
+def _of_one_logit(raw: Tensor) -> Tensor:
     """Logits of two classes from the one that a sigmoid would be taken of."""
     return F.pad(raw.reshape(-1, 1), (1, 0))
 
 
-def _of_probabilities(nonlinearity, raw):
+def _of_probabilities(nonlinearity: Callable, raw: Any) -> Tensor:
     return log_probabilities(nonlinearity(raw))
 
 
@@ -104,12 +104,14 @@ class RowWeightedLoss(Callback):
         Sees the row losses of every training batch, and gives :math:`u`.
     """
 
-    def __init__(self, net, weighted, dual=None):
+    def __init__(self, net: NeuralNet, weighted: bool, dual: Any = None) -> None:
         self.net_, self.own_loss_ = net, net.get_loss
         self.weighted, self.dual = weighted, dual
         self.batch_, self.training_ = None, False
 
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+    def on_batch_begin(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         """Remember the batch: its weights and groups are not part of (X, y)."""
         self.batch_, self.training_ = batch, training
         wanted = (
@@ -122,7 +124,7 @@ class RowWeightedLoss(Callback):
                 f"Leave iterator_train at its default, or do without {wanted}."
             )
 
-    def __call__(self, y_pred, y_true, *args, **kwargs):
+    def __call__(self, y_pred: Any, y_true: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Compute the loss of the current batch."""
         y_true = shaped_like(y_pred, y_true)
         weights, losses = getattr(self.batch_, "weights", None), None
@@ -138,7 +140,9 @@ class RowWeightedLoss(Callback):
         losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
         return self._mean(losses, 1, y_true, weights)
 
-    def _mean(self, losses, scales, y_true, weights):
+    def _mean(
+        self, losses: Tensor, scales: Any, y_true: Tensor, weights: Tensor | None
+    ) -> Tensor:
         """Weighted mean (or sum) of row losses, whose rows count `scales` times."""
         criterion = self.net_.criterion_
         if weights is None and self.dual.plain and not is_summed(criterion):
@@ -150,7 +154,7 @@ class RowWeightedLoss(Callback):
         return total / row_mass(criterion, y_true, weights).to(losses.device).sum()
 
 
-def shaped_like(y_pred, y_true):
+def shaped_like(y_pred: Any, y_true: Tensor) -> Tensor:
     """Give floating-point targets the shape of the predictions."""
     raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
     floating = isinstance(y_true, torch.Tensor) and y_true.is_floating_point()
@@ -164,12 +168,14 @@ def shaped_like(y_pred, y_true):
     return y_true.reshape(raw.shape)
 
 
-def is_summed(criterion):
+def is_summed(criterion: Any) -> bool:
     """Whether a criterion adds the rows of a batch up instead of taking their mean."""
     return getattr(criterion, "reduction", None) == "sum"
 
 
-def row_losses(net, y_pred, y_true, *args, **kwargs):
+def row_losses(
+    net: NeuralNet, y_pred: Any, y_true: Tensor, *args: Any, **kwargs: Any
+) -> Tensor:
     """Loss of each row by the net's own criterion, of shape (n,).
 
     Parameters
@@ -196,7 +202,7 @@ def row_losses(net, y_pred, y_true, *args, **kwargs):
     return losses.sum(dim=1) if summed else losses.mean(dim=1)
 
 
-def measured_losses(net, y_pred, y_true, losses):
+def measured_losses(net: NeuralNet, y_pred: Any, y_true: Tensor, losses: Tensor) -> Tensor:
     """Row losses as they are reported: a cross-entropy is the same everywhere.
 
     Parameters
@@ -223,13 +229,13 @@ def measured_losses(net, y_pred, y_true, losses):
     return own * label_weights(net.criterion_, y_true).to(own)
 
 
-def row_mass(criterion, y_true, weights=None):
+def row_mass(criterion: Any, y_true: Tensor, weights: Tensor | None = None) -> Tensor:
     """What a mean of row losses is divided by, row by row: weights times label weights."""
     mass = label_weights(criterion, y_true)
     return mass if weights is None else weights * mass.to(weights.device)
 
 
-def label_weights(criterion, y_true):
+def label_weights(criterion: Any, y_true: Tensor) -> Tensor | None:
     """What torch divides a mean by, row by row: class weights, and 0 for ignored labels."""
     if not isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
         return torch.ones(len(y_true))
@@ -241,7 +247,7 @@ def label_weights(criterion, y_true):
 
 
 @contextmanager
-def per_row(criterion):
+def per_row(criterion: Any) -> Iterator[None]:
     """Switch a criterion to ``reduction="none"`` for a while.
 
     Raises
@@ -265,7 +271,7 @@ def per_row(criterion):
         _set_reduction(criterion, place, own)
 
 
-def _set_reduction(criterion, place, value):
+def _set_reduction(criterion: Any, place: Any, value: str) -> None:
     """Set it where it lies: a module's own way to set attributes takes longer than a loss."""
     if place is None:
         criterion.reduction = value

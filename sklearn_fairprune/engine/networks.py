@@ -3,17 +3,19 @@
 import copy
 import math
 import numbers
+from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .._compat.skorch import evaluation_mode, is_trimmed, predict_nonlinearity
 from ..functional.params import prunable
-from .batches import BatchIterator
+from .batches import Batch, BatchIterator, Rows
 from .losses import logit_form
 from .randomness import seeded
 
@@ -35,20 +37,29 @@ class MLP(nn.Module):
         Width of each hidden layer.
     """
 
-    def __init__(self, n_features, n_outputs, hidden_layer_sizes=(100,)):
+    def __init__(
+        self, n_features: int, n_outputs: int, hidden_layer_sizes: Sequence[int] = (100,)
+    ) -> None:
         super().__init__()
-        layers, width = [nn.Flatten()], n_features
+        layers: list[nn.Module] = [nn.Flatten()]
+        width = n_features
         for size in hidden_layer_sizes:
             layers += [nn.Linear(width, size), nn.ReLU()]
             width = size
         self.layers = nn.Sequential(*layers, nn.Linear(width, n_outputs))
 
-    def forward(self, X):
+    def forward(self, X: Tensor) -> Tensor:
         """Compute the outputs of a batch, shape (n, n_outputs)."""
         return self.layers(X)
 
 
-def default_net(is_classifier, n_rows, n_features, n_outputs, hidden_layer_sizes):
+def default_net(
+    is_classifier: bool,
+    n_rows: int,
+    n_features: int,
+    n_outputs: int,
+    hidden_layer_sizes: Sequence[int],
+) -> NeuralNet:
     """Return an untrained skorch net around `MLP`: AdamW, shuffled batches of 128 rows.
 
     It trains for 30 epochs, or for as many as make 200 steps if the data are few.
@@ -76,7 +87,7 @@ def default_net(is_classifier, n_rows, n_features, n_outputs, hidden_layer_sizes
     )
 
 
-def prepare(net, rows, dtype):
+def prepare(net: NeuralNet, rows: Rows, dtype: torch.dtype) -> NeuralNet:
     """Make an initialized net ready to train on rows, and the rows ready to be read by it.
 
     Parameters
@@ -115,7 +126,7 @@ def prunable_or_raise(module: nn.Module) -> dict[str, nn.Parameter]:
     return weights
 
 
-def with_fast_batches(net):
+def with_fast_batches(net: NeuralNet) -> NeuralNet:
     """Replace skorch's default per-row DataLoader; an iterator of the user's stays."""
     for name in ("iterator_train", "iterator_valid"):
         if getattr(net, name) is DataLoader:
@@ -123,7 +134,7 @@ def with_fast_batches(net):
     return read_in_order(net)
 
 
-def read_in_order(net):
+def read_in_order(net: NeuralNet) -> NeuralNet:
     """Drop the options that let predictions come in another order, or leave rows out."""
     for option in ("iterator_valid__shuffle", "iterator_valid__drop_last"):
         if option in vars(net):
@@ -133,7 +144,9 @@ def read_in_order(net):
     return net
 
 
-def initialize(net, dtype, seed, rows=None):
+def initialize(
+    net: NeuralNet, dtype: torch.dtype, seed: int, rows: Rows | None = None
+) -> NeuralNet:
     """Build module, criterion and optimizer with weights drawn from `seed`.
 
     Parameters
@@ -160,13 +173,13 @@ def initialize(net, dtype, seed, rows=None):
     return net
 
 
-def is_lazy(module):
+def is_lazy(module: nn.Module) -> bool:
     """Whether a module has weights whose sizes are not known yet."""
     tensors = (*module.parameters(), *module.buffers())
     return any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors)
 
 
-def cast(net, dtype):
+def cast(net: NeuralNet, dtype: torch.dtype) -> NeuralNet:
     """Convert module and criterion to `dtype`, in place."""
     for component in (net.module_, net.criterion_):
         if isinstance(component, nn.Module):
@@ -174,7 +187,7 @@ def cast(net, dtype):
     return net
 
 
-def copy_net(net):
+def copy_net(net: NeuralNet) -> NeuralNet:
     """Deep copy of a fitted net that shares no tensor with it.
 
     ``copy.deepcopy(net)`` goes through pickle in skorch, which fails for modules that
@@ -185,14 +198,14 @@ def copy_net(net):
     return twin
 
 
-def renew_optimizer(net):
+def renew_optimizer(net: NeuralNet) -> NeuralNet:
     """Start the optimizer afresh: no momentum of earlier training reaches the weights."""
     if not is_trimmed(net):
         net.initialize_optimizer()
     return net
 
 
-def restart(net):
+def restart(net: NeuralNet) -> NeuralNet:
     """Make the next training a training of its own, from the weights the net has.
 
     Optimizer, history and callbacks start afresh: schedulers begin again, and "the best
@@ -203,7 +216,7 @@ def restart(net):
     return renew_optimizer(net)
 
 
-def adapt(rows, net):
+def adapt(rows: Rows, net: NeuralNet) -> Rows:
     """Give rows the types that a net reads, in place.
 
     Integer features stay integers if the module looks something up in an embedding; the
@@ -227,11 +240,11 @@ def adapt(rows, net):
     return rows
 
 
-def _own_batches(net):
+def _own_batches(net: NeuralNet) -> bool:
     return net.iterator_train is BatchIterator and net.iterator_valid is BatchIterator
 
 
-def outputs(net, batch):
+def outputs(net: NeuralNet, batch: Batch) -> Tensor:
     """Raw outputs of a net in evaluation mode for one batch, on the CPU."""
     X, n_rows = batch[0], len(batch[0])
     if type(net.module_) is MLP and n_rows % ROWS_OF_ONE_KERNEL:
@@ -244,7 +257,7 @@ def outputs(net, batch):
     return (raw[0] if isinstance(raw, tuple) else raw).cpu()
 
 
-def predicted_codes(net, y_pred):
+def predicted_codes(net: NeuralNet, y_pred: Any) -> Tensor:
     """Class codes that a net predicts, from the raw outputs of a batch."""
     raw = y_pred[0] if isinstance(y_pred, tuple) else y_pred
     probability = predict_nonlinearity(net)(raw)
@@ -254,7 +267,7 @@ def predicted_codes(net, y_pred):
     return probability.argmax(dim=1)
 
 
-def predict(net, rows):
+def predict(net: NeuralNet, rows: Rows) -> np.ndarray:
     """Network predictions for all rows, after the net's predict nonlinearity.
 
     Raw outputs are converted to float64 first, so that probabilities near 0 and 1 keep
@@ -279,7 +292,7 @@ def predict(net, rows):
     return _finite(predict_nonlinearity(net)(_raw_outputs(net, rows)))
 
 
-def predict_log(net, rows):
+def predict_log(net: NeuralNet, rows: Rows) -> np.ndarray:
     """Logarithms of the class probabilities of all rows, as exact as the net's logits.
 
     Parameters
@@ -301,7 +314,7 @@ def predict_log(net, rows):
     return _finite(logit_form(net)(_raw_outputs(net, rows)).log_softmax(dim=-1))
 
 
-def _raw_outputs(net, rows):
+def _raw_outputs(net: NeuralNet, rows: Rows) -> Tensor:
     """Raw outputs of all rows in float64."""
     evaluation_mode(net)
     with torch.no_grad(), nullcontext() if _own_batches(net) else seeded(0):
@@ -309,8 +322,8 @@ def _raw_outputs(net, rows):
     return torch.cat(raw).double()
 
 
-def _finite(prediction):
-    prediction = prediction.numpy()
+def _finite(outputs: Tensor) -> np.ndarray:
+    prediction = outputs.numpy()
     finite = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
     if not finite.all():
         raise ValueError(

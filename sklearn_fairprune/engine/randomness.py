@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 _ONE_AT_A_TIME = threading.RLock()
 
 
-def derive_seeds(seed, count):
+def derive_seeds(seed: int | Sequence[int], count: int) -> list[int]:
     """Independent seeds from one.
 
     Parameters
@@ -30,7 +31,7 @@ def derive_seeds(seed, count):
 
 
 @contextmanager
-def seeded(seed):
+def seeded(seed: int) -> Iterator[None]:
     """Seed the global random states for a while, then put them back.
 
     Weight initialisers, dropout and most user code draw from the process-wide random
@@ -44,7 +45,9 @@ def seeded(seed):
     cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
     with _ONE_AT_A_TIME, torch.random.fork_rng(enabled=True, devices=None if cuda else []):
         numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-        torch.manual_seed(seed)
+        # Of a device that is not there torch would note the seed down, call by call.
+        device = torch.accelerator.is_available()
+        (torch if device else torch.default_generator).manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
         try:

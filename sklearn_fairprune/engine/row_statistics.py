@@ -1,21 +1,32 @@
 """What diagnostics ask for, row by row: losses, outputs, gradient norms, terms of bounds."""
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..functional.boundary import closeness
 from ..functional.bounds import proposition2_terms, theorem2_terms
 from ..functional.diagnostics import DIAGNOSTICS
 from ..functional.needs import needs
+from ..functional.params import Features, Params
 from ..functional.per_row import hessian_norms, jacobian_norms, row_gradients
-from .evaluation import read, second_derivatives
+from .batches import Rows
+from .evaluation import Evaluation, read, second_derivatives
 from .group_curvature import BATCH_SIZE, MEMORY
 
 BOUND_TERMS = ("gradient_norm_bound", "eigenvalue_bound")
 
 
-def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
+def row_outcomes(
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    params: Params | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> tuple[Tensor, Tensor]:
     """Loss and outputs of some rows.
 
     Parameters
@@ -47,7 +58,9 @@ def row_outcomes(evaluation, rows, index, params=None, batch_size=BATCH_SIZE):
     return torch.cat(losses), torch.cat(outputs)
 
 
-def gradient_norms(evaluation, rows, index, memory=MEMORY):
+def gradient_norms(
+    evaluation: Evaluation, rows: Rows, index: Tensor, memory: int = MEMORY
+) -> Tensor:
     """Norm of the gradient of each row's loss.
 
     Parameters
@@ -70,7 +83,15 @@ def gradient_norms(evaluation, rows, index, memory=MEMORY):
     return torch.cat(norms).cpu().double()
 
 
-def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=MEMORY):
+def bound_terms(
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    *,
+    tol: float = 1e-3,
+    max_products: int = 64,
+    memory: int = MEMORY,
+) -> tuple[Tensor, ...]:
     """Terms of the right sides of Proposition 2 and of the corrected Theorem 2.
 
     Parameters
@@ -97,7 +118,9 @@ def bound_terms(evaluation, rows, index, *, tol=1e-3, max_products=64, memory=ME
 
 
 @second_derivatives("A bound of Theorem 2")
-def _bound_terms(evaluation, X, y, **options):
+def _bound_terms(
+    evaluation: Evaluation, X: Features, y: Tensor, **options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     params, n_logits = evaluation.params, evaluation.n_logits
     with torch.no_grad():
         probability = evaluation.logits(params, X).cpu().double().softmax(-1)
@@ -115,13 +138,15 @@ def _bound_terms(evaluation, X, y, **options):
     )
 
 
-def _rows_at_once(evaluation, n_vectors, memory):
+def _rows_at_once(evaluation: Evaluation, n_vectors: int, memory: int) -> int:
     """Rows whose `n_vectors` vectors of parameters fit into the memory, at least 1."""
     size = sum(p.nbytes for p in evaluation.require_params().values())
     return max(1, min(BATCH_SIZE, memory // (n_vectors * size)))
 
 
-def row_statistics(dense, pruned, rows, index):
+def row_statistics(
+    dense: Evaluation, pruned: Evaluation | None, rows: Rows, index: Tensor
+) -> dict[str, Callable[[], Any]]:
     """What diagnostics can ask for, each computed when it is first called.
 
     Parameters
@@ -134,7 +159,7 @@ def row_statistics(dense, pruned, rows, index):
     statistics : dict of str to callable
         Without arguments; those of `STATISTICS`, without pruned network those of the dense.
     """
-    statistics = {
+    statistics: dict[str, Callable[[], Any]] = {
         "labels": lambda: rows.y[index],
         "gradient_norms": functools.cache(lambda: gradient_norms(dense, rows, index)),
         **_lazily("dense", dense, rows, index),
@@ -142,7 +167,13 @@ def row_statistics(dense, pruned, rows, index):
     return statistics | ({} if pruned is None else _lazily("pruned", pruned, rows, index))
 
 
-def row_diagnostics(dense, pruned, rows, index, functions):
+def row_diagnostics(
+    dense: Evaluation,
+    pruned: Evaluation | None,
+    rows: Rows,
+    index: Tensor,
+    functions: Mapping[str, Any],
+) -> dict[str, Tensor]:
     """Compute some diagnostics of single rows, and only the statistics they need.
 
     Parameters
@@ -173,7 +204,9 @@ def row_diagnostics(dense, pruned, rows, index, functions):
     return {name: of_rows(name, f, statistics, n_rows) for name, f in functions.items()}
 
 
-def of_rows(name, function, statistics, n_rows):
+def of_rows(
+    name: str, function: Any, statistics: Mapping[str, Callable[[], Any]], n_rows: int
+) -> Tensor:
     """One diagnostic of single rows.
 
     Parameters
@@ -209,7 +242,9 @@ def of_rows(name, function, statistics, n_rows):
     return column.double()
 
 
-def _lazily(name, evaluation, rows, index):
+def _lazily(
+    name: str, evaluation: Evaluation, rows: Rows, index: Tensor
+) -> dict[str, Callable[[], Any]]:
     """Statistics of one network, computed when first asked for."""
     outcomes = functools.cache(lambda: row_outcomes(evaluation, rows, index))
     return {

@@ -6,6 +6,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from ..functional.criteria import Criterion
 from ..functional.masks import score_masks
 from .batches import Rows
 from .networks import prunable_or_raise
@@ -70,7 +71,7 @@ def weight_masks(
     return score_masks(scores, sparsity, scope, kept=kept)
 
 
-def _check_scores(criterion, name, weight, scores):
+def _check_scores(criterion: Criterion, name: str, weight: Tensor, scores: object) -> None:
     """Refuse scores that are not one number per weight."""
     if isinstance(scores, torch.Tensor) and scores.shape == weight.shape:
         return

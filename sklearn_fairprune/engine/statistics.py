@@ -9,7 +9,7 @@ Add one: a function of a `Scene`, and a record in `STATISTICS`.
 """
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .._compat.torch import plain_name
 from ..functional.curvature import gradient as gradient_of
 from ..functional.curvature import hessian_product, hutchinson_diagonal
-from ..functional.params import prunable
+from ..functional.params import Params, prunable
 from ..functional.shelf import Member, Shelf
 from .batches import Rows
 from .evaluation import Evaluation, read, second_derivatives
@@ -62,7 +62,7 @@ class Scene:
         """Generator of random numbers on the CPU, the same every time."""
         return torch.Generator().manual_seed(self.seed)
 
-    def mean_losses(self, index: Tensor):
+    def mean_losses(self, index: Tensor) -> Iterator[Callable[[Params], Tensor]]:
         """Mean loss of some rows, as a sum of functions of the parameters, one a batch."""
         weights = self.rows.weights
         mass = torch.ones(len(self.rows)) if weights is None else weights
@@ -76,7 +76,7 @@ class Scene:
                 at += len(y)
                 yield functools.partial(self._weighted, X, y, part)
 
-    def _weighted(self, X, y, share, params):
+    def _weighted(self, X: Any, y: Tensor, share: Tensor, params: Params) -> Tensor:
         losses = self.evaluation.losses(params, X, y)
         return (losses * share.to(losses)).sum()
 
@@ -86,12 +86,12 @@ def generator(scene: Scene) -> torch.Generator:
     return scene.generator()
 
 
-def gradient(scene: Scene) -> dict[str, Tensor]:
+def gradient(scene: Scene) -> Params:
     r"""Gradient of the mean loss, :math:`\nabla_w J(\theta; D)`."""
     return _gradient(scene, scene.everyone)
 
 
-def group_gradients(scene: Scene) -> dict[str, Tensor]:
+def group_gradients(scene: Scene) -> Params:
     r"""Gradients of the groups' mean losses, :math:`\nabla_w J(\theta; D_a)`, stacked."""
     groups = scene.rows.groups
     members = [torch.nonzero(groups == a)[:, 0] for a in range(int(groups.max()) + 1)]
@@ -106,28 +106,28 @@ def group_shares(scene: Scene) -> Tensor:
 
 
 @second_derivatives("hessian_diagonal")
-def hessian_diagonal(scene: Scene) -> dict[str, Tensor]:
+def hessian_diagonal(scene: Scene) -> Params:
     """Diagonal of the Hessian of the mean loss, estimated from random signs (Hutchinson)."""
     params = scene.evaluation.require_params()
 
-    def product(vector):
+    def product(vector: Params) -> Params:
         parts = (
             hessian_product(loss, params)[1](vector)
             for loss in scene.mean_losses(scene.everyone)
         )
         return _sum(parts)
 
-    probes = {"n_probes": N_PROBES, "generator": scene.generator()}
-    return hutchinson_diagonal(product, params, **probes)[0]
+    draws = scene.generator()
+    return hutchinson_diagonal(product, params, n_probes=N_PROBES, generator=draws)[0]
 
 
-def activation_norms(scene: Scene) -> dict[str, Tensor]:
+def activation_norms(scene: Scene) -> Params:
     r"""Norm over all rows of what each weight is multiplied with, :math:`\|X_j\|_2`."""
     net = scene.evaluation.net
     layers = dict(net.module_.named_modules())
     squares: dict[str, Tensor] = {}
 
-    def note(name, layer, inputs):
+    def note(name: str, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         values = inputs[0].detach().double().square()
         channel = -1 if isinstance(layer, nn.Linear) else 1
         sums = values.transpose(channel, -1).reshape(-1, values.shape[channel]).sum(0)
@@ -157,7 +157,7 @@ def activation_norms(scene: Scene) -> dict[str, Tensor]:
     return found
 
 
-def _spread(layer, norms):
+def _spread(layer: Any, norms: Tensor) -> Tensor:
     """Norms of the inputs in the shape of a layer's weight."""
     weight = layer.weight
     if isinstance(layer, nn.Linear):
@@ -170,12 +170,12 @@ def _spread(layer, norms):
     return per_output.reshape(*weight.shape[:2], *[1] * n_space).expand_as(weight)
 
 
-def _gradient(scene, index):
+def _gradient(scene: Scene, index: Tensor) -> Params:
     params = scene.evaluation.require_params()
     return _sum(gradient_of(loss, params) for loss in scene.mean_losses(index))
 
 
-def _sum(parts):
+def _sum(parts: Any) -> Params:
     total = None
     for part in parts:
         total = part if total is None else {k: total[k] + v for k, v in part.items()}
@@ -240,7 +240,7 @@ def statistics_of(scene: Scene, names: Collection[str]) -> Mapping[str, Any]:
     return {name: _plain_names(value) for name, value in found.items()}
 
 
-def _plain_names(value):
+def _plain_names(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {plain_name(name): tensor.detach() for name, tensor in value.items()}

@@ -9,12 +9,16 @@ the same weights without it; any other net goes skorch's own way.
 import math
 import signal
 import threading
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+from typing import Any, NoReturn
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog
 from skorch.dataset import get_len, unpack_data
+from torch import Tensor
 
 from .._compat.skorch import (
     optimizer_names,
@@ -24,7 +28,7 @@ from .._compat.skorch import (
     zero_gradients,
 )
 from ..functional.params import prunable
-from .batches import BatchIterator
+from .batches import BatchIterator, Rows
 from .losses import RowWeightedLoss, overridden
 from .networks import MLP
 from .randomness import seeded
@@ -39,10 +43,10 @@ class HoldsMasks(Callback):
         True = kept.
     """
 
-    def __init__(self, masks):
+    def __init__(self, masks: Mapping[str, Tensor]) -> None:
         self.masks = masks
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Pair every weight with what is removed from it, once per training."""
         weights = prunable(net.module_)
         self.removed_ = [
@@ -57,7 +61,7 @@ class MaskGradients(HoldsMasks):
     Momentum, Adam moments and gradient clipping then never see these weights.
     """
 
-    def on_grad_computed(self, net, **kwargs):
+    def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
         """Zero the gradients."""
         for weight, removed in self.removed_:
             if weight.grad is not None:
@@ -67,12 +71,12 @@ class MaskGradients(HoldsMasks):
 class MaskWeights(HoldsMasks):
     """Set removed weights to exactly 0.0 after every step, whatever the optimizer did."""
 
-    def on_batch_end(self, net, training, **kwargs):
+    def on_batch_end(self, net: NeuralNet, training: bool, **kwargs: Any) -> None:
         """Mask the weights after a step."""
         if training:
             self.on_train_end(net)
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Mask once more: a callback may have loaded earlier weights."""
         with torch.no_grad():
             for weight, removed in self.removed_:
@@ -88,22 +92,24 @@ class StopOnDivergence(Callback):
         What diverged, for the message.
     """
 
-    def __init__(self, stage):
+    def __init__(self, stage: str) -> None:
         self.stage = stage
 
-    def on_batch_end(self, net, training, loss=None, **kwargs):
+    def on_batch_end(
+        self, net: NeuralNet, training: bool, loss: Tensor | None = None, **kwargs: Any
+    ) -> None:
         """Check the loss of the batch."""
         if training and not math.isfinite(loss.item()):
             raise_diverged(self.stage, net, f"the loss is {loss.item()}")
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Check the weights: the last step may have broken them."""
         for name, parameter in net.module_.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise_diverged(self.stage, net, f"{name} has weights that are NaN or infinite")
 
 
-def raise_diverged(stage, net, what):
+def raise_diverged(stage: str, net: NeuralNet, what: str) -> NoReturn:
     """Raise the error that names epoch and learning rate."""
     rates = sorted({float(g["lr"]) for g in net.optimizer_.param_groups})
     raise ValueError(
@@ -123,25 +129,25 @@ class EpochEvents(Callback):
         ``end`` may return True to stop.
     """
 
-    def __init__(self, begin, end):
+    def __init__(self, begin: Callable, end: Callable) -> None:
         self.begin, self.end = begin, end
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """No epoch is open yet."""
         self.open_ = False
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Report the begin."""
         self.open_ = True
         self.begin(net)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Report the end; stop where asked, in the way skorch's EarlyStopping does."""
         self.open_ = False
         if self.end(net):
             raise KeyboardInterrupt
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Close an epoch whose end another callback cut short."""
         if self.open_:
             self.end(net)
@@ -150,12 +156,12 @@ class EpochEvents(Callback):
 BATCH_EVENTS = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
-def may_be_lean(net):
+def may_be_lean(net: NeuralNet) -> bool:
     """Whether a net trains as skorch does, and nobody watches its batches."""
     return trains_like_skorch(net) and not any(watches_batches(c) for _, c in net.callbacks_)
 
 
-def watches_batches(callback):
+def watches_batches(callback: Callback) -> bool:
     """Whether a callback does anything on the batches of a training epoch."""
     if isinstance(callback, EpochScoring) and not callback.on_train:
         return False
@@ -168,7 +174,7 @@ def watches_batches(callback):
     )
 
 
-def trains_like_skorch(net):
+def trains_like_skorch(net: NeuralNet) -> bool:
     """Whether class and optimizer of a net leave skorch's training step as it is."""
     as_skorch = steps_of(type(net)) == steps_of(NeuralNet)
     known = type(net.optimizer_).__module__.startswith("torch.optim.")
@@ -187,11 +193,15 @@ class LeanEpoch:
         Whose ``on_grad_computed`` or ``on_batch_end`` takes part in every step.
     """
 
-    def __init__(self, net, before_step, after_step):
+    def __init__(
+        self, net: NeuralNet, before_step: list[Callback], after_step: list[Callback]
+    ) -> None:
         self.net = net
         self.before_step, self.after_step = before_step, after_step
 
-    def __call__(self, iterator, training, prefix, step_fn, **fit_params):
+    def __call__(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
         """Run one epoch; its mean loss becomes the only batch entry of the history."""
         net = self.net
         if not training or fit_params:
@@ -210,7 +220,7 @@ class LeanEpoch:
             net.history.record_batch(f"{prefix}_batch_size", n_rows)
         net.history.record(f"{prefix}_batch_count", n_batches)
 
-    def step(self, batch):
+    def step(self, batch: Any) -> tuple[Any, Tensor]:
         """Take one optimizer step; returns the features and the loss."""
         net = self.net
         net.get_loss.on_batch_begin(net, batch=batch, training=True)
@@ -233,10 +243,10 @@ class Interrupts:
     without one. Python handles signals in the main thread only: elsewhere none comes.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pressed = False
 
-    def __enter__(self):
+    def __enter__(self) -> "Interrupts":
         """Begin to note signals."""
         self.own = signal.getsignal(signal.SIGINT)
         self.noting = (
@@ -246,16 +256,17 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         """Leave signals to whoever had them before."""
         if self.noting:
             signal.signal(signal.SIGINT, self.own)
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.pressed = True
-        self.own(number, frame)
+        if callable(self.own):
+            self.own(number, frame)
 
-    def asked_by_callback(self, interrupt):
+    def asked_by_callback(self, interrupt: BaseException) -> bool:
         """Whether the innermost frame of an exception is a callback's, and no key was hit."""
         traceback = interrupt.__traceback__
         while traceback.tb_next is not None:
@@ -265,7 +276,13 @@ class Interrupts:
 
 
 @contextmanager
-def hooked(net, first, last, weighted, dual=None):
+def hooked(
+    net: NeuralNet,
+    first: list[Callback],
+    last: list[Callback],
+    weighted: bool,
+    dual: Any = None,
+) -> Iterator[None]:
     """Add callbacks to an initialized net for a while, and its row-weighted loss.
 
     Parameters
@@ -294,12 +311,12 @@ def hooked(net, first, last, weighted, dual=None):
             net.callbacks_ = own
 
 
-def is_mute(net, callback):
+def is_mute(net: NeuralNet, callback: Callback) -> bool:
     """Whether a callback is the log of a net that prints none: it formats it all the same."""
     return type(callback) is PrintLog and callback.sink is print and not net.verbose
 
 
-def randomness(net, seed):
+def randomness(net: NeuralNet, seed: int) -> AbstractContextManager:
     """Guard for training: the default network needs no global random state, others may.
 
     Dropout, random augmentation and data loaders draw from the global state, so other nets
@@ -310,7 +327,17 @@ def randomness(net, seed):
     return nullcontext() if quiet and own_batches else seeded(seed)
 
 
-def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training", dual=None):
+def train(
+    net: NeuralNet,
+    rows: Rows,
+    epochs: int,
+    *,
+    seed: int,
+    masks: Mapping[str, Tensor] | None = None,
+    events: tuple[Callable, Callable] | None = None,
+    stage: str = "Training",
+    dual: Any = None,
+) -> list[dict[str, Any]]:
     """Train an initialized net for some epochs, from the weights it has.
 
     skorch's ``partial_fit`` does the same but swallows a Ctrl-C and goes on with a
@@ -365,7 +392,7 @@ def train(net, rows, epochs, *, seed, masks=None, events=None, stage="Training",
     return epoch_records(net)[done:]
 
 
-def epoch_records(net):
+def epoch_records(net: NeuralNet) -> list[dict[str, Any]]:
     """Return what skorch's history holds per epoch, without the entries per batch."""
     return [
         {key: value for key, value in epoch.items() if isinstance(value, (int, float))}

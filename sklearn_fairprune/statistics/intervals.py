@@ -1,7 +1,7 @@
 """Confidence intervals: exact where there is an exact one, else bootstrap."""
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 Limits = tuple[float, float]
 Values = float | np.ndarray
@@ -9,6 +9,8 @@ Values = float | np.ndarray
 
 def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Limits:
     """Exact interval of a proportion (Clopper and Pearson, 1934).
+
+    Its ends are quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k).
 
     Parameters
     ----------
@@ -27,8 +29,10 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Lim
     >>> [round(v, 3) for v in proportion_interval(9, 10)]
     [0.555, 0.997]
     """
-    interval = stats.binomtest(int(successes), int(n)).proportion_ci(confidence)
-    return float(interval.low), float(interval.high)
+    tail, failures = (1 - confidence) / 2, n - successes
+    low = special.betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = special.betainccinv(successes + 1, failures, tail) if failures else 1.0
+    return float(low), float(high)
 
 
 def paired_difference_interval(

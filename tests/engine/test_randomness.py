@@ -68,6 +68,15 @@ def test_same_seed_same_draws_in_all_three_libraries():
     assert all(a != b for a, b in zip(found[1], found[2], strict=True))
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="a device is seeded, too")
+def test_nothing_is_noted_down_for_a_device_that_is_not_there():
+    before = len(torch.cuda._queued_calls)
+    for seed in range(5):
+        with seeded(seed):
+            draws()
+    assert len(torch.cuda._queued_calls) == before
+
+
 def test_nesting():
     with seeded(1):
         expected = draws()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sklearn_fairprune.statistics.intervals import (
     bootstrap_group_means,
@@ -11,6 +12,15 @@ from sklearn_fairprune.statistics.intervals import (
     proportion_interval,
     spread_interval,
 )
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
+@pytest.mark.parametrize("n", [1, 7, 300, 40_000])
+def test_exact_interval_is_that_of_scipy(n, confidence):
+    for k in sorted({0, 1, n // 3, n - 1, n}):
+        interval = stats.binomtest(k, n).proportion_ci(confidence)
+        found = proportion_interval(k, n, confidence)
+        np.testing.assert_allclose(found, (interval.low, interval.high), atol=1e-9)
 
 
 def test_exact_interval_has_at_least_its_level():
