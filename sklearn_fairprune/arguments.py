@@ -2,7 +2,9 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .measurement.measures import MEASURES, limit_columns
 from .report.displays._style import require_matplotlib
@@ -10,12 +12,12 @@ from .report.gate import check_limit
 from .report.page import charts_library
 
 
-def limit_words():
+def limit_words() -> dict[str, str]:
     """Names of the limits on the command line, and in `assert_disparity`."""
     return {name.removeprefix("max_"): name for name in limit_columns()}
 
 
-def say_limits():
+def say_limits() -> str:
     """What can be limited, for the help."""
     shown = []
     for word, name in limit_words().items():
@@ -27,7 +29,7 @@ def say_limits():
     return ", ".join(shown).replace("%", "%%")
 
 
-def limits(text):
+def limits(text: str) -> dict[str, float]:
     """Read ``spread=0.1,degradation=0.05``."""
     found, words = {}, limit_words()
     for entry in text.split(","):
@@ -49,20 +51,19 @@ def limits(text):
     return found
 
 
-def refuse_limits_of_classifiers(limits):
+def refuse_limits_of_classifiers(limits: dict[str, float]) -> None:
     """Refuse limits of what regressors lack, before anything is trained."""
     words = {word: MEASURES[limit_columns()[name]] for word, name in limit_words().items()}
     lacked = [word for word, measure in words.items() if measure.classifiers_only]
     if {limit_words()[word] for word in lacked} & set(limits):
         others = [word for word in words if word not in lacked]
-        lacked = " and no ".join(lacked)
         raise ValueError(
-            f"--fail-above: a quantity has no accuracy, so no {lacked}; limit "
-            f"{' or '.join(others)}."
+            f"--fail-above: a quantity has no accuracy, so no {' and no '.join(lacked)}; "
+            f"limit {' or '.join(others)}."
         )
 
 
-def share(text):
+def share(text: str) -> float:
     """Read a number between 0 and 1, for argparse."""
     value = float(text)
     if not 0 < value < 1:
@@ -70,7 +71,7 @@ def share(text):
     return value
 
 
-def whole(least, most=None):
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return a reader of whole numbers, for argparse."""
 
     def number(text):
@@ -84,7 +85,7 @@ def whole(least, most=None):
     return number
 
 
-def numbers_of(kind):
+def numbers_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     """Return a reader of comma-separated numbers, for argparse."""
 
     def numbers(text):
@@ -94,7 +95,7 @@ def numbers_of(kind):
     return numbers
 
 
-def check_outputs(arguments):
+def check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be written, before anything is trained."""
     if arguments.html:
         charts_library()
@@ -106,14 +107,14 @@ def check_outputs(arguments):
         check_writable(f"--out {arguments.out}", Path(arguments.out))
 
 
-def check_file(option, path, example):
+def check_file(option: str, path: Any, example: str) -> None:
     """Refuse a file that cannot be written."""
     if path.is_dir():
         raise ValueError(f"{option} {path} is a folder; name a file, such as {example}.")
     check_writable(f"{option} {path}", path.parent)
 
 
-def check_writable(option, folder):
+def check_writable(option: str, folder: Any) -> None:
     """Refuse a folder in which, or in whose first existing parent, nothing can be written."""
     folder = folder.absolute()
     there = next(path for path in [folder, *folder.parents] if path.exists())

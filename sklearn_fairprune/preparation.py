@@ -1,20 +1,23 @@
 """From a table of data to what a network can be trained on, and held-out rows."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils.multiclass import type_of_target
 
 
-def as_objects(frame):
+def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn text, categories and booleans into plain objects with NaN where missing."""
     return frame.astype(object).where(frame.notna(), np.nan)
 
 
-def make_preprocessing(X):
+def make_preprocessing(X: pd.DataFrame) -> Pipeline:
     """Pipeline that makes numbers of a table: impute, scale, one-hot encode."""
     if not hasattr(X, "columns"):
         return FunctionTransformer()
@@ -36,12 +39,12 @@ def make_preprocessing(X):
     )
 
 
-def as_text_values(values):
+def as_text_values(values: Any) -> Any:
     """Make one kind of value of a mixed column, for the encoder."""
     return np.asarray(values).astype(str).astype(object)
 
 
-def split(data, test_size, seed):
+def split(data: Any, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Training and held-out row numbers, with every group and class in both if it can be."""
     if len(data.y) < 2:
         raise ValueError(f"The table has {len(data.y)} rows with a target; give more.")
@@ -59,7 +62,7 @@ def split(data, test_size, seed):
     return train_test_split(rows, test_size=test_size, random_state=seed)
 
 
-def check_rows(data, train, test, regression):
+def check_rows(data: Any, train: np.ndarray, test: np.ndarray, regression: bool) -> None:
     """Refuse what cannot be trained or measured, in the words of the table."""
     if regression:
         if np.ptp(data.y[train]) == 0:
@@ -72,7 +75,7 @@ def check_rows(data, train, test, regression):
         )
 
 
-def is_regression(y):
+def is_regression(y: Any) -> bool:
     """Whether the target is a quantity: fractions, or more than 20 different numbers."""
     if not len(y):
         return False
@@ -80,7 +83,7 @@ def is_regression(y):
     return kind == "continuous" or (y.dtype.kind in "iuf" and len(np.unique(y)) > 20)
 
 
-def steps_of(preprocessing):
+def steps_of(preprocessing: Any) -> str:
     """Fitted preprocessing in one line: which steps for how many columns."""
     parts = [
         f"{len(columns)} columns: {' > '.join(type(step).__name__ for _, step in pipe.steps)}"
@@ -90,7 +93,7 @@ def steps_of(preprocessing):
     return "; ".join(parts) or "none"
 
 
-def standardized(y, train):
+def standardized(y: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, str]:
     """Regression targets in standard deviations from their mean, and a note saying so."""
     centre, scale = y[train].mean(), y[train].std()
     note = f"Losses are in squares of the target's standard deviation, {scale:.4g}."

@@ -20,8 +20,10 @@ from structure import (
     foreign,
     functions,
     imports,
+    is_annotated,
     own,
     place,
+    public_functions,
 )
 
 import sklearn_fairprune
@@ -254,6 +256,10 @@ def test_bodies_are_short():
         return [f for f, node in functions(TREES[name]) if body_lines(node) > 60]
 
     assert offences(long) == {}
+
+
+def test_public_functions_have_types():
+    assert [node.name for node in public_functions() if not is_annotated(node)] == []
 
 
 def test_public_names_and_shelves():

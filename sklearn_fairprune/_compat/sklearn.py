@@ -31,7 +31,7 @@ except ImportError:  # scikit-learn < 1.9
             """Say nothing, and never stop."""
             return False
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stand-in without callbacks."""
 
         def _init_callback_context(self, **kwargs):

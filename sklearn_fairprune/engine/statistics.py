@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from .._compat.torch import plain_name
 from ..functional.curvature import gradient as gradient_of
-from ..functional.curvature import hessian_product, hutchinson_diagonal
+from ..functional.curvature import hessian_product
+from ..functional.diagonals import hutchinson_diagonal
 from ..functional.params import Params, prunable
 from ..functional.shelf import Member, Shelf
 from .batches import Rows

@@ -1,7 +1,8 @@
 """What classifier and regressor share: parameters, verbs, what a fit leaves behind."""
 
 import numbers
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +20,7 @@ from . import _fitting
 from ._inputs import Data
 from ._listener import FitListener
 from ._state import FromState
+from .path import PruningPath
 
 
 class BasePruner(CallbackSupportMixin, BaseEstimator):
@@ -54,17 +56,17 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        sparsity=0.5,
-        criterion="magnitude",
-        scope="global",
-        finetune_epochs=5,
-        hidden_layer_sizes=(100,),
-        dtype="float32",
-        memory=None,
-        random_state=None,
-    ):
+        sparsity: float = 0.5,
+        criterion: Any = "magnitude",
+        scope: str = "global",
+        finetune_epochs: int = 5,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        dtype: str = "float32",
+        memory: Any = None,
+        random_state: Any = None,
+    ) -> None:
         self.estimator = estimator
         self.sparsity = sparsity
         self.criterion = criterion
@@ -78,7 +80,14 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
     # ---- public verbs -------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train the dense network, prune it to `sparsity`, fine-tune what is left.
 
         Parameters
@@ -113,8 +122,14 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def prune(
-        self, X=None, y=None, *, sensitive_features=None, sample_weight=None, sparsity=None
-    ):
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        sparsity: float | None = None,
+    ) -> Self:
         """Prune again, from the kept dense weights: calls do not accumulate.
 
         Parameters
@@ -144,8 +159,14 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def pruning_path(
-        self, X, y=None, *, sensitive_features=None, sample_weight=None, sparsities
-    ):
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        sparsities: Sequence[float],
+    ) -> PruningPath:
         """Train one dense network and prune it to many sparsities.
 
         Like scikit-learn's ``cost_complexity_pruning_path`` it works on a clone: this
@@ -181,12 +202,12 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
 
     # ---- for scikit-learn ------------------------------------------------------------
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Tags: sparse input is accepted (and densified batch by batch)."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has finished."""
         return "_fitted" in vars(self)

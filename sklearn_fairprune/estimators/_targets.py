@@ -151,3 +151,15 @@ def some(labels, most=10):
     """First labels as text."""
     shown = ", ".join(repr(v) for v in np.asarray(labels)[:most].tolist())
     return f"[{shown}{', ...' if len(labels) > most else ''}]"
+
+
+def check_probabilities(probability: np.ndarray) -> None:
+    """Refuse outputs that are no class probabilities."""
+    sums = probability.sum(axis=1)
+    if probability.min() < -1e-3 or np.abs(sums - 1).max() > 1e-3:
+        raise ValueError(
+            "The network's outputs are not probabilities: the smallest is "
+            f"{probability.min():.3g} and rows sum to {sums.min():.3g} at least and "
+            f"{sums.max():.3g} at most. Train with a cross-entropy, or give the net a "
+            "predict_nonlinearity."
+        )

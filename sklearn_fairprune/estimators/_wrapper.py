@@ -1,7 +1,9 @@
 """An estimator around a pruner, which predicts as the pruner inside does."""
 
 import copy
+from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -55,10 +57,10 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     n_features_in_ = FromInner()
     feature_names_in_ = FromInner()
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def predict(self, X, *, sensitive_features=None):
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict labels or targets.
 
         Parameters
@@ -77,7 +79,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(X, sensitive_features=sensitive_features)
 
     @available_if(_inner_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
 
         Parameters
@@ -94,7 +96,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
     @available_if(_inner_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -111,7 +113,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_inner_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Predict the confidence in each class.
 
         Parameters
@@ -127,7 +129,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy, or coefficient of determination.
 
         Parameters
@@ -147,7 +149,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
     # ---- for scikit-learn ------------------------------------------------------------
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Tags of the pruner."""
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
@@ -158,6 +160,6 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags = copy.deepcopy(inner.input_tags)
         return tags
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has finished."""
         return hasattr(self, "estimator_")

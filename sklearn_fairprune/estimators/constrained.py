@@ -2,6 +2,8 @@
 
 import copy
 import numbers
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from ._base import BasePruner
 from ._constraint import ConstraintListener
 from ._inputs import Data
 from ._wrapper import PrunerWrapper
+from .path import PruningPath
 
 
 @lists_members(constraint=CONSTRAINTS)
@@ -183,21 +186,21 @@ class GroupConstrainedPruner(PrunerWrapper):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        constraint="equal_loss",
-        stage="after",
-        tolerance=0.05,
-        dual_lr=0.3,
-        dual_optimizer="nupi",
-        dual_update="projected",
-        dual_steps=10,
-        window=0.5,
-        max_multiplier=1.0,
-        nupi_gain=3.0,
-        nupi_smoothing=0.0,
-        holdout=0.0,
-    ):
+        constraint: Any = "equal_loss",
+        stage: str = "after",
+        tolerance: float = 0.05,
+        dual_lr: float = 0.3,
+        dual_optimizer: str = "nupi",
+        dual_update: str = "projected",
+        dual_steps: int = 10,
+        window: float = 0.5,
+        max_multiplier: float = 1.0,
+        nupi_gain: float = 3.0,
+        nupi_smoothing: float = 0.0,
+        holdout: float = 0.0,
+    ) -> None:
         self.estimator = estimator
         self.constraint = constraint
         self.stage = stage
@@ -212,10 +215,15 @@ class GroupConstrainedPruner(PrunerWrapper):
         self.nupi_smoothing = nupi_smoothing
         self.holdout = holdout
 
-    # ---- public verbs -------------------------------------------------------------
-
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train, prune and fine-tune under the constraint.
 
         Parameters
@@ -257,8 +265,14 @@ class GroupConstrainedPruner(PrunerWrapper):
 
     @fit_context(prefer_skip_nested_validation=False)
     def prune(
-        self, X=None, y=None, *, sensitive_features=None, sample_weight=None, sparsity=None
-    ):
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        sparsity: float | None = None,
+    ) -> Self:
         """Prune again, from the kept dense weights.
 
         Parameters
@@ -283,8 +297,14 @@ class GroupConstrainedPruner(PrunerWrapper):
 
     @fit_context(prefer_skip_nested_validation=False)
     def pruning_path(
-        self, X, y=None, *, sensitive_features=None, sample_weight=None, sparsities
-    ):
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        sparsities: Sequence[float],
+    ) -> PruningPath:
         """Train one dense network and prune it to many sparsities under the constraint.
 
         Parameters
@@ -307,8 +327,6 @@ class GroupConstrainedPruner(PrunerWrapper):
             for member, branch in _fitting.path(pruner, data, sparsities, listener)
         ]
         return _fitting.as_path(sparsities, estimators)
-
-    # ---- the steps of a fit -----------------------------------------------------------
 
     def _pruner(self):
         """Clone of the pruner, with its parameters checked."""

@@ -54,7 +54,7 @@ def estimator_outcomes(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarra
     return -np.log(np.maximum(probability, SMALLEST)), predicted
 
 
-def _squared_errors(predicted, y):
+def _squared_errors(predicted: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Squared error of every row; a vector is never broadcast to a matrix."""
     columns, targets = predicted.reshape(len(predicted), -1), y.reshape(len(y), -1)
     if columns.shape != targets.shape:

@@ -1,6 +1,6 @@
 """One dense network pruned to many sparsities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class PruningPath(Bunch):
         return f"<PruningPath of {len(self.names)} estimators, sparsities {shown}>"
 
 
-def path_names(sparsities: Sequence[float]) -> list[str]:
+def path_names(sparsities: Iterable[float]) -> list[str]:
     """Names of the models of a path, with as many digits as tell them apart."""
     short = len({f"{s:g}" for s in sparsities}) == len(set(sparsities))
     return [f"sparsity {s:g}" if short else f"sparsity {float(s)}" for s in sparsities]

@@ -1,5 +1,7 @@
 """Pruned networks as scikit-learn classifier and regressor."""
 
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
@@ -13,7 +15,7 @@ from . import _fitting
 from ._base import BasePruner
 from ._inputs import Data, read_features
 from ._state import FromState
-from ._targets import ClassTargets, RegressionTargets
+from ._targets import ClassTargets, RegressionTargets, check_probabilities
 
 
 @lists_members(criterion=CRITERIA)
@@ -115,8 +117,14 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X, y=None, classes=None, *, sensitive_features=None, sample_weight=None
-    ):
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train one more epoch. Removed weights stay 0; nothing more is pruned.
 
         Before `fit` or `prune` it trains the dense network; call `prune` when done.
@@ -140,7 +148,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         _fitting.partial_fit(self, data, classes)
         return self
 
-    def predict(self, X, *, sensitive_features=None):
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict labels.
 
         Parameters
@@ -163,7 +171,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
             return self.classes_[(probability[:, 1] > threshold).astype(int)]
         return self.classes_[probability.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
 
         Parameters
@@ -184,10 +192,10 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         """
         check_is_fitted(self)
         probability = self._probability(read_features(self, X))
-        _check_probabilities(probability)
+        check_probabilities(probability)
         return probability
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -209,10 +217,10 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         check_is_fitted(self)
         rows = read_features(self, X)
         if not has_logits(self.estimator_):
-            _check_probabilities(self._probability(rows))
+            check_probabilities(self._probability(rows))
         return self._of_classes(predict_log(self.estimator_, rows))
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Confidence in each class: log-probabilities, or their difference if binary.
 
         For a network trained with the cross-entropy they are its logits up to a constant
@@ -338,7 +346,14 @@ class PrunedRegressor(RegressorMixin, BasePruner):
     _targets = RegressionTargets
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, *, sensitive_features=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train one more epoch. Removed weights stay 0; nothing more is pruned.
 
         Before `fit` or `prune` it trains the dense network; call `prune` when done.
@@ -356,7 +371,7 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         _fitting.partial_fit(self, Data(X, y, sensitive_features, sample_weight))
         return self
 
-    def predict(self, X, *, sensitive_features=None):
+    def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
         """Predict targets.
 
         Parameters
@@ -377,20 +392,8 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         prediction = predict(self.estimator_, rows)
         return prediction.reshape(len(prediction), *self._fitted.targets.shape)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Tags of a regressor for one or several targets."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _check_probabilities(probability):
-    """Refuse outputs that are no class probabilities."""
-    sums = probability.sum(axis=1)
-    if probability.min() < -1e-3 or np.abs(sums - 1).max() > 1e-3:
-        raise ValueError(
-            "The network's outputs are not probabilities: the smallest is "
-            f"{probability.min():.3g} and rows sum to {sums.min():.3g} at least and "
-            f"{sums.max():.3g} at most. Train with a cross-entropy, or give the net a "
-            "predict_nonlinearity."
-        )

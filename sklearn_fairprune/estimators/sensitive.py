@@ -1,7 +1,7 @@
 """From `sensitive_features` in any container to group codes and group names."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -23,7 +23,7 @@ class Groups(NamedTuple):
     names: np.ndarray
 
 
-def sensitive_columns(sensitive_features):
+def sensitive_columns(sensitive_features: Any) -> dict[str, np.ndarray]:
     """Split `sensitive_features` into named columns.
 
     Parameters
@@ -90,7 +90,7 @@ def _as_objects(values):
     return column
 
 
-def encode_groups(sensitive_features, n_rows):
+def encode_groups(sensitive_features: Any, n_rows: int) -> Groups:
     """Number the groups; several columns mean their intersections.
 
     Parameters
@@ -170,6 +170,6 @@ def _names(values):
     return np.asarray(values) if simple else _as_objects(values)
 
 
-def merge_names(names, more):
+def merge_names(names: np.ndarray, more: np.ndarray) -> np.ndarray:
     """Union of two arrays of group names, sorted."""
     return _number(_as_objects([*names.tolist(), *more.tolist()]))[1]

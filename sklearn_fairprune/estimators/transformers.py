@@ -1,5 +1,7 @@
 """Diagnostics as transformers: one row in, one row of numbers out."""
 
+from typing import Any, Self
+
 import numpy as np
 import torch
 from sklearn.base import (
@@ -38,11 +40,11 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"estimator": [HasMethods(["fit", "predict"])]}
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit a clone of the estimator; one in a FrozenEstimator stays as it is.
 
         Parameters
@@ -81,7 +83,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             ) from error
         return self.estimator
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Route the metadata of `fit` to the estimator.
 
         Returns
@@ -94,7 +96,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         """Whether `transform` can be called."""
         try:
             self._fitted()
@@ -102,7 +104,7 @@ class _Diagnostic(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             return False
         return True
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Tags of the estimator's input; targets are needed."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = get_tags(self.estimator).input_tags.sparse
@@ -156,7 +158,7 @@ class BoundaryCloseness(_Diagnostic):
 
     _parameter_constraints = {"estimator": [HasMethods(["fit", "predict_proba"])]}
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Measure the closeness of each row.
 
         Parameters
@@ -172,7 +174,7 @@ class BoundaryCloseness(_Diagnostic):
         probability = np.asarray(self._fitted().predict_proba(X), dtype=np.float64)
         return boundary.closeness(torch.from_numpy(probability)).numpy()[:, None]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name of the column.
 
         Parameters
@@ -258,12 +260,16 @@ class SampleDiagnostics(_Diagnostic):
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
-    def __init__(self, estimator, quantities="all", *, dtype="float64"):
+    def __init__(
+        self, estimator: Any, quantities: Any = "all", *, dtype: str = "float64"
+    ) -> None:
         super().__init__(estimator)
         self.quantities = quantities
         self.dtype = dtype
 
-    def fit_transform(self, X, y=None, *, y_true=None, **fit_params):
+    def fit_transform(
+        self, X: Any, y: Any = None, *, y_true: Any = None, **fit_params: Any
+    ) -> np.ndarray:
         """Fit, then transform the same rows.
 
         Parameters
@@ -283,7 +289,7 @@ class SampleDiagnostics(_Diagnostic):
         """
         return self.fit(X, y, **fit_params).transform(X, y_true=y_true)
 
-    def transform(self, X, *, y_true=None):
+    def transform(self, X: Any, *, y_true: Any = None) -> np.ndarray:
         """Diagnose each row.
 
         Parameters
@@ -328,7 +334,7 @@ class SampleDiagnostics(_Diagnostic):
         columns = row_diagnostics(dense, pruned, rows, every, shelf)
         return torch.stack(list(columns.values()), dim=1).numpy()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns.
 
         Parameters

@@ -23,6 +23,7 @@ from skorch import NeuralNet
 from torch.utils.data import Dataset, Subset
 
 from .._compat.sklearn import BaseSearchCV, num_samples, safe_indexing
+from ..engine.batches import Rows
 from ..engine.evaluation import Evaluation
 from ..engine.row_statistics import row_outcomes
 from ._base import BasePruner
@@ -317,7 +318,9 @@ def _dense_copy(pruner):
     return twin
 
 
-def evaluations(pruner, X, y=None, dtype=None):
+def evaluations(
+    pruner: Any, X: Any, y: Any = None, dtype: Any = None
+) -> tuple[Evaluation, Evaluation, Rows]:
     """Make the dense and the pruned network of a fitted pruner ready for diagnostics.
 
     Parameters

@@ -20,13 +20,12 @@ from .criteria import CRITERIA, Criterion, magnitude, random
 from .curvature import (
     Eigenvalue,
     gradient,
-    hessian_diagonal,
     hessian_product,
-    hutchinson_diagonal,
     largest_eigenvalue,
     spectral_norms,
 )
 from .diagnostics import DIAGNOSTICS, Diagnostic
+from .diagonals import hessian_diagonal, hutchinson_diagonal
 from .dual_updates import dual_step, project
 from .groups import (
     excess_accuracy_gap,

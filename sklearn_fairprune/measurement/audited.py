@@ -1,5 +1,7 @@
 """What an audit measured: tables for one way to group the rows, and for each feature alone."""
 
+from typing import Any, Self
+
 import pandas as pd
 
 from .groups import group_label, group_names
@@ -30,23 +32,23 @@ class Audited:
 
     def __init__(
         self,
-        by_group,
-        overall,
-        findings,
-        notes,
-        about,
+        by_group: pd.DataFrame,
+        overall: pd.DataFrame,
+        findings: list[str],
+        notes: list[str],
+        about: dict[str, Any],
         *,
-        payers=None,
-        changes=None,
-        changed_rows=None,
-        why=None,
-        explanations=None,
-        sizes=None,
-        layers=None,
-        constraints=None,
-        training=None,
-        other_features=None,
-    ):
+        payers: pd.DataFrame | None = None,
+        changes: pd.DataFrame | None = None,
+        changed_rows: pd.DataFrame | None = None,
+        why: pd.DataFrame | None = None,
+        explanations: pd.DataFrame | None = None,
+        sizes: pd.DataFrame | None = None,
+        layers: pd.DataFrame | None = None,
+        constraints: pd.DataFrame | None = None,
+        training: pd.DataFrame | None = None,
+        other_features: dict[str, Any] | None = None,
+    ) -> None:
         self.by_group, self.overall = by_group, overall
         self.findings, self.notes, self.about = findings, notes, about
         self.payers, self.changes = _table(payers), _table(changes)
@@ -57,7 +59,7 @@ class Audited:
         self.other_features = other_features or {}
 
     @classmethod
-    def of(cls, audited):
+    def of(cls, audited: "Audited") -> Self:
         """The same in the form of this class.
 
         Parameters
@@ -73,23 +75,23 @@ class Audited:
         return cls(**vars(audited) | {"other_features": others})
 
     @property
-    def by_feature(self):
+    def by_feature(self) -> dict[str, "Audited"]:
         """Reports by feature: this one, and those of each of several features alone."""
         first = group_label(tuple(self.by_group.index.names[1:]))
         return {first: self, **self.other_features}
 
     @property
-    def grouped_by(self):
+    def grouped_by(self) -> str:
         """What the groups are, such as "race & sex"."""
         return " & ".join(map(str, self.by_group.index.names[1:]))
 
     @property
-    def _frames(self):
+    def _frames(self) -> tuple[str, ...]:
         """Names of the tables that there are."""
         more = (k for k in (*self._grouped, *self._networks) if len(getattr(self, k)))
         return ("by_group", "overall", *more)
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """Return every measure in one long table.
 
         Returns

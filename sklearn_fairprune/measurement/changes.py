@@ -1,5 +1,8 @@
 """Rows whose prediction changed with pruning, and the groups they belong to."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +10,14 @@ from ..statistics.intervals import proportion_interval
 from .groups import as_tuple, free_name
 
 
-def change_columns(dense, pruned, y, groups, n_groups, confidence=0.95):
+def change_columns(
+    dense: np.ndarray,
+    pruned: np.ndarray,
+    y: Any,
+    groups: np.ndarray,
+    n_groups: int,
+    confidence: float = 0.95,
+) -> dict[str, np.ndarray]:
     r"""Count the changed predictions of every group.
 
     Representation is the share of the group among the rows that changed, divided by its
@@ -75,7 +85,16 @@ def _with_limits(name, value, limits):
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def changed_rows(dense, pruned, y, groups, labels, names, representation, index=None):
+def changed_rows(
+    dense: np.ndarray,
+    pruned: np.ndarray,
+    y: Any,
+    groups: np.ndarray,
+    labels: Any,
+    names: Sequence[str],
+    representation: np.ndarray,
+    index: Any = None,
+) -> pd.DataFrame:
     """List the rows whose prediction changed, over-represented groups first.
 
     Parameters

@@ -1,6 +1,6 @@
 """What a diagnosis measures: columns of row values, and their group means with samples."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,9 @@ class Evidence(NamedTuple):
     predicted: np.ndarray | None
 
 
-def draw(codes, n_groups, most, rng):
+def draw(
+    codes: np.ndarray, n_groups: int, most: int | None, rng: np.random.Generator
+) -> list[torch.Tensor]:
     """Rows of each group, at most `most` of them, drawn at random.
 
     Parameters
@@ -84,7 +86,16 @@ def draw(codes, n_groups, most, rng):
     return [torch.as_tensor(rows) for rows in groups]
 
 
-def gather(pruner, rows, groups, *, sparsity, dtype, tol, max_products):
+def gather(
+    pruner: Any,
+    rows: Any,
+    groups: list[torch.Tensor],
+    *,
+    sparsity: float | None,
+    dtype: str | None,
+    tol: float,
+    max_products: int,
+) -> Evidence:
     """Measure everything about the groups but the terms of the costly bounds.
 
     Parameters
@@ -106,8 +117,8 @@ def gather(pruner, rows, groups, *, sparsity, dtype, tol, max_products):
     -------
     evidence : Evidence
     """
-    classifies, dtype = hasattr(pruner, "classes_"), getattr(torch, dtype or pruner.dtype)
-    dense = Evaluation(pruner.dense_estimator_, rows, classifies=classifies, dtype=dtype)
+    classifies, kind = hasattr(pruner, "classes_"), getattr(torch, dtype or pruner.dtype)
+    dense = Evaluation(pruner.dense_estimator_, rows, classifies=classifies, dtype=kind)
     masks, achieved = pruner.masks_, pruner.sparsity_
     if sparsity is not None:
         options = {"criterion": pruner.criterion, "scope": pruner.scope}
@@ -119,7 +130,7 @@ def gather(pruner, rows, groups, *, sparsity, dtype, tol, max_products):
         displacement = {name: masked[name] - p for name, p in dense.params.items()}
     pruned = None
     if sparsity is None and achieved > 0:
-        pruned = Evaluation(pruner.estimator_, rows, classifies=classifies, dtype=dtype)
+        pruned = Evaluation(pruner.estimator_, rows, classifies=classifies, dtype=kind)
     used = torch.cat(groups)
     statistics = row_statistics(dense, pruned, rows, used)
     columns, of_pruned = _row_columns(dense, statistics, classifies, len(used))
@@ -163,7 +174,9 @@ def _row_columns(dense, statistics, classifies, n_rows):
     )
 
 
-def gather_bounds(evidence, rows, groups, *, tol, max_products):
+def gather_bounds(
+    evidence: Evidence, rows: Any, groups: list[torch.Tensor], *, tol: float, max_products: int
+) -> tuple[dict[str, np.ndarray], int]:
     """Terms of the right sides of Proposition 2 and Theorem 2.
 
     Returns
@@ -206,7 +219,14 @@ class GroupMeans:
         Samples of them; of one resampling of the rows, so that they belong together.
     """
 
-    def __init__(self, columns, groups, confidence, n_boot, rng):
+    def __init__(
+        self,
+        columns: dict[str, np.ndarray],
+        groups: list[torch.Tensor],
+        confidence: float,
+        n_boot: int,
+        rng: np.random.Generator,
+    ) -> None:
         self.confidence, m = confidence, len(groups)
         self.sizes = np.array([len(group) for group in groups])
         codes = np.repeat(np.arange(m), self.sizes)
@@ -216,9 +236,9 @@ class GroupMeans:
         self.values = dict(zip(columns, means.T, strict=True))
         self.samples = dict(zip(columns, samples.transpose(2, 0, 1), strict=True))
 
-    def table(self, *sections):
+    def table(self, *sections: Any) -> dict[str, np.ndarray]:
         """Values and limits of the quantities of some sections, as columns of a table."""
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for name, quantity in quantities(*sections).items():
             if name in self.values:
                 columns |= {name: self.values[name], **self._limits(name, quantity)}
@@ -233,7 +253,7 @@ class GroupMeans:
         return {f"{name}_low": low, f"{name}_high": high}
 
 
-def complete(means, evidence, sizes):
+def complete(means: GroupMeans, evidence: Evidence, sizes: np.ndarray) -> None:
     """Add what follows from the group means: norms, eigenvalues, bound, gap.
 
     Parameters
@@ -263,7 +283,7 @@ def complete(means, evidence, sizes):
             ).numpy()
 
 
-def dense_columns(means, evidence):
+def dense_columns(means: GroupMeans, evidence: Evidence) -> dict[str, np.ndarray]:
     """Columns about the dense network.
 
     Parameters
@@ -294,7 +314,7 @@ def dense_columns(means, evidence):
     return columns | means.table(outputs)
 
 
-def explanations(means, sizes, random_state):
+def explanations(means: GroupMeans, sizes: np.ndarray, random_state: int) -> pd.DataFrame:
     """Rank correlations of each damage measured with what may explain it.
 
     Parameters

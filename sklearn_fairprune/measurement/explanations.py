@@ -45,7 +45,14 @@ class Explanation(NamedTuple):
     sign: int = 1
 
 
-def explain(target, target_samples, explanations, *, confidence=0.95, random_state=0):
+def explain(
+    target: np.ndarray,
+    target_samples: np.ndarray,
+    explanations: dict[str, Explanation],
+    *,
+    confidence: float = 0.95,
+    random_state: int = 0,
+) -> pd.DataFrame:
     r"""Rank correlation over the groups of the damage with each explanation.
 
     Parameters

@@ -1,13 +1,18 @@
 """Groups of the rows in a report: codes, names, index, small ones."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..estimators.sensitive import encode_groups, sensitive_columns
 
 
-def group_rows(sensitive_features, y, classifies):
+def group_rows(
+    sensitive_features: Any, y: np.ndarray, classifies: bool
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names of the sensitive features, group code of every row, names of the groups.
 
     Parameters
@@ -34,14 +39,14 @@ def group_rows(sensitive_features, y, classifies):
     return ["group"], np.zeros(len(y), dtype=np.int64), np.array(["all"])
 
 
-def free_name(name, taken):
+def free_name(name: str, taken: Any) -> str:
     """Return a name that no other column has: "rows" or "rows (group)"."""
     while name in taken:
         name += " (group)"
     return name
 
 
-def feature_levels(names):
+def feature_levels(names: Sequence[str]) -> list[str]:
     """Names of the sensitive features beside the models of a table.
 
     Parameters
@@ -57,17 +62,17 @@ def feature_levels(names):
     return [free_name(n, {*names}) if n == "model" else n for n in names]
 
 
-def as_tuple(label):
+def as_tuple(label: Any) -> tuple[Any, ...]:
     """Return a group's name as a tuple of values, one per sensitive feature."""
     return label if isinstance(label, tuple) else (label,)
 
 
-def group_label(label):
+def group_label(label: Any) -> str:
     """Name of a group as text; the parts of an intersection are joined by " & "."""
     return " & ".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
-def distinct_labels(labels):
+def distinct_labels(labels: Iterable[Any]) -> list[str]:
     """Names of groups as texts that differ: 1 and "1" would else look alike.
 
     Parameters
@@ -100,7 +105,7 @@ def _literal(value):
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def group_names(by_group):
+def group_names(by_group: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     """Texts of the groups of a table with a row per model and group.
 
     Parameters
@@ -117,7 +122,7 @@ def group_names(by_group):
     return dict(zip(labels, distinct_labels(labels), strict=True))
 
 
-def small_groups(labels, sizes, min_group_size):
+def small_groups(labels: Sequence[Any], sizes: np.ndarray, min_group_size: int) -> list[str]:
     """Name the groups that are small, as a list of no or one note.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import copy
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,17 +55,17 @@ class HeldOut:
 
     def __init__(
         self,
-        losses,
-        correct,
-        y,
-        groups,
-        n_groups,
-        confidence,
-        n_boot,
-        rng,
-        predicted=None,
-        totals=None,
-    ):
+        losses: np.ndarray,
+        correct: Any,
+        y: np.ndarray,
+        groups: np.ndarray,
+        n_groups: int,
+        confidence: float,
+        n_boot: int,
+        rng: np.random.Generator,
+        predicted: Any = None,
+        totals: Any = None,
+    ) -> None:
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.predicted, self.m = predicted, n_groups
         self.confidence, self.n_boot = confidence, n_boot
@@ -110,7 +111,7 @@ class HeldOut:
             self.balanced = recall.mean(axis=0)
 
     @cached_property
-    def together(self):
+    def together(self) -> "HeldOut":
         """The same rows as one group."""
         whole = copy.copy(self)
         whole.groups, whole.m = np.zeros_like(self.groups), 1
@@ -121,11 +122,11 @@ class HeldOut:
         whole.excess_samples = whole.loss_samples - whole.loss_samples[:, :, :1]
         return whole
 
-    def right(self, k):
+    def right(self, k: int) -> np.ndarray:
         """Rows of each group that model k predicts right."""
         return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
 
-    def proportions(self, successes):
+    def proportions(self, successes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Exact limits of the share of each group's rows that are successes.
 
         Parameters
@@ -138,11 +139,11 @@ class HeldOut:
         low, high : ndarray of shape (m,)
         """
         pairs = zip(successes, self.sizes, strict=True)
-        return np.transpose(
-            [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
-        )
+        limits = [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
+        low, high = np.transpose(limits)
+        return low, high
 
-    def percentiles(self, samples):
+    def percentiles(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Limits from bootstrap samples along the first axis.
 
         Parameters
@@ -156,7 +157,7 @@ class HeldOut:
         """
         return intervals.percentile_interval(samples, self.confidence)
 
-    def paired_differences(self, k):
+    def paired_differences(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Limits of the dense model's share of right rows minus that of model k.
 
         Parameters
@@ -169,16 +170,19 @@ class HeldOut:
         low, high : ndarray of shape (m,)
         """
         if k == 0:
-            return np.zeros((2, self.m))
+            return np.zeros(self.m), np.zeros(self.m)
         limits = []
         for a in range(self.m):
             first, second = self.correct[self.groups == a][:, [0, k]].T > 0
             cells = [first & second, first & ~second, ~first & second, ~first & ~second]
-            counts = (int(cell.sum()) for cell in cells)
-            limits.append(intervals.paired_difference_interval(*counts, self.confidence))
-        return np.transpose(limits)
+            both, one, other, none = (int(cell.sum()) for cell in cells)
+            limits.append(
+                intervals.paired_difference_interval(both, one, other, none, self.confidence)
+            )
+        low, high = np.transpose(limits)
+        return low, high
 
-    def payer(self, k):
+    def payer(self, k: int) -> tuple[int, float, float, float]:
         """Group with the largest excessive loss; see `statistics.worst.top_group`."""
         return top_group(
             self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence

@@ -6,6 +6,7 @@ they are made, so that a measure that is added is in all of them.
 """
 
 from collections.abc import Container, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,63 +15,63 @@ from ..functional.groups import largest_gap
 from ..functional.shelf import Shelf
 from ..statistics.intervals import gap_interval, spread_interval
 from .held_out import HeldOut
-from .records import Measure
+from .records import Measure, Measured
 
 
-def accuracy(rows: HeldOut, k: int):
+def accuracy(rows: HeldOut, k: int) -> Measured:
     """Share of the rows whose class is right, with Clopper and Pearson's limits."""
     right = rows.right(k)
     return right / rows.sizes, *rows.proportions(right)
 
 
-def balanced_accuracy(rows: HeldOut, k: int):
+def balanced_accuracy(rows: HeldOut, k: int) -> Measured:
     """Mean recall of the classes."""
     return rows.balanced[k], *rows.percentiles(rows.balanced_samples[:, k])
 
 
-def loss(rows: HeldOut, k: int):
+def loss(rows: HeldOut, k: int) -> Measured:
     """Mean loss of the rows."""
     return rows.loss[:, k], *rows.percentiles(np.maximum(rows.loss_samples[:, :, k], 0))
 
 
-def fairness_violation(rows: HeldOut, k: int):
+def fairness_violation(rows: HeldOut, k: int) -> Measured:
     """Largest difference between the excessive losses of two groups."""
     excess = rows.excess[:, k]
     limits = gap_interval(rows.excess_samples[:, :, k], excess, rows.confidence)
     return float(largest_gap(torch.as_tensor(excess))), *limits
 
 
-def accuracy_spread(rows: HeldOut, k: int):
+def accuracy_spread(rows: HeldOut, k: int) -> Measured:
     """Accuracy of the best group minus that of the worst."""
     right = rows.right(k)
     gap = float(largest_gap(torch.as_tensor(right / rows.sizes)))
     return gap, *spread_interval(right, rows.sizes, rows.confidence)
 
 
-def accuracy_ratio(rows: HeldOut, k: int):
+def accuracy_ratio(rows: HeldOut, k: int) -> Measured:
     """Accuracy of the worst group divided by that of the best."""
     shares = rows.right(k) / rows.sizes
     return shares.min() / shares.max() if shares.max() > 0 else np.nan
 
 
-def excessive_loss(rows: HeldOut, k: int):
+def excessive_loss(rows: HeldOut, k: int) -> Measured:
     """Loss under the model minus that under the dense one."""
     return rows.excess[:, k], *rows.percentiles(rows.excess_samples[:, :, k])
 
 
-def accuracy_drop(rows: HeldOut, k: int):
+def accuracy_drop(rows: HeldOut, k: int) -> Measured:
     """Accuracy under the dense model minus that under the model, with Newcombe's limits."""
     drop = rows.right(0) / rows.sizes - rows.right(k) / rows.sizes
     return drop, *rows.paired_differences(k)
 
 
-def classes_predicted(rows: HeldOut, k: int):
+def classes_predicted(rows: HeldOut, k: int) -> Measured:
     """Number of classes that are predicted for any row."""
     return len(np.unique(rows.predicted[:, k]))
 
 
-_SHARE = {"unit": "share", "better": 1, "classifiers_only": True}
-_POINTS = {"unit": "points", "classifiers_only": True}
+_SHARE: dict[str, Any] = {"unit": "share", "better": 1, "classifiers_only": True}
+_POINTS: dict[str, Any] = {"unit": "points", "classifiers_only": True}
 # In the order of texts; tables have shares first, then losses, then counts.
 MEASURES = Shelf(
     Measure,

@@ -1,5 +1,7 @@
 """The models of a report by name, the dense one first."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import Bunch, column_or_1d
@@ -9,7 +11,7 @@ from .groups import distinct_labels
 from .sizes import sparsity_of
 
 
-def named_models(models):
+def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
     """Return the models of a report by name, and the sparsity of each.
 
     Parameters
@@ -60,7 +62,7 @@ def named_models(models):
     return models, [sparsity_of(model) for model in models.values()]
 
 
-def check_kinds(models):
+def check_kinds(models: dict[str, Any]) -> bool:
     """Say whether the models are classifiers, and refuse what cannot be measured.
 
     Parameters
@@ -94,7 +96,7 @@ def check_kinds(models):
     return classifies
 
 
-def held_out_targets(y, classifies):
+def held_out_targets(y: Any, classifies: bool) -> np.ndarray:
     """Targets as an array, refused by name where nothing can be measured with them.
 
     Parameters

@@ -8,6 +8,7 @@ from ..functional.shelf import Member
 from .formats import with_interval
 from .held_out import HeldOut
 
+Measured = tuple[Any, Any, Any] | Any  # value and limits, or the value alone
 UNITS = ("share", "points", "loss", "count", "")
 SUBJECTS = ("groups", "rows", "both", "disparity")
 

@@ -1,7 +1,7 @@
 """How a report measures; options that are out of their range are refused by name."""
 
 import numbers
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 EXAMPLES = {
     "max_samples": 200,
@@ -13,12 +13,12 @@ EXAMPLES = {
 }
 
 
-def is_real(value):
+def is_real(value: object) -> TypeGuard[float]:
     """Whether a value is a real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def check_confidence(confidence):
+def check_confidence(confidence: object) -> None:
     """Refuse a level of the intervals that is none.
 
     Parameters
@@ -38,7 +38,7 @@ def check_confidence(confidence):
         )
 
 
-def check_counts(**least):
+def check_counts(**least: tuple[Any, int]) -> None:
     """Refuse counts that are none.
 
     Parameters
@@ -89,7 +89,7 @@ class Settings(NamedTuple):
     random_state: int = 0
 
 
-def check_settings(settings):
+def check_settings(settings: Settings) -> None:
     """Refuse settings out of their range, by name.
 
     Parameters

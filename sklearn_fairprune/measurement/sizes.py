@@ -1,16 +1,18 @@
 """How sparse a network is, layer by layer, and how large."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from ..estimators.unwrap import unwrapped
 from ..functional.params import prunable, share_of, skipped
 
 
-def network_of(model):
+def network_of(model: Any) -> tuple[nn.Module | None, dict[str, torch.Tensor]]:
     """Return the torch module inside a fitted estimator and the masks of its weights.
 
     Parameters
@@ -36,7 +38,7 @@ def network_of(model):
     return inner.module_, masks
 
 
-def sparsity_of(model):
+def sparsity_of(model: Any) -> float:
     """Share of the weights that pruning removed; NaN for a model without a network.
 
     Parameters
@@ -53,7 +55,7 @@ def sparsity_of(model):
     return 1 - sum(int(m.sum()) for m in masks.values()) / n_weights if n_weights else np.nan
 
 
-def notes_on_skipped(models):
+def notes_on_skipped(models: dict[str, Any]) -> list[str]:
     """Say of which weights of the networks a sparsity says nothing.
 
     Parameters
@@ -66,7 +68,7 @@ def notes_on_skipped(models):
     notes : list of str
         One for all models that leave the same weights alone.
     """
-    alike = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for name, model in models.items():
         module, masks = network_of(model)
         left_out = {} if module is None else skipped(module)
@@ -83,7 +85,7 @@ def notes_on_skipped(models):
     ]
 
 
-def layer_table(model):
+def layer_table(model: Any) -> pd.DataFrame:
     """Sparsity of every layer that can be pruned, in the network's order.
 
     Parameters
@@ -112,7 +114,7 @@ def layer_table(model):
     return pd.DataFrame(table, columns=columns).set_index("layer")
 
 
-def size_of(model):
+def size_of(model: Any) -> dict[str, Any]:
     """Numbers of weights and bytes of the network inside a model.
 
     Parameters

@@ -1,6 +1,7 @@
 """The tables of an audit: outcomes of every model, measured group by group."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from .groups import (
 from .held_out import HeldOut
 from .measures import MEASURES, by_unit
 from .models import check_kinds, held_out_targets, named_models
-from .settings import check_settings
+from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
 from .verdicts import broken_notes, flag_broken, payer_sentence, payer_verdict
@@ -43,7 +44,7 @@ class Outcomes(NamedTuple):
         Loss of every row.
     predicted, correct : ndarray of shape (n, n_models) or None
         Labels, and 1.0 where they are right; None for regression.
-    index : Index or None
+    row_names : Index or None
         Names of the rows, if X has them.
     """
 
@@ -53,10 +54,10 @@ class Outcomes(NamedTuple):
     losses: np.ndarray
     predicted: np.ndarray | None
     correct: np.ndarray | None
-    index: pd.Index | None
+    row_names: pd.Index | None
 
 
-def gather_outcomes(models, X, y):
+def gather_outcomes(models: Any, X: Any, y: Any) -> Outcomes:
     """Predict every row with every model.
 
     Parameters
@@ -85,7 +86,7 @@ def gather_outcomes(models, X, y):
     return Outcomes(models, sparsities, y, losses, predicted, correct, index)
 
 
-def feature_columns(sensitive_features):
+def feature_columns(sensitive_features: Any) -> dict[str, Any]:
     """Groupings of the rows: by all sensitive features, then by each of several.
 
     Parameters
@@ -107,7 +108,9 @@ def feature_columns(sensitive_features):
     return groupings
 
 
-def measure_models(models, X, y, sensitive_features, settings):
+def measure_models(
+    models: Any, X: Any, y: Any, sensitive_features: Any, settings: Settings
+) -> tuple[Audited, Outcomes]:
     """Measure models on held-out rows, for every way to group them.
 
     Parameters
@@ -169,7 +172,9 @@ def measure_models(models, X, y, sensitive_features, settings):
     return Audited(**audited[first], **networks, other_features=alone), outcomes
 
 
-def grouped_tables(outcomes, rows, names, labels, settings):
+def grouped_tables(
+    outcomes: Outcomes, rows: HeldOut, names: Sequence[str], labels: Any, settings: Settings
+) -> dict[str, Any]:
     """Tables, findings and notes for one way to group the rows, by name."""
     tables, totals = [], []
     for k, sparsity in enumerate(outcomes.sparsities):
@@ -209,7 +214,7 @@ def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
     -------
     columns : dict of str to ndarray of shape (m,)
     """
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, measure in by_unit(MEASURES).items():
         if measure.by_group and measure.there_is(rows):
             columns |= measure.columns(name, rows, k)
@@ -230,7 +235,7 @@ def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
     -------
     cells : dict of str to float
     """
-    cells = {}
+    cells: dict[str, float] = {}
     for name, measure in by_unit(MEASURES).items():
         if measure.overall and measure.there_is(rows):
             whole = rows if measure.disparity else rows.together
@@ -238,13 +243,15 @@ def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
     return {name: np.asarray(value).item() for name, value in cells.items()}
 
 
-def group_index(models, names, labels):
+def group_index(models: Any, names: Sequence[str], labels: Any) -> pd.MultiIndex:
     """Index of a table with a row per model and group."""
     index = [(model, *as_tuple(label)) for model in models for label in labels]
     return pd.MultiIndex.from_tuples(index, names=["model", *names])
 
 
-def who_pays(models, labels, rows, min_group_size):
+def who_pays(
+    models: Any, labels: Any, rows: HeldOut, min_group_size: int
+) -> tuple[pd.DataFrame, list[str]]:
     """Table and sentences: the group that pays most in each pruned model, if one can tell.
 
     Student's interval is too narrow for few rows whose losses are skewed to the left (see
@@ -277,7 +284,9 @@ def who_pays(models, labels, rows, min_group_size):
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("model"), findings
 
 
-def changed_tables(outcomes, rows, names, labels, confidence):
+def changed_tables(
+    outcomes: Outcomes, rows: HeldOut, names: Sequence[str], labels: Any, confidence: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Changed predictions of every pruned classifier by group, and the rows themselves."""
     pruned = list(outcomes.models)[1:]
     if outcomes.predicted is None or not pruned:
@@ -288,14 +297,14 @@ def changed_tables(outcomes, rows, names, labels, confidence):
         columns = change_columns(*moved, rows.m, confidence)
         tables.append(pd.DataFrame(columns))
         listed[name] = changed_rows(
-            *moved, labels, names, columns["representation"], outcomes.index
+            *moved, labels, names, columns["representation"], outcomes.row_names
         )
     changes = pd.concat(tables).set_index(group_index(pruned, names, labels))
     changed = pd.concat(listed, names=["model", None]).reset_index(level=1, drop=True)
     return changes, changed
 
 
-def network_tables(models):
+def network_tables(models: dict[str, Any]) -> dict[str, Any]:
     """Tables of sizes, layers and constrained training."""
     sizes = {name: size for name, model in models.items() if (size := size_of(model))}
     layers = {name: t for name, model in models.items() if len(t := layer_table(model))}

@@ -1,5 +1,7 @@
 """What a constrained training left behind: multipliers and violations by epoch."""
 
+from typing import Any
+
 import pandas as pd
 
 from ..estimators.constrained import GroupConstrainedPruner
@@ -7,7 +9,7 @@ from ..estimators.unwrap import doors
 from .groups import group_label
 
 
-def constrained_pruner(model):
+def constrained_pruner(model: Any) -> Any:
     """Return the `GroupConstrainedPruner` inside a model, or None.
 
     Parameters
@@ -23,7 +25,7 @@ def constrained_pruner(model):
     return next((one for one in levels if isinstance(one, GroupConstrainedPruner)), None)
 
 
-def training_table(models):
+def training_table(models: dict[str, Any]) -> pd.DataFrame:
     """Multipliers and violations of all constrained models by epoch and group.
 
     Parameters
@@ -48,7 +50,7 @@ def training_table(models):
     return pd.concat(tables, names=["model", None]).reset_index(level=1, drop=True)
 
 
-def constraint_table(models):
+def constraint_table(models: dict[str, Any]) -> pd.DataFrame:
     """Say which models were constrained, and whether the constraint is met.
 
     Parameters
@@ -81,7 +83,7 @@ def constraint_table(models):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
-def by_epoch(training, model, column):
+def by_epoch(training: pd.DataFrame, model: str, column: str) -> pd.DataFrame:
     """Return one quantity of a constrained training with a column per group.
 
     Parameters

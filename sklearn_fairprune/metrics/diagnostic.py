@@ -1,6 +1,8 @@
 """Diagnostics as metrics of fairlearn's MetricFrame, which hands them row numbers."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from ..functional.diagnostics import chosen, diagnostics_of
 from ..functional.params import norm
 
 
-def mean_closeness(y_true, y_pred):
+def mean_closeness(y_true: Any, y_pred: Any) -> float:
     r"""Mean closeness to the decision boundary, :math:`s(x) = 1 - \sum_k p_k^2`.
 
     Parameters
@@ -44,7 +46,7 @@ def mean_closeness(y_true, y_pred):
     return float(boundary.closeness(_probability(y_pred)).mean())
 
 
-def mean_margin(y_true, y_pred):
+def mean_margin(y_true: Any, y_pred: Any) -> float:
     r"""Mean distance between the two most probable classes, :math:`p_{(1)} - p_{(2)}`.
 
     Parameters
@@ -97,11 +99,11 @@ class DiagnosticMetric:
         As above.
     """
 
-    def __init__(self, name, source):
+    def __init__(self, name: str, source: Any) -> None:
         self.name, self.source = name, source
         self.__name__ = name
 
-    def __call__(self, y_true, y_pred, *, index):
+    def __call__(self, y_true: Any, y_pred: Any, *, index: Any) -> float:
         """Compute the diagnostic of the rows `index`.
 
         Parameters
@@ -136,7 +138,7 @@ class DiagnosticMetric:
             )
         return self.source.value(self.name, index)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Show the name."""
         return f"DiagnosticMetric({self.name!r})"
 
@@ -144,7 +146,7 @@ class DiagnosticMetric:
 class _Source:
     """Networks and rows; row values are computed once, when first asked for."""
 
-    def __init__(self, pruner, X, seen, y, dtype):
+    def __init__(self, pruner: Any, X: Any, seen: Any, y: Any, dtype: Any) -> None:
         self.dense, self.pruned, self.rows = evaluations(pruner, X, seen, dtype)
         classifies = is_classifier(pruner)
         self.y = column_or_1d(y) if classifies else np.asarray(y)
@@ -152,19 +154,19 @@ class _Source:
         self.shelf = diagnostics_of(classifies=classifies, probabilities=self.dense.has_logits)
         masked = self.dense.masked(pruner.masks_)
         self.displacement = {k: masked[k] - p for k, p in self.dense.params.items()}
-        self._columns = {}
+        self._columns: dict[str, torch.Tensor] = {}
 
-    def names(self):
+    def names(self) -> list[str]:
         """All diagnostics there are for this network."""
         names = [*self.shelf, "second_order", *GROUP_DIAGNOSTICS]
         return names + (list(BOUND_TERMS) if self.dense.has_logits else [])
 
-    def value(self, name, index):
+    def value(self, name: str, index: Any) -> float:
         if name in GROUP_DIAGNOSTICS:
             return GROUP_DIAGNOSTICS[name](self, torch.as_tensor(index))
         return float(self._column(name)[index].mean())
 
-    def _column(self, name):
+    def _column(self, name: str) -> np.ndarray:
         if name not in self._columns:
             if name in BOUND_TERMS:
                 first, second, _ = bound_terms(self.dense, self.rows, self.all)
@@ -211,7 +213,14 @@ GROUP_DIAGNOSTICS = {
 }
 
 
-def diagnostic_metrics(estimator, X, y=None, *, quantities=None, dtype=None):
+def diagnostic_metrics(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    quantities: Sequence[str] | None = None,
+    dtype: Any = None,
+) -> Bunch:
     r"""Every diagnostic as a metric of :class:`fairlearn.metrics.MetricFrame`.
 
     Parameters

@@ -1,5 +1,7 @@
 """One number for all groups: worst accuracy, spread, violation, excess accuracy gap."""
 
+from typing import Any
+
 import numpy as np
 from fairlearn.metrics import (
     MetricFrame,
@@ -9,7 +11,9 @@ from fairlearn.metrics import (
 )
 
 
-def worst_group_accuracy(y_true, y_pred, *, sensitive_features, sample_weight=None):
+def worst_group_accuracy(
+    y_true: Any, y_pred: Any, *, sensitive_features: Any, sample_weight: Any = None
+) -> float:
     """Accuracy of the group with the lowest.
 
     Parameters
@@ -39,7 +43,9 @@ def worst_group_accuracy(y_true, y_pred, *, sensitive_features, sample_weight=No
     )
 
 
-def accuracy_spread(y_true, y_pred, *, sensitive_features, sample_weight=None):
+def accuracy_spread(
+    y_true: Any, y_pred: Any, *, sensitive_features: Any, sample_weight: Any = None
+) -> float:
     r"""Largest difference between two groups' accuracies, :math:`\max acc_a - \min acc_a`.
 
     What the figures of Tran et al., NeurIPS 2022, call "fairness violation".
@@ -71,12 +77,12 @@ def accuracy_spread(y_true, y_pred, *, sensitive_features, sample_weight=None):
     )
 
 
-def mean_excess(dense, pruned):
+def mean_excess(dense: Any, pruned: Any) -> float:
     """Mean of pruned minus dense row values."""
     return float(np.mean(np.asarray(pruned, dtype=float) - np.asarray(dense, dtype=float)))
 
 
-def mean_drop(dense, pruned):
+def mean_drop(dense: Any, pruned: Any) -> float:
     """Mean of dense minus pruned row values."""
     return -mean_excess(dense, pruned)
 
@@ -84,7 +90,9 @@ def mean_drop(dense, pruned):
 _violation = make_derived_metric(metric=mean_excess, transform="difference")
 
 
-def fairness_violation(dense_losses, pruned_losses, *, sensitive_features):
+def fairness_violation(
+    dense_losses: Any, pruned_losses: Any, *, sensitive_features: Any
+) -> float:
     r"""Fairness violation, :math:`\xi = \max_{a,a'} |R(a) - R(a')|`.
 
     Parameters
@@ -114,7 +122,9 @@ def fairness_violation(dense_losses, pruned_losses, *, sensitive_features):
     )
 
 
-def excess_accuracy_gap(dense_correct, pruned_correct, *, sensitive_features):
+def excess_accuracy_gap(
+    dense_correct: Any, pruned_correct: Any, *, sensitive_features: Any
+) -> float:
     r"""Largest excess accuracy gap, :math:`\max_a \psi_a = \max_a (\Delta_a - \Delta)`.
 
     :math:`\Delta_a` is the group's accuracy under the dense network minus that under the

@@ -1,5 +1,8 @@
 """Group metrics as scikit-learn scorers."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import column_or_1d, metadata_routing
@@ -73,13 +76,22 @@ class GroupScorer(BaseEstimator):
         "sensitive_features": True,
     }
 
-    def __init__(self, metric, columns=None, *, compare="labels", greater_is_better=True):
+    def __init__(
+        self,
+        metric: Callable[..., float],
+        columns: Any = None,
+        *,
+        compare: str = "labels",
+        greater_is_better: bool = True,
+    ) -> None:
         self.metric = metric
         self.columns = columns
         self.compare = compare
         self.greater_is_better = greater_is_better
 
-    def score(self, estimator, X, y, *, sensitive_features=None):
+    def score(
+        self, estimator: Any, X: Any, y: Any, *, sensitive_features: Any = None
+    ) -> float:
         """Score an estimator on some rows.
 
         Parameters
@@ -113,11 +125,13 @@ class GroupScorer(BaseEstimator):
         value = self.metric(first, second, sensitive_features=sensitive_features)
         return value if self.greater_is_better else -value
 
-    def __call__(self, estimator, X, y, *, sensitive_features=None):
+    def __call__(
+        self, estimator: Any, X: Any, y: Any, *, sensitive_features: Any = None
+    ) -> float:
         """Score an estimator, as scikit-learn calls scorers; see `score`."""
         return self.score(estimator, X, y, sensitive_features=sensitive_features)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Show the metric by its name, and what differs from the defaults."""
         shown = [getattr(self.metric, "__name__", repr(self.metric))]
         defaults = {"columns": None, "compare": "labels", "greater_is_better": True}
@@ -159,7 +173,7 @@ SCORERS = {
 }
 
 
-def get_scorer(name, columns=None):
+def get_scorer(name: str, columns: Any = None) -> GroupScorer:
     """Ready group scorer by name.
 
     Parameters

@@ -1,5 +1,7 @@
 """What pruning costs each group, on held-out rows."""
 
+from typing import Any
+
 from ..measurement.settings import Settings
 from ..measurement.tables import feature_columns, measure_models
 from .audit_report import AuditReport
@@ -7,17 +9,17 @@ from .diagnose import why_options, why_tables
 
 
 def audit(
-    models,
-    X,
-    y,
+    models: Any,
+    X: Any,
+    y: Any,
     *,
-    sensitive_features=None,
-    explain=False,
-    confidence=0.95,
-    n_boot=2000,
-    min_group_size=30,
-    random_state=0,
-):
+    sensitive_features: Any = None,
+    explain: bool | dict[str, Any] = False,
+    confidence: float = 0.95,
+    n_boot: int = 2000,
+    min_group_size: int = 30,
+    random_state: Any = 0,
+) -> AuditReport:
     r"""Measure what pruning costs each group.
 
     For every model and group a: accuracy, loss :math:`J(D_a)`, excessive loss

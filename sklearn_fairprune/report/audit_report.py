@@ -1,8 +1,9 @@
 """The result of an audit: tables, and the forms it can take."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..measurement.audited import Audited
 from .displays import GroupPathDisplay
@@ -63,18 +64,18 @@ class AuditReport(Audited, Report):
 
     _flat_frames = ("changed_rows",)  # without an index of their own
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Tables, findings and notes as plain text."""
         return as_text(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Say how many models and groups there are."""
         groups = self.by_group.index.droplevel("model").nunique()
         return f"<AuditReport of {len(self.overall)} models and {groups} groups>"
 
     # ---- as data -------------------------------------------------------------------
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values; unknown numbers are None."""
         values = super().to_dict()
         if self.other_features:
@@ -83,7 +84,7 @@ class AuditReport(Audited, Report):
         return values
 
     @classmethod
-    def from_json(cls, source):
+    def from_json(cls, source: str | Path) -> "AuditReport":
         """Read a report that `to_json` wrote.
 
         Parameters
@@ -112,7 +113,7 @@ class AuditReport(Audited, Report):
             ) from error
 
     @classmethod
-    def _from_dict(cls, values):
+    def _from_dict(cls, values: dict[str, Any]) -> "AuditReport":
         names = values["about"]["sensitive_features"]
         levels = {
             "by_group": ["model", *names],
@@ -132,7 +133,7 @@ class AuditReport(Audited, Report):
 
     # ---- for readers ---------------------------------------------------------------
 
-    def to_markdown(self, path=None):
+    def to_markdown(self, path: str | Path | None = None) -> str:
         """Return the report as a section of a model card, and write it to `path` if given.
 
         Parameters
@@ -150,7 +151,9 @@ class AuditReport(Audited, Report):
             Path(path).write_text(text, encoding="utf-8")
         return text
 
-    def plot(self, measure="accuracy", *, ax=None, **options):
+    def plot(
+        self, measure: str = "accuracy", *, ax: Any = None, **options: Any
+    ) -> GroupPathDisplay:
         """Plot a measure of every group along the models.
 
         Parameters
@@ -174,7 +177,7 @@ class AuditReport(Audited, Report):
         """
         return GroupPathDisplay.from_report(self, measure=measure, ax=ax, **options)
 
-    def to_html(self, path=None):
+    def to_html(self, path: str | Path | None = None) -> str:
         """Return the report as one interactive HTML page, and write it to `path` if given.
 
         Parameters
@@ -197,7 +200,7 @@ class AuditReport(Audited, Report):
             Path(path).write_text(page, encoding="utf-8")
         return page
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return render_summary(self)
 
     # ---- as a gate -----------------------------------------------------------------
@@ -205,13 +208,13 @@ class AuditReport(Audited, Report):
     def assert_disparity(
         self,
         *,
-        max_spread=None,
-        max_degradation=None,
-        max_violation=None,
-        limits=None,
-        models=None,
-        judge_by="estimate",
-    ):
+        max_spread: float | None = None,
+        max_degradation: float | None = None,
+        max_violation: float | None = None,
+        limits: dict[str, float] | None = None,
+        models: Sequence[str] | None = None,
+        judge_by: str = "estimate",
+    ) -> "AuditReport":
         r"""Raise if a pruned model costs a group more than is allowed.
 
         Parameters

@@ -1,8 +1,10 @@
 """What changed from one audit to another, group by group."""
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from ..measurement.audited import Audited
 from ..measurement.formats import with_interval
 from ..measurement.measures import MEASURES
 from ..measurement.verdicts import Change, change_verdicts
@@ -12,12 +14,12 @@ from .text import table
 KEYS = ["feature", "model", "about", "group", "measure"]
 
 
-def compare_reports(first, second):
+def compare_reports(first: Audited, second: Audited) -> pd.DataFrame:
     """Compare every measure with an interval that two reports have in common.
 
     Parameters
     ----------
-    first, second : AuditReport
+    first, second : Audited
         Of the same kind of models and groups; names must agree.
 
     Returns
@@ -66,7 +68,7 @@ def compare_reports(first, second):
     ]
     both["change"] = values[1][0] - values[0][0]
     wider = _factor(first.about["confidence"], int((both["where"] == "both").sum()))
-    low, high = difference_interval(*values)
+    low, high = difference_interval(tuple(values[0]), tuple(values[1]))
     both["change_low"] = low = both["change"] - wider * (both["change"] - low)
     both["change_high"] = high = both["change"] + wider * (high - both["change"])
     better = both["measure"].map({name: m.better for name, m in MEASURES.items()})
@@ -97,7 +99,7 @@ def _named(report):
     return f"{list(report.overall.index)} by {list(report.by_feature)}"
 
 
-def comparison_as_text(compared):
+def comparison_as_text(compared: pd.DataFrame) -> str:
     """Write a comparison for a terminal, sure changes first.
 
     Parameters

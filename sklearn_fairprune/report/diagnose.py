@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from ..measurement.diagnosis import (
 )
 from ..measurement.groups import as_tuple, feature_levels, group_rows
 from ..measurement.quantities import PRUNED, Section, quantities
-from ..measurement.settings import check_confidence, check_counts, is_real
+from ..measurement.settings import Settings, check_confidence, check_counts, is_real
 from .diagnosis_report import (
     DiagnosisReport,
     notes_on_bounds,
@@ -31,21 +32,21 @@ from .diagnosis_report import (
 
 
 def diagnose(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: Any,
+    y: Any = None,
     *,
-    sensitive_features=None,
-    sparsity=None,
-    max_samples=None,
-    bound_samples=100,
-    dtype=None,
-    tol=1e-3,
-    max_products=64,
-    confidence=0.95,
-    n_boot=2000,
-    random_state=0,
-):
+    sensitive_features: Any = None,
+    sparsity: float | None = None,
+    max_samples: int | None = None,
+    bound_samples: int = 100,
+    dtype: str | None = None,
+    tol: float = 1e-3,
+    max_products: int = 64,
+    confidence: float = 0.95,
+    n_boot: int = 2000,
+    random_state: Any = 0,
+) -> DiagnosisReport:
     r"""Say why pruning harms some groups more, or predict whom it will harm.
 
     For every group a of the rows :math:`D_a`, at the dense network :math:`\theta`: loss,
@@ -171,7 +172,7 @@ def diagnose(
     names, codes, labels = group_rows(sensitive_features, targets, classifies)
     rng = np.random.default_rng(random_state)
     groups = draw(codes, len(labels), max_samples, rng)
-    solver = {"tol": tol, "max_products": max_products}
+    solver: dict[str, Any] = {"tol": tol, "max_products": max_products}
     evidence = gather(pruner, rows, groups, sparsity=sparsity, dtype=dtype, **solver)
     means = GroupMeans(evidence.columns, groups, confidence, n_boot, rng)
     sizes = np.bincount(codes)
@@ -186,7 +187,8 @@ def diagnose(
         if len(labels) > 1:
             notes += too_few_groups(correlations, len(labels), confidence)
     if bound_samples and evidence.dense.has_logits:
-        drawn = draw(codes, len(labels), min(bound_samples, max_samples or np.inf), rng)
+        most = min(bound_samples, max_samples or bound_samples)
+        drawn = draw(codes, len(labels), most, rng)
         terms, unsure = gather_bounds(evidence, rows, drawn, **solver)
         bounds = GroupMeans(terms, drawn, confidence, n_boot, rng)
         table |= bounds.table(Section.BOUNDS)
@@ -211,16 +213,16 @@ def diagnose(
 
 def check_options(
     *,
-    sparsity=None,
-    max_samples=None,
-    bound_samples=100,
-    dtype=None,
-    tol=1e-3,
-    max_products=64,
-    confidence=0.95,
-    n_boot=2000,
-    random_state=0,
-):
+    sparsity: float | None = None,
+    max_samples: int | None = None,
+    bound_samples: int = 100,
+    dtype: str | None = None,
+    tol: float = 1e-3,
+    max_products: int = 64,
+    confidence: float = 0.95,
+    n_boot: int = 2000,
+    random_state: Any = 0,
+) -> None:
     """Refuse options of `diagnose` that are out of their range, and unusable diagnostics.
 
     Raises
@@ -248,7 +250,7 @@ def check_options(
     )
 
 
-def why_options(explain, settings):
+def why_options(explain: bool | dict[str, Any], settings: Settings) -> dict[str, Any] | None:
     """Read the `explain` of an audit, before anything is measured.
 
     Parameters
@@ -269,25 +271,27 @@ def why_options(explain, settings):
         If it is neither, or an option is unknown or unusable.
     """
     if isinstance(explain, (bool, np.bool_)):
-        explain = {} if explain else None
+        if not explain:
+            return None
+        explain = {}
     elif not isinstance(explain, Mapping):
         raise ValueError(
             "explain must be True, False or a dict of options of diagnose, such as "
             f"{{'max_samples': 200}}, got {explain!r}."
         )
-    if explain is None:
-        return None
     known = [n for n in inspect.signature(check_options).parameters if n != "sparsity"]
     if unknown := [name for name in explain if name not in known]:
         raise ValueError(f"explain has unknown options {unknown}; it can have {known}.")
-    options = {"bound_samples": 0, "n_boot": settings.n_boot}
+    options: dict[str, Any] = {"bound_samples": 0, "n_boot": settings.n_boot}
     options |= {"confidence": settings.confidence, "random_state": settings.random_state}
     options |= explain
     check_options(**options)
     return options
 
 
-def why_tables(models, X, y, sensitive_features, **options):
+def why_tables(
+    models: dict[str, Any], X: Any, y: Any, sensitive_features: Any, **options: Any
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Diagnose every pruned model.
 
     Parameters

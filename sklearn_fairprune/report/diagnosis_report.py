@@ -1,9 +1,12 @@
 """What a diagnosis found, in tables and in words: who pays, and what a reader must know."""
 
 import math
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..measurement.diagnosis import Evidence, GroupMeans
 from ..measurement.formats import number, with_interval
 from ..measurement.groups import group_label
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
@@ -35,22 +38,31 @@ class DiagnosisReport(Report):
         As above.
     """
 
-    _frames = ("by_group", "explanations")
+    @property
+    def _frames(self) -> tuple[str, ...]:
+        return ("by_group", "explanations")
 
-    def __init__(self, by_group, explanations, findings, notes, about):
+    def __init__(
+        self,
+        by_group: pd.DataFrame,
+        explanations: pd.DataFrame,
+        findings: list[str],
+        notes: list[str],
+        about: dict[str, Any],
+    ) -> None:
         self.by_group, self.explanations = by_group, explanations
         self.findings, self.notes, self.about = findings, notes, about
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Tables, findings and notes as plain text."""
         return diagnosis_as_text(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Say how many groups there are, and at which sparsity."""
         return f"<DiagnosisReport of {len(self.by_group)} groups, {self.about['sparsity']:g}>"
 
 
-def columns_of(frame, *sections):
+def columns_of(frame: pd.DataFrame, *sections: Any) -> dict[str, tuple[str, dict[str, Any]]]:
     """Columns of a table: headings and how numbers are written, by name.
 
     Parameters
@@ -72,7 +84,7 @@ def columns_of(frame, *sections):
     }
 
 
-def damages_of(frame):
+def damages_of(frame: pd.DataFrame) -> dict[str, str]:
     """Headings of the damages that a table has, by name; the measured one first.
 
     Parameters
@@ -121,7 +133,7 @@ def _explanation_tables(frame):
         yield from ["", *table(header, lines)]
 
 
-def diagnosis_as_text(report):
+def diagnosis_as_text(report: DiagnosisReport) -> str:
     """Tables, findings and notes of a `DiagnosisReport`, for a terminal."""
     frame = report.by_group
     out = ["The dense network", *_group_table(frame, *DENSE)]
@@ -139,7 +151,7 @@ def diagnosis_as_text(report):
     return "\n".join(out)
 
 
-def who_pays_most(means, table, labels):
+def who_pays_most(means: GroupMeans, table: pd.DataFrame, labels: Any) -> list[str]:
     """Say who pays most, measured and predicted, if the intervals can tell."""
     if len(labels) == 1:
         return ["One group only, nothing to compare."]
@@ -160,7 +172,7 @@ def who_pays_most(means, table, labels):
     return [*sentences, f"Predicted order of harm, by R2: {ranked}."]
 
 
-def notes_on_dense(evidence, table, labels):
+def notes_on_dense(evidence: Evidence, table: pd.DataFrame, labels: Any) -> list[str]:
     """What a reader must know of the numbers."""
     notes, used = [], table["rows_used"]
     unsure = [
@@ -208,7 +220,7 @@ def _predicts_one_class(evidence):
     return not evidence.columns["dense_accuracy"].all()
 
 
-def too_few_groups(explanations, n_groups, confidence):
+def too_few_groups(explanations: pd.DataFrame, n_groups: int, confidence: float) -> list[str]:
     """Say that so few groups cannot earn the word "explains"."""
     tested = explanations.groupby(level="damage").size().max()
     if tested / math.factorial(n_groups) < 1 - confidence - 1e-9:
@@ -219,7 +231,7 @@ def too_few_groups(explanations, n_groups, confidence):
     ]
 
 
-def notes_on_bounds(drawn, sizes, unsure):
+def notes_on_bounds(drawn: Any, sizes: np.ndarray, unsure: int) -> list[str]:
     """What a reader must know of the right sides of Proposition 2 and Theorem 2."""
     notes = []
     used = np.array([len(group) for group in drawn])

@@ -1,10 +1,14 @@
 """A gate for continuous integration: no group may lose more than is allowed."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from ..measurement.groups import group_names
 from ..measurement.measures import MEASURES, limit_columns
+from ..measurement.records import Measure
 from ..measurement.settings import is_real
 from ..measurement.verdicts import broken_failure, broken_models
 
@@ -23,7 +27,7 @@ class DisparityError(AssertionError):
         As above.
     """
 
-    def __init__(self, failures):
+    def __init__(self, failures: list[str]) -> None:
         super().__init__("\n".join(failures))
         self.failures = failures
 
@@ -35,7 +39,13 @@ JUDGED_BY = {
 }
 
 
-def disparity_failures(reports, limits, *, models=None, judge_by="estimate"):
+def disparity_failures(
+    reports: dict[str, Any],
+    limits: Mapping[str, float | None],
+    *,
+    models: Sequence[str] | None = None,
+    judge_by: str = "estimate",
+) -> list[str]:
     """List every limit that a pruned model does not keep, for every way to group the rows.
 
     Parameters
@@ -80,7 +90,7 @@ def disparity_failures(reports, limits, *, models=None, judge_by="estimate"):
     return failures
 
 
-def limited(name):
+def limited(name: str) -> tuple[str, Measure]:
     """Measure that a limit is about, and the column of its values.
 
     Parameters
@@ -107,7 +117,7 @@ def limited(name):
     return column, MEASURES[column]
 
 
-def check_limit(name, value):
+def check_limit(name: str, value: object) -> None:
     """Refuse a limit that is none.
 
     Parameters

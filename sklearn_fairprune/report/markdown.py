@@ -5,12 +5,13 @@ import re
 
 import pandas as pd
 
+from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import shown
 from ..measurement.verdicts import Payer
 
 
-def as_markdown(report):
+def as_markdown(report: Audited) -> str:
     """Return a report as Markdown; names of groups and models cannot break it.
 
     Parameters

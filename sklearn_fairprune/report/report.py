@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,15 @@ from ..measurement.groups import free_name
 class Report:
     """Base of the reports: `_frames` names their tables, which are attributes."""
 
-    _frames = ()
+    about: dict[str, Any]
+    findings: list[str]
+    notes: list[str]
 
-    def to_dict(self):
+    @property
+    def _frames(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values; unknown numbers are None."""
         tables = {name: _records(getattr(self, name)) for name in self._frames}
         return {
@@ -25,7 +32,7 @@ class Report:
             "notes": self.notes,
         }
 
-    def to_json(self, path=None):
+    def to_json(self, path: str | Path | None = None) -> str:
         """Return the report as JSON text, and write it to `path` if given.
 
         Parameters
@@ -43,7 +50,7 @@ class Report:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
 
-    def to_csv(self, directory):
+    def to_csv(self, directory: str | Path) -> list[Path]:
         """Write each table as a CSV file of its name into a directory.
 
         Parameters
@@ -64,7 +71,7 @@ class Report:
         return paths
 
 
-def frame_from(records, levels):
+def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame:
     """Return the table that `to_dict` made records of.
 
     Parameters

@@ -1,10 +1,11 @@
 """An audit at a glance: which sparsity, who pays most, and how sure that is."""
 
+from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.verdicts import Payer, broken_headline, broken_models
 
 
-def headline(audited):
+def headline(audited: Audited) -> list[str]:
     """Say in a few sentences what a report shows.
 
     The working model in which the group that surely pays most pays most comes first; else
@@ -42,7 +43,7 @@ def headline(audited):
     return sentences
 
 
-def lead_model(audited):
+def lead_model(audited: Audited) -> str:
     """Return the model to look at first.
 
     That is where the group that surely pays most pays most, among the models that work;
@@ -108,7 +109,7 @@ def _working(audited):
     return [model for model in audited.overall.index[1:] if model not in broken]
 
 
-def group_order(audited):
+def group_order(audited: Audited) -> list[str]:
     """Names of the groups, those that pay most in the model to look at first.
 
     Parameters

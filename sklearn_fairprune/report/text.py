@@ -1,10 +1,13 @@
 """The reports as plain text."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from ..measurement.groups import group_names
 from ..measurement.measures import shown
 
 
-def table(header, lines):
+def table(header: Sequence[str], lines: Any) -> Any:
     """Align columns: the first to the left, the others to the right."""
     widths = [max(len(str(row[k])) for row in [header, *lines]) for k in range(len(header))]
     return [
@@ -16,11 +19,12 @@ def table(header, lines):
     ]
 
 
-def as_text(report):
+def as_text(report: Any) -> str:
     """Tables, findings and notes of an `AuditReport`, for a terminal."""
     of_groups, of_models = shown(report.by_group), shown(report.overall)
     header = [f"  {report.grouped_by}", "rows", *(m.heading for m in of_groups.values())]
-    lines, starts, groups = [], [], group_names(report.by_group)
+    lines: list[list[Any]] = []
+    starts, groups = [], group_names(report.by_group)
     for model in report.overall.index:
         starts.append(len(lines))
         for label, row in report.by_group.loc[[model]].iterrows():

@@ -16,7 +16,6 @@ from sklearn_fairprune.functional import (
     gradient,
     hessian_diagonal,
     hessian_product,
-    hutchinson_diagonal,
     largest_eigenvalue,
     spectral_norms,
     trainable,
@@ -279,42 +278,3 @@ def test_the_same_call_gives_the_same_result():
     assert unscaled.value == pytest.approx(first.value, rel=1e-12)
     other = highest(H, torch.ones(40).double(), generator=torch.Generator().manual_seed(1))
     assert other.value != first.value
-
-
-# Diagonals by probing
-
-
-def test_hutchinson_is_unbiased_within_its_standard_error():
-    torch.manual_seed(0)
-    A = torch.randn(30, 30).double()
-    H, params = A + A.T, {"a": torch.zeros(5, 4).double(), "b": torch.zeros(10).double()}
-
-    def estimate(n, **options):
-        product = lambda v: unflatten(H @ flatten(v), params)  # noqa: E731
-        mean, error = hutchinson_diagonal(product, params, n_probes=n, **options)
-        assert mean["a"].shape == error["a"].shape == (5, 4)
-        return flatten(mean), flatten(error)
-
-    for n in (400, 1600):
-        mean, error = estimate(n)
-        assert 0.6 < ((mean - H.diag()) / error).square().mean().sqrt() < 1.4
-        exact = ((H**2).sum(1) - H.diag() ** 2).sqrt() / n**0.5
-        assert close(error, exact, rtol=0.15)
-    assert torch.equal(estimate(2)[0], estimate(2)[0])
-    other = estimate(2, generator=torch.Generator().manual_seed(1))
-    assert not torch.equal(other[0], estimate(2)[0])
-
-
-def test_hutchinson_by_hand():
-    d = {"a": torch.tensor([1.0, -2.0]), "b": torch.tensor(0.0)}
-    mean, error = hutchinson_diagonal(lambda v: {k: d[k] * v[k] for k in v}, d, n_probes=2)
-    assert flatten(mean).tolist() == [1, -2, 0]
-    assert flatten(error).tolist() == [0, 0, 0]
-    for seed in range(9):  # samples +1 and -1: mean 0, variance 2; or twice the same
-        options = {"n_probes": 2, "generator": torch.Generator().manual_seed(seed)}
-        mean, error = hutchinson_diagonal(
-            lambda v: {"w": v["w"].flip(0)}, {"w": d["a"]}, **options
-        )
-        assert close(error["w"], 1 - mean["w"].abs())
-    with pytest.raises(ValueError, match=r"at least 2 .* got 1"):
-        hutchinson_diagonal(lambda v: v, d, n_probes=1)

@@ -1,6 +1,6 @@
 """Sensitive features as the dashboard's bins: a name, a code per row, a text per group."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class FeatureBins(NamedTuple):
     labels: list
 
 
-def feature_bins(sensitive_features, n_rows):
+def feature_bins(sensitive_features: Any, n_rows: int) -> list[FeatureBins]:
     """Bins of every sensitive feature, and of their intersection if there are several.
 
     Parameters

@@ -1,9 +1,13 @@
 """What pruning costs, as metrics of the dashboard with names of our own."""
 
+from typing import Any
+
+from ...measurement.held_out import HeldOut
 from ...measurement.measures import MEASURES, Measure
+from ...measurement.records import Measured
 
 
-def error_all_classes(rows, k):
+def error_all_classes(rows: HeldOut, k: int) -> Measured:
     """Share of rows whose class is wrong, with Clopper and Pearson's limits."""
     wrong = rows.sizes - rows.right(k)
     return wrong / rows.sizes, *rows.proportions(wrong)
@@ -18,7 +22,7 @@ OF_ALL_CLASSES = Measure(
 )
 
 
-def custom_measures(classifies, one_versus_rest):
+def custom_measures(classifies: bool, one_versus_rest: bool) -> dict[str, Measure]:
     """Measures that become metrics, in the order they are shown in.
 
     The dashboard calls the model with the lowest value of such a metric the best one, so
@@ -49,7 +53,9 @@ def custom_measures(classifies, one_versus_rest):
     return costs | ({OF_ALL_CLASSES.name: OF_ALL_CLASSES} if one_versus_rest else {})
 
 
-def custom_metrics(measures, dense, loss):
+def custom_metrics(
+    measures: dict[str, Measure], dense: str, loss: str
+) -> list[dict[str, Any]]:
     """Name and describe measures for the dashboard.
 
     Parameters

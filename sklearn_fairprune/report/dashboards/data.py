@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,11 +62,11 @@ class FairnessDashboardData:
     ['sensitive_features', 'y_true', 'y_pred']
     """
 
-    def __init__(self, dictionary, features, notes):
+    def __init__(self, dictionary: dict[str, Any], features: Any, notes: list[str]) -> None:
         self._dictionary, self._features, self.notes = dictionary, features, notes
         self.model_names = dictionary["modelNames"]
 
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """Arguments of ``raiwidgets.FairnessDashboard``, for the live dashboard.
 
         Returns
@@ -82,7 +83,7 @@ class FairnessDashboardData:
             "y_pred": dict(zip(self.model_names, predicted, strict=True)),
         }
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the precomputed dictionary, a copy of plain Python values.
 
         Returns
@@ -92,7 +93,7 @@ class FairnessDashboardData:
         """
         return copy.deepcopy(self._dictionary)
 
-    def to_json(self, path=None):
+    def to_json(self, path: str | Path | None = None) -> str:
         """Return the dictionary as JSON text, and write it to `path` if given.
 
         Parameters
@@ -110,7 +111,7 @@ class FairnessDashboardData:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
 
-    def dashboard_html(self, path):
+    def dashboard_html(self, path: str | Path) -> Path:
         """Write the dashboard as one page that needs no server and no network.
 
         Parameters
@@ -132,24 +133,24 @@ class FairnessDashboardData:
         """
         return dashboard_html(self._dictionary, path, self.notes)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Say how many models and features there are."""
         names = ", ".join(repr(feature.name) for feature in self._features)
         return f"<FairnessDashboardData of {len(self.model_names)} models by {names}>"
 
 
 def to_fairness_dashboard(
-    models,
-    X,
-    y,
+    models: Any,
+    X: Any,
+    y: Any,
     *,
-    sensitive_features,
-    positive_class=None,
-    confidence=0.95,
-    n_boot=1000,
-    min_group_size=30,
-    random_state=0,
-):
+    sensitive_features: Any,
+    positive_class: Any = None,
+    confidence: float = 0.95,
+    n_boot: int = 1000,
+    min_group_size: int = 30,
+    random_state: Any = 0,
+) -> FairnessDashboardData:
     """Compare the dense and the pruned models in the Responsible AI fairness dashboard.
 
     The dashboard began in fairlearn and now comes with raiwidgets. It gets its own metrics

@@ -1,11 +1,15 @@
 """The precomputed dictionary that the Responsible AI front end draws."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ...measurement.held_out import HeldOut
 from ...measurement.measures import loss
 from ...statistics.intervals import bootstrap_group_means
 from ..report import _plain
+from .bins import FeatureBins
 from .costs import custom_measures, custom_metrics
 from .known import known_metrics, rate_limits
 
@@ -38,7 +42,15 @@ class Held:
         Whether there are more than two classes.
     """
 
-    def __init__(self, names, losses, y, predicted, classes, positive=None):
+    def __init__(
+        self,
+        names: Sequence[str],
+        losses: np.ndarray,
+        y: np.ndarray,
+        predicted: Any,
+        classes: Any,
+        positive: Any = None,
+    ) -> None:
         self.names, self.losses, self.y, self.predicted = names, losses, y, predicted
         self.kind, self.loss, self.correct = "regression", "squared error", None
         self.one_versus_rest, self.y_true, self.y_pred = False, y, predicted
@@ -50,7 +62,9 @@ class Held:
             self.y_pred = [(labels == positive).astype(int) for labels in predicted]
 
 
-def dashboard_dictionary(held, features, confidence, n_boot, random_state):
+def dashboard_dictionary(
+    held: Held, features: list[FeatureBins], confidence: float, n_boot: int, random_state: Any
+) -> dict[str, Any]:
     """Everything that the front end draws, as plain Python values.
 
     Parameters
@@ -106,7 +120,9 @@ class Metrics:
         See `dashboard_dictionary`.
     """
 
-    def __init__(self, held, custom, confidence, n_boot, random_state):
+    def __init__(
+        self, held: Held, custom: Any, confidence: float, n_boot: int, random_state: Any
+    ) -> None:
         self.held, self.custom, self.confidence = held, custom, confidence
         self.n_boot, self.random_state = n_boot, random_state
         everyone = np.zeros(len(held.y), dtype=np.int64)
@@ -114,7 +130,7 @@ class Metrics:
         self.totals, _ = self._rows(everyone, 1)
         self.over_all = self._measured(everyone, 1)
 
-    def of_feature(self, feature):
+    def of_feature(self, feature: FeatureBins) -> list[dict[str, Any]]:
         """Metrics over the groups of one feature.
 
         Parameters

@@ -55,7 +55,9 @@ RATES = {
 }
 
 
-def known_metrics(kind, y_true, y_pred, codes):
+def known_metrics(
+    kind: str, y_true: np.ndarray, y_pred: np.ndarray, codes: np.ndarray
+) -> dict[str, np.ndarray]:
     """Metrics of one model that the dashboard has its own names for.
 
     Parameters
@@ -85,7 +87,9 @@ def known_metrics(kind, y_true, y_pred, codes):
     return values
 
 
-def rate_limits(y_true, y_pred, codes, m, level):
+def rate_limits(
+    y_true: np.ndarray, y_pred: np.ndarray, codes: np.ndarray, m: int, level: float
+) -> dict[str, list[tuple[float, float]]]:
     """Exact intervals of the rates in each group.
 
     Parameters

@@ -5,8 +5,10 @@ import importlib.util
 import json
 import math
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 INSTALL = "pip install --no-deps raiwidgets"
 APP_ID, CONFIG, DATA = "__rai_app_id__", '"__rai_config__"', '"__rai_model_data__"'
@@ -70,7 +72,9 @@ ICONS = {
 }
 
 
-def dashboard_html(dictionary, path, notes=()):
+def dashboard_html(
+    dictionary: dict[str, Any], path: str | Path, notes: Sequence[str] = ()
+) -> Path:
     """Write the dashboard of a precomputed dictionary as one page.
 
     Parameters
@@ -122,7 +126,7 @@ def dashboard_html(dictionary, path, notes=()):
     return path
 
 
-def widget_folder():
+def widget_folder() -> Path:
     """Folder of the front end, found without importing raiwidgets.
 
     Returns
@@ -139,7 +143,7 @@ def widget_folder():
     )
 
 
-def widget_scripts(folder):
+def widget_scripts(folder: Path) -> list[str]:
     """Scripts of the front end, checked for the places where the data go.
 
     Parameters
@@ -155,9 +159,9 @@ def widget_scripts(folder):
     finder = _Scripts()
     finder.feed((folder / "index.html").read_text(encoding="utf-8"))
     files = [folder / Path(name).name for name in finder.names]
-    sources = [f.read_text(encoding="utf-8") if f.is_file() else None for f in files]
-    missing = [f"file {f.name}" for f, s in zip(files, sources, strict=True) if s is None]
-    together = "".join(s or "" for s in sources)
+    missing = [f"file {f.name}" for f in files if not f.is_file()]
+    sources = [f.read_text(encoding="utf-8") for f in files if f.is_file()]
+    together = "".join(sources)
     missing += [f"place {mark}" for mark in (APP_ID, CONFIG, DATA) if mark not in together]
     missing += [
         f"word {word}"
@@ -176,17 +180,17 @@ def widget_scripts(folder):
 class _Scripts(HTMLParser):
     """Collect the sources of the scripts of a page."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.names = []
+        self.names: list[str] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         source = dict(attrs).get("src")
         if tag == "script" and source:
             self.names.append(source)
 
 
-def page_data(dictionary):
+def page_data(dictionary: dict[str, Any]) -> dict[str, Any]:
     """Data in the names and with the texts that the page needs.
 
     Parameters
@@ -224,7 +228,7 @@ def _unknown_as_nan(value):
     return math.nan if value is None else value
 
 
-def chart_text(text):
+def chart_text(text: str) -> str:
     """Text that the charts show as it is.
 
     They take a few HTML tags and entities as such, and labels that look like numbers or
@@ -244,7 +248,7 @@ def chart_text(text):
     return text if text[:1].isalpha() else JOINER + text
 
 
-def template_literal(text):
+def template_literal(text: str) -> str:
     """JavaScript template literal of a text, safe inside a script element.
 
     Parameters
@@ -266,12 +270,12 @@ def template_literal(text):
     return f"`{text.replace('<', chr(92) + 'x3c')}`"
 
 
-def inline(source):
+def inline(source: str) -> str:
     """Script that does not end its element early; both words stand in strings only."""
     return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def licences(folder):
+def licences(folder: Path) -> str:
     """Licences of the front end, which go wherever its files go."""
     files = [*sorted(folder.parent.parent.glob("raiwidgets-*.dist-info/**/LICENSE*"))]
     files += sorted(folder.glob("*.txt"))

@@ -1,5 +1,7 @@
 """Targets of the models, and which class counts as 1."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import column_or_1d
 
@@ -7,7 +9,7 @@ from ...measurement.models import check_kinds
 from ...statistics.broken import says_broken
 
 
-def targets(models, y):
+def targets(models: dict[str, Any], y: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Targets as one column, and the classes of all models.
 
     Parameters
@@ -35,7 +37,7 @@ def targets(models, y):
     return y, np.unique(np.concatenate([np.asarray(m.classes_) for m in models.values()]))
 
 
-def refuse_positive_class(positive_class):
+def refuse_positive_class(positive_class: Any) -> None:
     """Refuse to name a class for regressors."""
     if positive_class is not None:
         raise ValueError(
@@ -44,7 +46,7 @@ def refuse_positive_class(positive_class):
         )
 
 
-def choose_positive_class(positive_class, classes):
+def choose_positive_class(positive_class: Any, classes: np.ndarray) -> Any:
     """Class that is coded as 1."""
     shown = classes[:10].tolist()
     if positive_class is None:
@@ -63,7 +65,9 @@ def choose_positive_class(positive_class, classes):
     return found[0]
 
 
-def say_classes(names, predicted, positive, classes):
+def say_classes(
+    names: list[str], predicted: list[np.ndarray], positive: Any, classes: np.ndarray
+) -> tuple[list[str], list[str]]:
     """What the labels 1 and 0 stand for, and which models do not use both.
 
     Parameters
@@ -98,7 +102,7 @@ def say_classes(names, predicted, positive, classes):
     return shown, notes
 
 
-def say_constant(names, predicted):
+def say_constant(names: list[str], predicted: list[np.ndarray]) -> tuple[list[str], list[str]]:
     """Names of regressors, and notes, that tell which predict the same for all rows.
 
     Parameters

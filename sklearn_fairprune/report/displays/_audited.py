@@ -1,12 +1,15 @@
 """Displays of an audit: from a report, a path, several models or one."""
 
 import inspect
+from collections.abc import Callable, Container, Mapping
+from typing import Any, Self
 
 from sklearn.utils import Bunch
 
 from ...estimators.unwrap import dense_twin
 from ...functional.shelf import LOSS
 from ...measurement.audited import Audited
+from ...measurement.records import Measure
 from ...measurement.settings import Settings
 from ...measurement.tables import measure_models
 from ._style import LOSS_UNITS, Display, check_choice, require_matplotlib
@@ -21,10 +24,12 @@ class AuditedDisplay(Display):
     the name of each argument a function that returns the measures there are.
     """
 
-    _choices = {}
+    _choices: dict[str, Callable[[], Mapping[str, Measure]]] = {}
+    _of_report: Callable[..., Any]
+    plot: Callable[..., Any]
 
     @classmethod
-    def from_report(cls, report, *, ax=None, **options):
+    def from_report(cls, report: Any, *, ax: Any = None, **options: Any) -> Self:
         """Plot what an `AuditReport` holds.
 
         Parameters
@@ -51,7 +56,16 @@ class AuditedDisplay(Display):
         return cls._of_report(report, **chosen).plot(ax=ax, **options)
 
     @classmethod
-    def from_estimators(cls, models, X, y, *, sensitive_features=None, ax=None, **options):
+    def from_estimators(
+        cls,
+        models: Any,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Audit fitted models and plot it.
 
         Parameters
@@ -86,7 +100,16 @@ class AuditedDisplay(Display):
         return cls.from_report(audited, ax=ax, **drawn)
 
     @classmethod
-    def from_path(cls, path, X, y, *, sensitive_features=None, ax=None, **options):
+    def from_path(
+        cls,
+        path: Any,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Audit a pruning path and plot it.
 
         Parameters
@@ -111,7 +134,16 @@ class AuditedDisplay(Display):
         return cls.from_estimators(path, X, y, **options)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, sensitive_features=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Audit the dense and the pruned network of one estimator and plot it.
 
         Parameters
@@ -136,7 +168,9 @@ class AuditedDisplay(Display):
         return cls.from_estimators(models, X, y, **options)
 
 
-def check_measure(argument, value, known, columns):
+def check_measure(
+    argument: str, value: Any, known: Mapping[str, Measure], columns: Container[str]
+) -> None:
     """Refuse a measure that does not exist, or that a report does not have.
 
     Parameters
@@ -161,12 +195,12 @@ def check_measure(argument, value, known, columns):
     check_choice(argument, value, known, columns, why)
 
 
-def title_of(measure):
+def title_of(measure: Measure) -> str:
     """Title of a measure with its letter as mathematics writes it."""
     return f"{measure.label} {LETTERS.get(measure.symbol, measure.symbol)}".rstrip()
 
 
-def axis_of(measure, loss):
+def axis_of(measure: Measure, loss: str) -> str:
     """Title of an axis: the measure and its unit.
 
     Parameters
@@ -184,7 +218,7 @@ def axis_of(measure, loss):
     return ", ".join(filter(None, [title_of(measure), unit]))
 
 
-def check_path(path):
+def check_path(path: Any) -> None:
     """Refuse what no ``pruning_path`` returned."""
     if not isinstance(path, Bunch) or "estimators" not in path:
         raise TypeError(

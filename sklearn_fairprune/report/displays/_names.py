@@ -1,12 +1,22 @@
 """Names beside points, placed so that they cover each other as little as can be."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 DIRECTIONS = np.deg2rad([0, 90, 180, 270, 45, 135, 225, 315, 20, 160, 200, 340])
 DISTANCES = (7, 14, 24, 36, 50, 66, 84, 104)
 
 
-def write_names(ax, points, names, *, bars=(), fontsize=9):
+def write_names(
+    ax: Any,
+    points: np.ndarray,
+    names: Sequence[str],
+    *,
+    bars: Sequence[np.ndarray] = (),
+    fontsize: float = 9,
+) -> list[Any]:
     """Write each name beside its point, with a thin line to it if it stands far off.
 
     Parameters

@@ -1,7 +1,9 @@
 """What the plots share: colours, markers and dashes, literal names, figures, legends."""
 
 from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +22,12 @@ LOSS_UNITS = {"cross-entropy": "nats", "squared error": "squared error"}
 class Display:
     """Base of the displays: data in the attributes, artists in those that end in "_"."""
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """Pickle the data, not the drawing."""
         return {k: v for k, v in vars(self).items() if not k.endswith("_")}
 
 
-def require_matplotlib(caller):
+def require_matplotlib(caller: str) -> None:
     """Refuse to plot without matplotlib, and say how to get it.
 
     Parameters
@@ -46,7 +48,7 @@ def require_matplotlib(caller):
         ) from error
 
 
-def style(k):
+def style(k: int) -> dict[str, Any]:
     """Colour, marker and dashes of the k-th group: each alone tells neighbours apart."""
     return {
         "color": COLOURS[k % len(COLOURS)],
@@ -55,7 +57,7 @@ def style(k):
     }
 
 
-def styles(positions):
+def styles(positions: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Looks of the groups that are drawn in colour, the same in every plot if it can be.
 
     Parameters
@@ -69,7 +71,8 @@ def styles(positions):
         Markers and dashes are those of the position; so is the colour, unless another group
         has it and there are others.
     """
-    looks, late = {}, []
+    looks: dict[int, dict[str, Any]] = {}
+    late: list[int] = []
     for k in sorted(positions):
         taken = {look["color"] for look in looks.values()}
         looks[k] = style(k)
@@ -81,7 +84,7 @@ def styles(positions):
     return looks
 
 
-def literal(name):
+def literal(name: object) -> str:
     """Text that matplotlib draws as it is: no mathematics, no control characters.
 
     Parameters
@@ -99,7 +102,7 @@ def literal(name):
     return text.replace("$", r"\$")
 
 
-def distinct_names(labels):
+def distinct_names(labels: Iterable[Any]) -> list[str]:
     """Names of groups or models as texts that differ, none too long for a legend.
 
     Parameters
@@ -122,7 +125,9 @@ def distinct_names(labels):
     return names
 
 
-def check_choice(argument, value, choices, has, what):
+def check_choice(
+    argument: str, value: Any, choices: Iterable[str], has: Container[str], what: str
+) -> None:
     """Refuse a measure that does not exist, or that a report does not have.
 
     Parameters
@@ -154,14 +159,16 @@ def check_choice(argument, value, choices, has, what):
         )
 
 
-def check_count(argument, value):
+def check_count(argument: str, value: Any) -> None:
     """Refuse what is no count."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise ValueError(f"{argument} must be an integer of at least 0, got {value!r}.")
 
 
 @contextmanager
-def canvas(ax, size, n=None):
+def canvas(
+    ax: Any, size: tuple[float, float], n: tuple[int, tuple[int, int]] | None = None
+) -> Iterator[tuple[Any, Any]]:
     """Axes to draw on: those given, or of a new figure, which an error closes again.
 
     Parameters
@@ -208,12 +215,20 @@ def canvas(ax, size, n=None):
         raise
 
 
-def room_for(names):
+def room_for(names: Sequence[str]) -> float:
     """Width in inches that a legend of these names takes."""
     return 0.9 + 0.075 * max(map(len, names), default=0)
 
 
-def write_legend(ax, handles, names, *, outside, title=None, **options):
+def write_legend(
+    ax: Any,
+    handles: list[Any],
+    names: Sequence[str],
+    *,
+    outside: bool,
+    title: str | None = None,
+    **options: Any,
+) -> Any:
     """Legend whose names are drawn as they are, also those that begin with "_".
 
     Parameters
@@ -250,7 +265,7 @@ def write_legend(ax, handles, names, *, outside, title=None, **options):
     return legend
 
 
-def per_cent(share):
+def per_cent(share: float) -> str:
     """Share as per cent, with as many digits as tell it from 100."""
     value = 100 * share
     digits = 1

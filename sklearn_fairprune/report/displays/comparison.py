@@ -1,5 +1,8 @@
 """fairlearn's comparison of models along two metrics, for labels of any type."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from fairlearn.metrics import MetricFrame, accuracy_score_difference
 from sklearn.base import is_classifier
@@ -13,16 +16,16 @@ from ._style import canvas, distinct_names, literal, require_matplotlib
 
 
 def plot_model_comparison(
-    models,
-    X,
-    y,
+    models: Any,
+    X: Any,
+    y: Any,
     *,
-    sensitive_features,
-    x_axis_metric=None,
-    y_axis_metric=None,
-    ax=None,
-    **kwargs,
-):
+    sensitive_features: Any,
+    x_axis_metric: Callable[..., float] | None = None,
+    y_axis_metric: Callable[..., float] | None = None,
+    ax: Any = None,
+    **kwargs: Any,
+) -> Any:
     r"""Compare fitted models along two metrics, by fairlearn's function of this name.
 
     By default accuracy against :math:`\max_a acc_a - \min_a acc_a`, the difference between

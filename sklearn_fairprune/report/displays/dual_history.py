@@ -1,5 +1,7 @@
 """Multipliers and violations of a constrained pruner, epoch by epoch."""
 
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
@@ -47,7 +49,7 @@ class DualHistoryDisplay(Display):
         Whether :math:`|g_a|` is constrained.
     constraint : str, default="equal_loss"
         Name of the constraint.
-    unit : str, default="nats"
+    unit : str or None, default="nats"
         Unit of the violations.
 
     Attributes
@@ -86,25 +88,25 @@ class DualHistoryDisplay(Display):
 
     def __init__(
         self,
-        epochs,
-        stages,
-        multipliers,
-        violations,
-        groups,
+        epochs: Any,
+        stages: Any,
+        multipliers: Any,
+        violations: Any,
+        groups: Any,
         *,
-        holdout_violations=None,
-        tolerance=None,
-        two_sided=False,
-        constraint="equal_loss",
-        unit="nats",
-    ):
+        holdout_violations: Any = None,
+        tolerance: float | None = None,
+        two_sided: bool = False,
+        constraint: str = "equal_loss",
+        unit: str | None = "nats",
+    ) -> None:
         self.epochs, self.stages = epochs, stages
         self.multipliers, self.violations, self.groups = multipliers, violations, groups
         self.holdout_violations, self.tolerance = holdout_violations, tolerance
         self.two_sided, self.constraint, self.unit = two_sided, constraint, unit
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **options):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **options: Any) -> Self:
         """Plot the history of a fitted `GroupConstrainedPruner`.
 
         Parameters
@@ -158,7 +160,7 @@ class DualHistoryDisplay(Display):
             unit=unit,
         ).plot(ax=ax, **options)
 
-    def plot(self, ax=None, *, max_groups=6, legend=True):
+    def plot(self, ax: Any = None, *, max_groups: int = 6, legend: bool = True) -> Self:
         """Draw it.
 
         Parameters
@@ -192,7 +194,7 @@ class DualHistoryDisplay(Display):
                 self.holdout_lines_ = self._lines(below, held, shown, held_out=True)
             tolerance = self.tolerance
             bounds = [] if tolerance is None or np.isinf(tolerance) else [tolerance]
-            bounds += [-tolerance for _ in bounds if self.two_sided]
+            bounds += [-bound for bound in bounds if self.two_sided]
             look = {"color": "black", "linewidth": 1.5, "linestyle": (0, (6, 3))}
             self.tolerance_lines_ = [below.axhline(b, **look) for b in bounds]
             self._label(above, below)

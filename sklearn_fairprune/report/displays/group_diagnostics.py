@@ -1,11 +1,14 @@
 """Why a group pays: one panel for each diagnostic, the groups in the order of the damage."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from ...measurement.explanations import Verdict
 from ...measurement.quantities import EXPLAINING, quantities
 from ..diagnose import diagnose
-from ..diagnosis_report import damages_of
+from ..diagnosis_report import DiagnosisReport, damages_of
 from ._style import (
     COLOURS,
     LOSS_UNITS,
@@ -82,23 +85,29 @@ class GroupDiagnosticsDisplay(Display):
 
     def __init__(
         self,
-        values,
-        low,
-        high,
-        groups,
+        values: Any,
+        low: Any,
+        high: Any,
+        groups: Any,
         *,
-        damage=None,
-        verdicts=None,
-        grouped_by="group",
-        loss="cross-entropy",
-        confidence=0.95,
-    ):
+        damage: Any = None,
+        verdicts: Any = None,
+        grouped_by: str = "group",
+        loss: str = "cross-entropy",
+        confidence: float = 0.95,
+    ) -> None:
         self.values, self.low, self.high, self.groups = values, low, high, groups
         self.damage, self.verdicts, self.grouped_by = damage, verdicts, grouped_by
         self.loss, self.confidence = loss, confidence
 
     @classmethod
-    def from_report(cls, report, *, diagnostics=None, ax=None):
+    def from_report(
+        cls,
+        report: DiagnosisReport,
+        *,
+        diagnostics: Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Plot what a `DiagnosisReport` holds.
 
         Parameters
@@ -138,13 +147,15 @@ class GroupDiagnosticsDisplay(Display):
                 name: (row["verdict"], float(row["rank_correlation"]))
                 for name, row in table.iterrows()
             }
-        tables = (
+        values, low, high = (
             {name: frame[name + end].to_numpy(dtype=float) for name in columns}
             for end in ("", "_low", "_high")
             for columns in [dict.fromkeys([*diagnostics, *damages[:1]])]
         )
         return cls(
-            *tables,
+            values,
+            low,
+            high,
             distinct_names(frame.index),
             damage=damage,
             verdicts=verdicts,
@@ -156,15 +167,15 @@ class GroupDiagnosticsDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
         *,
-        sensitive_features=None,
-        diagnostics=None,
-        ax=None,
-        **options,
-    ):
+        sensitive_features: Any = None,
+        diagnostics: Sequence[str] | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Diagnose a fitted estimator and plot it.
 
         Parameters
@@ -197,7 +208,7 @@ class GroupDiagnosticsDisplay(Display):
         report = diagnose(estimator, X, y, **options)
         return cls.from_report(report, diagnostics=diagnostics, ax=ax)
 
-    def plot(self, ax=None, *, diagnostics=None):
+    def plot(self, ax: Any = None, *, diagnostics: Sequence[str] | None = None) -> Self:
         """Draw it.
 
         Parameters
@@ -225,7 +236,9 @@ class GroupDiagnosticsDisplay(Display):
         width = 2.9 * columns + 0.07 * max(map(len, names))
         with canvas(ax, (width, rows * height + 0.4), (len(shown), (rows, columns))) as drawn:
             figure, axes = drawn
-            self.points_, self.bars_, self.hollow_ = {}, {}, {}
+            self.points_: dict[str, Any] = {}
+            self.bars_: dict[str, Any] = {}
+            self.hollow_: dict[str, Any] = {}
             for k, (name, panel) in enumerate(zip(shown, axes, strict=True)):
                 self._panel(panel, name, order)
                 named = ax is not None or k % columns == 0

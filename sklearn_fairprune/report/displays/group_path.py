@@ -1,6 +1,7 @@
 """A measure of every group along the pruning path."""
 
 import re
+from typing import Any, Self
 
 import numpy as np
 
@@ -96,40 +97,44 @@ class GroupPathDisplay(AuditedDisplay):
 
     def __init__(
         self,
-        values,
-        low,
-        high,
-        overall,
+        values: Any,
+        low: Any,
+        high: Any,
+        overall: Any,
         *,
-        sparsities,
-        models,
-        groups,
-        measure="accuracy",
-        grouped_by="group",
-        loss="cross-entropy",
-        confidence=0.95,
-        broken=None,
-    ):
+        sparsities: Any,
+        models: Any,
+        groups: Any,
+        measure: str = "accuracy",
+        grouped_by: str = "group",
+        loss: str = "cross-entropy",
+        confidence: float = 0.95,
+        broken: Any = None,
+    ) -> None:
         self.values, self.low, self.high, self.overall = values, low, high, overall
         self.sparsities, self.models, self.groups = sparsities, models, groups
         self.measure, self.grouped_by, self.loss = measure, grouped_by, loss
         self.confidence, self.broken = confidence, broken
 
     @classmethod
-    def _of_report(cls, report, measure="accuracy"):
+    def _of_report(cls, report: Any, measure: str = "accuracy") -> Self:
         by_group, overall = report.by_group, report.overall
         check_measure("measure", measure, group_measures(), by_group)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
-        tables = [by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns]
+        values, low, high = (
+            by_group[name].to_numpy(dtype=float).reshape(shape) for name in columns
+        )
         if measure in overall:
             total = overall[measure].to_numpy()
         else:
             sizes = by_group["rows"].to_numpy(dtype=float).reshape(shape)
-            total = np.average(tables[0], axis=1, weights=sizes)
+            total = np.average(values, axis=1, weights=sizes)
         labels = by_group.index[: len(by_group) // len(overall)]
         return cls(
-            *tables,
+            values,
+            low,
+            high,
             total,
             sparsities=overall["sparsity"].to_numpy(dtype=float),
             models=distinct_names(overall.index),
@@ -141,7 +146,9 @@ class GroupPathDisplay(AuditedDisplay):
             broken=overall.index.isin(broken_models(report.overall)),
         )
 
-    def plot(self, ax=None, *, x="auto", max_groups=6, legend=True):
+    def plot(
+        self, ax: Any = None, *, x: str = "auto", max_groups: int = 6, legend: bool = True
+    ) -> Self:
         """Draw it.
 
         Parameters

@@ -1,5 +1,7 @@
 """Share of weights removed in each layer."""
 
+from typing import Any, Self
+
 import numpy as np
 
 from ...measurement.sizes import layer_table
@@ -55,11 +57,11 @@ class LayerSparsityDisplay(Display):
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, tables, models):
+    def __init__(self, tables: Any, models: Any) -> None:
         self.tables, self.models = tables, models
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **options):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **options: Any) -> Self:
         """Plot the layers of one fitted estimator.
 
         Parameters
@@ -81,7 +83,7 @@ class LayerSparsityDisplay(Display):
         return cls([_layers(name, estimator)], [name]).plot(ax=ax, **options)
 
     @classmethod
-    def from_estimators(cls, models, *, ax=None, **options):
+    def from_estimators(cls, models: Any, *, ax: Any = None, **options: Any) -> Self:
         """Plot the layers of several fitted estimators.
 
         Parameters
@@ -108,7 +110,7 @@ class LayerSparsityDisplay(Display):
         return cls(tables, distinct_names(models)).plot(ax=ax, **options)
 
     @classmethod
-    def from_path(cls, path, *, ax=None, **options):
+    def from_path(cls, path: Any, *, ax: Any = None, **options: Any) -> Self:
         """Plot the layers of every network of a pruning path.
 
         Parameters
@@ -131,7 +133,7 @@ class LayerSparsityDisplay(Display):
         models = {f"sparsity {s:g}": estimator for s, estimator in pairs}
         return cls.from_estimators(models, ax=ax, **options)
 
-    def plot(self, ax=None, *, legend=True):
+    def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
         """Draw it.
 
         Parameters
@@ -152,8 +154,8 @@ class LayerSparsityDisplay(Display):
         layers = list(dict.fromkeys(layer for t in self.tables for layer in t.index))
         n, several = len(self.models), len(self.models) > 1
         # From light to dark, so that the order is seen in grey print too.
-        colours = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 0.9, n))
-        colours = colours if several else [COLOURS[0]]
+        shades = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 0.9, n))
+        colours = shades if several else [COLOURS[0]]
         names = [literal(name) for name in self.models]
         width = 6.0 + room_for(names) * bool(several and legend)
         with canvas(ax, (width, 1.1 + len(layers) * (0.25 + 0.19 * n))) as (figure, axes):

@@ -1,5 +1,7 @@
 """Performance of every model against the disparity between the groups."""
 
+from typing import Any, Self
+
 import numpy as np
 
 from ...measurement.measures import MEASURES, disparities, performances
@@ -85,25 +87,27 @@ class TradeOffDisplay(AuditedDisplay):
 
     def __init__(
         self,
-        x,
-        y,
+        x: Any,
+        y: Any,
         *,
-        models,
-        sparsities=None,
-        broken=None,
-        performance="accuracy",
-        disparity="accuracy_spread",
-        grouped_by="group",
-        loss="cross-entropy",
-        confidence=0.95,
-    ):
+        models: Any,
+        sparsities: Any = None,
+        broken: Any = None,
+        performance: str = "accuracy",
+        disparity: str = "accuracy_spread",
+        grouped_by: str = "group",
+        loss: str = "cross-entropy",
+        confidence: float = 0.95,
+    ) -> None:
         self.x, self.y, self.models = x, y, models
         self.sparsities, self.broken = sparsities, broken
         self.performance, self.disparity = performance, disparity
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
 
     @classmethod
-    def _of_report(cls, report, performance="accuracy", disparity="accuracy_spread"):
+    def _of_report(
+        cls, report: Any, performance: str = "accuracy", disparity: str = "accuracy_spread"
+    ) -> Self:
         overall = report.overall
         check_measure("performance", performance, performances(), overall)
         check_measure("disparity", disparity, disparities(), overall)
@@ -124,7 +128,7 @@ class TradeOffDisplay(AuditedDisplay):
             confidence=report.about["confidence"],
         )
 
-    def plot(self, ax=None, *, legend=True):
+    def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
         """Draw it.
 
         Parameters

@@ -1,14 +1,16 @@
 """What the charts of the page draw: the numbers of a report as plain values."""
 
 import math
+from typing import Any
 
+from ...measurement.audited import Audited
 from ...measurement.groups import group_names
 from ...measurement.measures import disparities, performances, shown
 from ...measurement.verdicts import CAUTION, broken_models
 from ..summary import group_order, lead_model
 
 
-def page_payload(report):
+def page_payload(report: Audited) -> dict[str, Any]:
     """Return the numbers that the charts of the page draw.
 
     Parameters

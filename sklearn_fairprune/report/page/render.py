@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
@@ -14,6 +15,7 @@ from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
 from ...measurement.measures import disparities, performances, shown
 from ...measurement.quantities import DENSE, PRUNED
+from ...measurement.records import Measure
 from ...measurement.training import by_epoch
 from ...measurement.verdicts import Payer, broken_models
 from ..diagnosis_report import columns_of, damages_of
@@ -24,7 +26,7 @@ HERE = Path(__file__).parent
 MOST_CHANGED_ROWS = 100
 
 
-def render_page(report):
+def render_page(report: Any) -> str:
     """Return a report as one HTML page that needs no network and no server.
 
     Parameters
@@ -59,7 +61,7 @@ def render_page(report):
     )
 
 
-def render_summary(report):
+def render_summary(report: Any) -> str:
     """Return the summary of a report for a notebook, without charts and scripts.
 
     Parameters
@@ -74,7 +76,7 @@ def render_summary(report):
     return _template("summary.html").render(report=report, **_vocabulary())
 
 
-def script_json(value):
+def script_json(value: Any) -> Markup:
     """Return JSON that can stand inside a script element, whatever text it holds.
 
     Parameters
@@ -118,12 +120,12 @@ def _vocabulary():
     }
 
 
-def glanced(overall):
+def glanced(overall: pd.DataFrame) -> list[tuple[str, Measure]]:
     """First performance and first disparity of a table of models, by name."""
     return [next(iter(found(overall).items())) for found in (performances, disparities)]
 
 
-def meanings(report):
+def meanings(report: Any) -> Any:
     """Titles and meanings of the measures of a report that have one."""
     measures = shown(report.by_group) | disparities(report.overall)
     return {
@@ -150,7 +152,7 @@ def _sha256(script):
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def charts_library():
+def charts_library() -> str:
     """Return the code of Vega-Lite in one script.
 
     Raises
@@ -166,4 +168,4 @@ def charts_library():
             'Install it with: pip install "sklearn-fairprune[html]". to_markdown, to_json '
             "and print(report) work without it."
         ) from error
-    return vl_convert.javascript_bundle()
+    return vl_convert.javascript_bundle()  # type: ignore[call-arg]
