@@ -35,6 +35,7 @@ def test_the_constrained_epoch_runs_for_every_way(results, monkeypatch):
     assert [line["target"] for line in kept["summary"]] == [1.3, None, None, None]
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_a_search_with_memory_scores_the_same(results, monkeypatch):
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))

@@ -5,6 +5,7 @@ import weakref
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
@@ -116,6 +117,15 @@ CASES = {
     "regression": Case(lambda: mlp(n_out=2), FLAT, TARGETS, NeuralNetRegressor, nn.MSELoss, 0),
 }
 WITH_LOGITS = [name for name, case in CASES.items() if case.n_logits]
+
+
+def with_bounds():
+    """Names of the networks with logits; vmap takes the bounds of some seconds a time."""
+    costly = {"marks": pytest.mark.slow}
+    return [
+        pytest.param(name, **(costly if name in ("recurrent", "attention") else {}))
+        for name in WITH_LOGITS
+    ]
 
 
 def fitted(module, kind=NeuralNetClassifier, dtype=torch.float64, **options):

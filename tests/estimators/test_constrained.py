@@ -147,6 +147,7 @@ def test_before_fine_tunes_without_constraint():
     assert same_weights(codes.estimator_, before.estimator_.estimator_)
 
 
+@pytest.mark.usefixtures("few_epochs")
 @pytest.mark.parametrize("stage", ["before", "after", "both"])
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("pruner", [default(), inner(), default(estimator=net())])
