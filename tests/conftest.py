@@ -10,10 +10,17 @@ from requirements import (  # noqa: F401
 )
 
 from sklearn_fairprune.engine import networks
+from sklearn_fairprune.statistics import rank_correlation
 
 pytest.register_assert_rewrite("estimator_cases", "failing_calls")
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # two on a busy machine are many times slower for small networks
+
+
+@pytest.fixture(autouse=True)
+def short_diagnoses(monkeypatch):
+    """Draw 999 permutations for every p-value of a diagnosis, not 9999."""
+    monkeypatch.setattr(rank_correlation, "N_PERMUTATIONS", 999)
 
 
 @pytest.fixture
