@@ -3,7 +3,8 @@
 For every seed: split, train dense, then for every sparsity predict the damage of each group
 from the dense network and training rows (`diagnose(..., sparsity=s)`), prune and fine-tune,
 and measure R(a) on held-out rows. Reported is the rank correlation over the groups of each
-prediction with that R(a), its mean over the seeds with a Student interval.
+prediction with that R(a), its mean over the seeds with a Student interval; every seed's own
+number is kept beside it.
 
 Digits are made imbalanced as in plot_why_a_group_pays.py; the mortgage groups are race and
 sex together.
@@ -93,6 +94,11 @@ def summarise(table):
     return summary.drop(columns=["sem", "count"])
 
 
+def known(values):
+    """Numbers of the seeds, in their order; None where a correlation is undefined."""
+    return [None if np.isnan(value) else round(value, 6) for value in values]
+
+
 def draw(summaries, n_seeds, path):
     """One panel a data set, one line a prediction."""
     figure, axes = plt.subplots(
@@ -129,9 +135,15 @@ def main():
     warnings.filterwarnings("ignore", "An input array is constant", stats.ConstantInputWarning)
     summaries, kept = {}, {}
     for data in (digits, mortgage):
-        rows = [row for seed in range(arguments.seeds) for row in correlations(data, seed)]
-        summaries[data.__name__] = summary = summarise(pd.DataFrame(rows))
-        kept[data.__name__] = summary.reset_index().to_dict("records")
+        table = pd.concat(
+            pd.DataFrame(correlations(data, seed)) for seed in range(arguments.seeds)
+        )
+        summaries[data.__name__] = summary = summarise(table)
+        rhos = table.groupby(["prediction", "sparsity"])["rho"].agg(list)
+        kept[data.__name__] = [
+            row | {"by_seed": known(rhos[row["prediction"], row["sparsity"]])}
+            for row in summary.reset_index().to_dict("records")
+        ]
         print(f"\n{data.__name__}: rank correlation with R(a), {arguments.seeds} seeds")
         print(summary["mean"].unstack("sparsity").round(2).to_string())
     if arguments.out is not None:

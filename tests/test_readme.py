@@ -106,6 +106,10 @@ def test_relations_that_explain():
 
 def test_predictions_before_pruning():
     kept = json.loads((ROOT / "examples/predicted_damage.json").read_text())
+    for row in kept["digits"] + kept["mortgage"]:
+        known = [rho for rho in row["by_seed"] if rho is not None]
+        assert len(row["by_seed"]) == kept["seeds"]
+        assert row["mean"] == pytest.approx(statistics.mean(known), abs=1e-6)
     mean = {
         r["sparsity"]: r["mean"] for r in kept["digits"] if r["prediction"] == "gradient_norm"
     }
