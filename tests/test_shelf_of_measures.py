@@ -117,7 +117,7 @@ def measured(shelf, path):
         meaning="Of the worst row.",
     )
     shelf["ours"] = Measure(loss_ratio, about="disparity", limit="max_ratio")
-    return audit(path, X, Y, sensitive_features=SEX, n_boot=20)
+    return audit(path, X, Y, sensitive_features=SEX, min_group_size=1, n_boot=20)
 
 
 def truth(path, k, group):
@@ -198,7 +198,7 @@ def test_a_measure_can_be_plotted(measured, path):
     )
     assert display.ax_.get_ylabel() == "largest loss L, nats"
     made = GroupPathDisplay.from_path(
-        path, X, Y, sensitive_features=SEX, measure="mine", n_boot=20
+        path, X, Y, sensitive_features=SEX, measure="mine", min_group_size=1, n_boot=20
     )
     np.testing.assert_array_equal(made.values, display.values)
     display = TradeOffDisplay.from_report(measured, disparity="ours")
@@ -212,7 +212,8 @@ def test_a_measure_is_compared(measured, path):
     dense = {"a": path.estimators[0], "b": path.estimators[0]}
     pruned = {"a": path.estimators[0], "b": path.estimators[2]}
     reports = [
-        audit(models, X, Y, sensitive_features=SEX, n_boot=20) for models in (dense, pruned)
+        audit(models, X, Y, sensitive_features=SEX, min_group_size=1, n_boot=20)
+        for models in (dense, pruned)
     ]
     table = compare_reports(*reports)
     rows = table[(table["measure"] == "mine") & (table["model"] == "b")]
@@ -275,7 +276,7 @@ def selection_rate(rows, k):
 def test_a_measure_may_look_at_predictions_and_at_all_rows(shelf, path):
     options = {"about": "both", "unit": "share", "classifiers_only": True}
     shelf["selected"] = Measure(selection_rate, better=0, **options)
-    report = audit(path, X, Y, sensitive_features=SEX, n_boot=20)
+    report = audit(path, X, Y, sensitive_features=SEX, min_group_size=1, n_boot=20)
     for model, clf in zip(report.overall.index, path.estimators, strict=True):
         chosen = clf.predict(X) == "yes"
         assert report.overall.loc[model, "selected"] == pytest.approx(chosen.mean())
@@ -303,7 +304,7 @@ def test_a_performance_may_come_before_the_loss(shelf):
     shelf["explained"] = Measure(explained, about="rows", unit="share", better=1)
     pruner = PrunedRegressor(hidden_layer_sizes=(8,), random_state=0).fit(X, X[:, 0])
     models = {"dense": pruner.dense_estimator_, "pruned": pruner}
-    report = audit(models, X, X[:, 0], sensitive_features=SEX, n_boot=20)
+    report = audit(models, X, X[:, 0], sensitive_features=SEX, min_group_size=1, n_boot=20)
     payload = page_payload(report)
     assert payload["quality"] == {
         "id": "explained",
@@ -319,7 +320,7 @@ def test_a_performance_may_come_before_the_loss(shelf):
 
 @on(MEASURES)
 def test_a_measure_that_came_late_is_not_in_an_older_report(shelf, path):
-    report = audit(path, X, Y, sensitive_features=SEX, n_boot=20)
+    report = audit(path, X, Y, sensitive_features=SEX, min_group_size=1, n_boot=20)
     shelf["mine"] = Measure(largest_loss)
     assert "mine" not in str(report) + report.to_markdown() + report._repr_html_()
     with pytest.raises(ValueError, match="'mine': it was added after the report was made"):
@@ -342,9 +343,9 @@ def test_a_measure_that_is_gone_leaves_a_report_readable(shelf, measured):
 def test_a_measure_that_returns_something_else_is_refused_by_name(shelf, path):
     shelf["mine"] = Measure(lambda rows, k: rows.loss[:, k])
     with pytest.raises(ValueError, match="measure 'mine' must return three things"):
-        audit(path, X, Y, n_boot=20)
+        audit(path, X, Y, min_group_size=1, n_boot=20)
     shelf["mine"] = Measure(lambda rows, k: rows.loss[:, k], interval=False)
-    report = audit(path, X, Y, n_boot=20)
+    report = audit(path, X, Y, min_group_size=1, n_boot=20)
     np.testing.assert_array_equal(report.by_group["mine"], report.by_group["loss"])
     for name, value in (("about", "people"), ("unit", "kg")):
         with pytest.raises(ValueError, match=f"{name} of a measure must be one of .* got"):

@@ -25,6 +25,7 @@ from ..statistics.intervals import (
     percentile_interval,
     proportion_interval,
 )
+from ..statistics.worst import Worst, mean_limits, moments, worst_group
 from .explanations import Explanation, explain
 from .quantities import DENSE, EXPLAINING, PRUNED, quantities
 
@@ -227,9 +228,9 @@ class GroupMeans:
         n_boot: int,
         rng: np.random.Generator,
     ) -> None:
-        self.confidence, m = confidence, len(groups)
+        self.confidence, m, self.columns = confidence, len(groups), columns
         self.sizes = np.array([len(group) for group in groups])
-        codes = np.repeat(np.arange(m), self.sizes)
+        self.codes = codes = np.repeat(np.arange(m), self.sizes)
         matrix = np.column_stack(list(columns.values()))
         means = group_means(torch.as_tensor(matrix), torch.as_tensor(codes), m).numpy()
         samples = bootstrap_group_means(matrix, codes, m, n_boot, rng)
@@ -244,12 +245,23 @@ class GroupMeans:
                 columns |= {name: self.values[name], **self._limits(name, quantity)}
         return columns
 
+    def worst(self, name: str) -> Worst:
+        """Group with the largest mean of a column; see `statistics.worst`."""
+        values, m = self.columns[name], len(self.sizes)
+        return worst_group(values, self.codes, m, confidence=self.confidence)
+
     def _limits(self, name, quantity):
-        samples = self.samples[name]
-        # Bootstrap samples of means are stretched, and may leave what is possible.
-        if quantity.never_negative and not (self.values[name] < 0).any():
-            samples = np.maximum(samples, 0)
-        low, high = percentile_interval(samples, self.confidence)
+        never_negative = quantity.never_negative and not (self.values[name] < 0).any()
+        if name in self.columns:
+            tail = (1 - self.confidence) / 2
+            found = moments(self.columns[name], self.codes, len(self.sizes), tail)
+            low, high = mean_limits(found, tail)
+            low = np.maximum(low, 0) if never_negative else low
+        else:
+            samples = self.samples[name]
+            # Bootstrap samples of means are stretched, and may leave what is possible.
+            samples = np.maximum(samples, 0) if never_negative else samples
+            low, high = percentile_interval(samples, self.confidence)
         return {f"{name}_low": low, f"{name}_high": high}
 
 

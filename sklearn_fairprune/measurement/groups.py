@@ -145,7 +145,9 @@ def small_groups(labels: Sequence[Any], sizes: np.ndarray, min_group_size: int) 
     ]
     if not small:
         return []
+    counts = ", spread or violation counts them" if len(labels) - len(small) > 1 else ""
+    counts = counts or " counts them, and spreads are over all groups"
     return [
         f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
-        "Read their numbers with their intervals."
+        f"They are listed, not compared: no verdict{counts}."
     ]

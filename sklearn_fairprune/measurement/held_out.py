@@ -9,7 +9,7 @@ import torch
 
 from ..functional.groups import excessive_loss, group_means
 from ..statistics import intervals
-from ..statistics.worst import top_group
+from ..statistics.worst import Worst, mean_limits, moments, worst_group
 
 
 class HeldOut:
@@ -37,6 +37,8 @@ class HeldOut:
         Predicted labels; None for regression.
     totals : HeldOut, default=None
         The same rows in other groups, whose samples over all rows are shared.
+    least_rows : int, default=0
+        Groups of fewer rows are not compared.
 
     Attributes
     ----------
@@ -65,10 +67,11 @@ class HeldOut:
         rng: np.random.Generator,
         predicted: Any = None,
         totals: Any = None,
+        least_rows: int = 0,
     ) -> None:
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.predicted, self.m = predicted, n_groups
-        self.confidence, self.n_boot = confidence, n_boot
+        self.confidence, self.n_boot, self.least_rows = confidence, n_boot, least_rows
         self.sizes = np.bincount(groups, minlength=n_groups)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
         self.loss = group_means(values, codes, n_groups).numpy()
@@ -182,8 +185,36 @@ class HeldOut:
         low, high = np.transpose(limits)
         return low, high
 
-    def payer(self, k: int) -> tuple[int, float, float, float]:
-        """Group with the largest excessive loss; see `statistics.worst.top_group`."""
-        return top_group(
-            self.excess[:, k], self.excess_samples[:, :, k], self.sizes, self.confidence
-        )
+    @property
+    def compared(self) -> np.ndarray:
+        """Groups that spreads are over: those of enough rows, or all if that leaves one."""
+        enough = self.sizes >= self.least_rows
+        return enough if enough.sum() > 1 else np.ones(self.m, dtype=bool)
+
+    def lost(self, k: int) -> np.ndarray:
+        """What each row loses under model k: its loss minus that under the dense model."""
+        return self.losses[:, k] - self.losses[:, 0]
+
+    def harmed(self, k: int) -> np.ndarray:
+        """Each row's right prediction lost: 1, 0, or -1 where model k alone is right."""
+        return self.correct[:, 0] - self.correct[:, k]
+
+    def mean_limits(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Limits of the group means of row values; see `statistics.worst`.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n,)
+            One number a row.
+
+        Returns
+        -------
+        low, high : ndarray of shape (m,)
+        """
+        tail = (1 - self.confidence) / 2
+        return mean_limits(moments(values, self.groups, self.m, tail), tail)
+
+    def worst(self, values: np.ndarray) -> Worst:
+        """Group with the largest mean of row values, of those with enough rows."""
+        least, level = self.least_rows, self.confidence
+        return worst_group(values, self.groups, self.m, least_rows=least, confidence=level)

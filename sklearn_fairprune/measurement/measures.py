@@ -31,32 +31,34 @@ def balanced_accuracy(rows: HeldOut, k: int) -> Measured:
 
 def loss(rows: HeldOut, k: int) -> Measured:
     """Mean loss of the rows."""
-    return rows.loss[:, k], *rows.percentiles(np.maximum(rows.loss_samples[:, :, k], 0))
+    low, high = rows.mean_limits(rows.losses[:, k])
+    return rows.loss[:, k], np.maximum(low, 0), high
 
 
 def fairness_violation(rows: HeldOut, k: int) -> Measured:
-    """Largest difference between the excessive losses of two groups."""
-    excess = rows.excess[:, k]
-    limits = gap_interval(rows.excess_samples[:, :, k], excess, rows.confidence)
+    """Largest difference between the excessive losses of two groups of enough rows."""
+    excess = rows.excess[rows.compared, k]
+    samples = rows.excess_samples[:, rows.compared, k]
+    limits = gap_interval(samples, excess, rows.confidence)
     return float(largest_gap(torch.as_tensor(excess))), *limits
 
 
 def accuracy_spread(rows: HeldOut, k: int) -> Measured:
-    """Accuracy of the best group minus that of the worst."""
-    right = rows.right(k)
-    gap = float(largest_gap(torch.as_tensor(right / rows.sizes)))
-    return gap, *spread_interval(right, rows.sizes, rows.confidence)
+    """Accuracy of the best group minus that of the worst, of those with enough rows."""
+    right, sizes = rows.right(k)[rows.compared], rows.sizes[rows.compared]
+    gap = float(largest_gap(torch.as_tensor(right / sizes)))
+    return gap, *spread_interval(right, sizes, rows.confidence)
 
 
 def accuracy_ratio(rows: HeldOut, k: int) -> Measured:
-    """Accuracy of the worst group divided by that of the best."""
-    shares = rows.right(k) / rows.sizes
+    """Accuracy of the worst group divided by that of the best, of those with enough rows."""
+    shares = (rows.right(k) / rows.sizes)[rows.compared]
     return shares.min() / shares.max() if shares.max() > 0 else np.nan
 
 
 def excessive_loss(rows: HeldOut, k: int) -> Measured:
     """Loss under the model minus that under the dense one."""
-    return rows.excess[:, k], *rows.percentiles(rows.excess_samples[:, :, k])
+    return rows.excess[:, k], *rows.mean_limits(rows.lost(k))
 
 
 def accuracy_drop(rows: HeldOut, k: int) -> Measured:
@@ -112,6 +114,9 @@ MEASURES = Shelf(
         "above 0 the group pays.",
         cost="Loss ({loss}) minus that of {dense!r}: the cost of pruning. 0 is none, more is "
         "worse.",
+        paid=HeldOut.lost,
+        told_by="loss",
+        negligible=lambda rows: 0.01 * rows.together.loss[0, 0],
     ),
     Measure(
         accuracy_drop,
@@ -120,6 +125,9 @@ MEASURES = Shelf(
         against="against the dense model",
         meaning="Accuracy under the dense model minus that under the pruned one.",
         cost="Accuracy of {dense!r} minus that of the model. 0.05: five points lost.",
+        paid=HeldOut.harmed,
+        told_by="decisions",
+        negligible=lambda rows: 0.005,
         **_POINTS,
     ),
     Measure(
@@ -196,6 +204,11 @@ def disparities(columns: Container[str] | None = None) -> Measures:
 def group_measures() -> Measures:
     """Measures of each group with an interval, in the order of texts."""
     return {k: m for k, m in MEASURES.items() if m.by_group and m.interval}
+
+
+def payments() -> Measures:
+    """Measures that tell who pays, the one that leads first: decisions before losses."""
+    return by_unit({k: m for k, m in MEASURES.items() if m.paid is not None})
 
 
 def limit_columns() -> dict[str, str]:

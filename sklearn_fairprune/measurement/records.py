@@ -49,6 +49,13 @@ class Measure(Member):
         Sentence for readers, in which {loss} becomes the name of the loss.
     cost : str
         The same for dashboards, with {loss} and {dense}, the name of the dense model.
+    paid : callable or None
+        Of the same arguments as the function: what each row pays, of which the group values
+        are the means; for a measure that tells which group pays most.
+    told_by : str
+        What that is told by: "loss", "decisions".
+    negligible : callable or None
+        Of `HeldOut` rows: what is negligible of it.
 
     Raises
     ------
@@ -73,6 +80,9 @@ class Measure(Member):
     against: str = ""
     meaning: str = ""
     cost: str = ""
+    paid: Any = None
+    told_by: str = ""
+    negligible: Any = None
 
     def __post_init__(self) -> None:
         """Refuse what the reports cannot show."""

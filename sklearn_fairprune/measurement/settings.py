@@ -1,14 +1,18 @@
 """How a report measures; options that are out of their range are refused by name."""
 
+import math
 import numbers
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, TypeGuard
+
+from ..statistics.worst import LEAST_ROWS
 
 EXAMPLES = {
     "max_samples": 200,
     "bound_samples": 100,
     "max_products": 64,
     "n_boot": 2000,
-    "min_group_size": 30,
+    "min_group_size": 75,
     "random_state": 0,
 }
 
@@ -78,24 +82,29 @@ class Settings(NamedTuple):
     n_boot : int
         Bootstrap samples.
     min_group_size : int
-        Smaller groups are warned about.
+        Smaller groups are listed apart: no verdict, spread or violation counts them.
     random_state : int
         Of the bootstrap.
+    negligible : mapping of str to float or None
+        By the name of a measure, what is negligible in the place of its own.
     """
 
     confidence: float = 0.95
     n_boot: int = 2000
-    min_group_size: int = 30
+    min_group_size: int = LEAST_ROWS
     random_state: int = 0
+    negligible: Mapping[str, float] | None = None
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: Settings, payments: Collection[str] = ()) -> None:
     """Refuse settings out of their range, by name.
 
     Parameters
     ----------
     settings : Settings
         What a user gave.
+    payments : collection of str, default=()
+        Measures that tell who pays.
 
     Raises
     ------
@@ -108,3 +117,13 @@ def check_settings(settings: Settings) -> None:
         min_group_size=(settings.min_group_size, 0),
         random_state=(settings.random_state, 0),
     )
+    for name, value in (settings.negligible or {}).items():
+        if name not in payments:
+            raise ValueError(
+                f"negligible: {name!r} is no measure that tells who pays; known are "
+                f"{sorted(payments)}."
+            )
+        if not (is_real(value) and 0 <= value < math.inf):
+            raise ValueError(
+                f"negligible[{name!r}] must be finite and at least 0, got {value!r}."
+            )

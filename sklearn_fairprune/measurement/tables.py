@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from .._compat.warnings import warn
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
+from ..statistics.worst import Worst
 from .audited import Audited
 from .changes import change_columns, changed_rows
 from .groups import (
@@ -21,12 +22,13 @@ from .groups import (
     small_groups,
 )
 from .held_out import HeldOut
-from .measures import MEASURES, by_unit
+from .measures import MEASURES, by_unit, payments
 from .models import check_kinds, held_out_targets, named_models
+from .payers import Told, payer_row, payer_sentence, too_few_sentence
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
-from .verdicts import broken_notes, flag_broken, payer_sentence, payer_verdict
+from .verdicts import broken_notes, flag_broken
 
 
 class Outcomes(NamedTuple):
@@ -131,11 +133,12 @@ def measure_models(
     UserWarning
         Naming small groups; to the caller of the caller.
     """
-    check_settings(settings)
+    check_settings(settings, payments())
     outcomes = gather_outcomes(models, X, y)
     rng = np.random.default_rng(settings.random_state)
     about = {
         "confidence": settings.confidence,
+        "min_group_size": settings.min_group_size,
         "n_boot": settings.n_boot,
         "random_state": settings.random_state,
         "rows": len(outcomes.y),
@@ -157,6 +160,7 @@ def measure_models(
             rng,
             predicted=outcomes.predicted,
             totals=rows,
+            least_rows=settings.min_group_size,
         )
         tables = grouped_tables(outcomes, rows, names, labels, settings)
         found = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
@@ -187,7 +191,7 @@ def grouped_tables(
     if outcomes.predicted is not None:
         overall = flag_broken(overall, len(np.unique(outcomes.y)))
         notes = broken_notes(overall, outcomes.predicted)
-    payers, findings = who_pays(models, labels, rows, settings.min_group_size)
+    payers, findings = who_pays(models, labels, rows, settings)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
     return {
         "by_group": pd.concat(tables).set_index(group_index(models, names, labels)),
@@ -250,38 +254,47 @@ def group_index(models: Any, names: Sequence[str], labels: Any) -> pd.MultiIndex
 
 
 def who_pays(
-    models: Any, labels: Any, rows: HeldOut, min_group_size: int
+    models: Any, labels: Any, rows: HeldOut, settings: Settings
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Table and sentences: the group that pays most in each pruned model, if one can tell.
+    """Table and sentences: which group pays most in each pruned model, if one can tell.
 
-    Student's interval is too narrow for few rows whose losses are skewed to the left (see
-    ``benchmarks/sureness.py``), so smaller groups than `min_group_size` are not said to pay
-    most.
+    Told by each of `measures.payments`, of groups with enough rows; the others are named with
+    their numbers.
     """
     table, findings, texts = {}, [], distinct_labels(labels)
+    least, few = settings.min_group_size, rows.sizes < settings.min_group_size
     for k, name in enumerate(models):
         if k == 0:
             continue
         if rows.m == 1:
             findings.append(f"{name}: one group only, nothing to compare.")
             continue
-        worst = rows.payer(k)
-        a, distance, low, high = worst
-        excess, too_small = rows.excess[a, k], rows.sizes[a] < min_group_size
-        sentence = payer_sentence(
-            texts[a], rows.sizes[a], excess, worst, "excessive loss", too_small=too_small
-        )
-        findings.append(f"{name}: {sentence}")
-        table[name] = {
-            "group": texts[a],
-            "rows": rows.sizes[a],
-            "excessive_loss": excess,
-            "against_others": distance,
-            "against_others_low": low,
-            "against_others_high": high,
-            "verdict": payer_verdict(excess, low, too_small=too_small).value,
-        }
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("model"), findings
+        apart = []
+        for key, measure in payments().items():
+            if measure.there_is(rows):
+                told, worst, values = told_payments(key, rows, k, settings)
+                row = payer_row(worst, texts, rows.sizes, values, told)
+                others = np.flatnonzero(worst.eligible & ~worst.possible)
+                sentence = payer_sentence(row, told, [texts[a] for a in others], least)
+                findings.append(f"{name}, by {measure.told_by}: {sentence}")
+                table[name, measure.told_by] = row
+                apart.append(too_few_sentence(texts, rows.sizes, values, few, told))
+        if few.any():
+            findings.append(f"{name}: {apart[0]}")
+    frame = pd.DataFrame.from_dict(table, orient="index")
+    frame.index = pd.MultiIndex.from_tuples(table, names=["model", "by"]) if table else []
+    return frame, findings
+
+
+def told_payments(
+    name: str, rows: HeldOut, k: int, settings: Settings
+) -> tuple[Told, Worst, pd.DataFrame]:
+    """How a measure of who pays is told, what it finds, and its values with limits."""
+    measure = MEASURES[name]
+    negligible = (settings.negligible or {}).get(name, measure.negligible(rows))
+    told = Told(measure.label, measure.shown_unit, measure.format, float(negligible))
+    values = pd.DataFrame(measure.columns("value", rows, k))
+    return told, rows.worst(measure.paid(rows, k)), values
 
 
 def changed_tables(

@@ -1,25 +1,13 @@
-"""What is concluded from the numbers, and in which words: who pays, what changed, what is
-broken.
-"""
+"""What is concluded from the numbers, and in which words: what changed, what is broken."""
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..statistics.broken import no_better_than_chance, says_broken
 from .formats import with_interval
-from .groups import group_label
-
-
-class Payer(StrEnum):
-    """What is known of the group with the largest excessive loss."""
-
-    PAYS_MOST = "pays most"
-    NO_LOSS_ROSE = "no loss rose"
-    CANNOT_TELL = "cannot tell"
 
 
 class Change(StrEnum):
@@ -38,74 +26,6 @@ class Broken(StrEnum):
 
     ONE_CLASS = "predicts one class"
     NO_BETTER = "no better than one class"
-
-
-# ---- who pays ----------------------------------------------------------------------
-
-
-def payer_verdict(excess: float, low: float, *, too_small: bool = False) -> Payer:
-    """Judge the group with the largest value.
-
-    Parameters
-    ----------
-    excess : float
-        Its value.
-    low : float
-        Lower limit of its distance to the others; NaN if unknown.
-    too_small : bool, default=False
-        Whether its rows are too few to name it.
-
-    Returns
-    -------
-    verdict : Payer
-    """
-    if excess <= 0 and not np.isnan(low):
-        return Payer.NO_LOSS_ROSE
-    return Payer.PAYS_MOST if low > 0 and not too_small else Payer.CANNOT_TELL
-
-
-def payer_sentence(
-    label: Any,
-    n_rows: int,
-    excess: float,
-    worst: tuple[int, float, float, float],
-    what: str,
-    *,
-    too_small: bool = False,
-) -> str:
-    """Say whether a group pays most, or why the data cannot tell.
-
-    Parameters
-    ----------
-    label : object
-        The group with the largest value.
-    n_rows : int
-        Its rows.
-    excess : float
-        Its value.
-    worst : tuple of (int, float, float, float)
-        From `statistics.worst.top_group`.
-    what : str
-        Name of the value.
-    too_small : bool, default=False
-        Whether its rows are too few to name it.
-
-    Returns
-    -------
-    sentence : str
-    """
-    _, distance, low, high = worst
-    who, loss = f"{group_label(label)} ({n_rows} rows)", f"{what} {excess:+.3f}"
-    if np.isnan(low):
-        return f"cannot tell who pays most. {who} has the largest {loss}, from one row."
-    against = f"{distance:+.3f} against the others, interval [{low:+.3f}, {high:+.3f}]"
-    match payer_verdict(excess, low, too_small=too_small):
-        case Payer.NO_LOSS_ROSE:
-            return f"no group's loss rose; {who} gained least ({loss}; {against})."
-        case Payer.PAYS_MOST:
-            return f"{who} pays most: {loss}; {against}."
-    why = "comes from too few rows" if low > 0 else "is too wide: it includes 0"
-    return f"cannot tell who pays most. {who} has the largest {loss}; {against}, {why}."
 
 
 # ---- what changed ------------------------------------------------------------------

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..measurement.settings import Settings
 from ..measurement.tables import feature_columns, measure_models
+from ..statistics.worst import LEAST_ROWS
 from .audit_report import AuditReport
 from .diagnose import why_options, why_tables
 
@@ -17,7 +18,8 @@ def audit(
     explain: bool | dict[str, Any] = False,
     confidence: float = 0.95,
     n_boot: int = 2000,
-    min_group_size: int = 30,
+    min_group_size: int = LEAST_ROWS,
+    negligible: dict[str, float] | None = None,
     random_state: Any = 0,
 ) -> AuditReport:
     r"""Measure what pruning costs each group.
@@ -47,8 +49,13 @@ def audit(
         Level of every interval.
     n_boot : int, default=2000
         Bootstrap samples, drawn within the groups.
-    min_group_size : int, default=30
-        Smaller groups are warned about and not said to pay most; they stay in the report.
+    min_group_size : int, default=75
+        Smaller groups are warned about and listed, not compared: they are not said to pay
+        most, and neither spreads nor the fairness violation count them (unless fewer than
+        two groups are left). 1 compares all groups.
+    negligible : dict of str to float, default=None
+        What is negligible of ``accuracy_drop`` (0.005 if not given) and of
+        ``excessive_loss`` (1 % of the dense loss).
     random_state : int, default=0
         Of the bootstrap, at least 0.
 
@@ -72,13 +79,14 @@ def audit(
     Notes
     -----
     Group accuracies have Clopper-Pearson intervals, accuracy drops Newcombe's for paired
-    proportions, the accuracy spread an interval from all group intervals at once;
-    losses, excessive losses and balanced accuracy have percentile bootstrap intervals,
-    and the fairness violation a band that holds for all pairs of groups at once. Who pays
-    most is told by a Student interval with the bootstrap standard error, at a level that
-    holds for all groups at once, and of groups of at least `min_group_size` rows only; where
-    few rows gain a lot it is too sure all the same (``benchmarks/sureness.py``). Intervals
-    cover the drawing of the held-out rows, not the randomness of the training.
+    proportions, the accuracy spread an interval from all group intervals at once; losses and
+    excessive losses have Student's with Hall's correction for skewness and a floor for the
+    variance of small groups, balanced accuracy a percentile bootstrap interval, and the
+    fairness violation a band that holds for all pairs of groups at once. Who pays most is told
+    twice, by decisions and by loss: the group with the largest change against each other, so
+    that both names together are wrong in at most 5 % of reports (`confidence` 0.95;
+    ``benchmarks/sureness.py``), each model by itself. Intervals cover the drawing of the
+    held-out rows, not the randomness of the training.
 
     References
     ----------
@@ -102,7 +110,7 @@ def audit(
         ...
     sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
     """
-    settings = Settings(confidence, n_boot, min_group_size, random_state)
+    settings = Settings(confidence, n_boot, min_group_size, random_state, negligible)
     options = why_options(explain, settings)
     audited, outcomes = measure_models(models, X, y, sensitive_features, settings)
     report = AuditReport.of(audited)

@@ -121,6 +121,7 @@ class AuditReport(Audited, Report):
             "why": ["model", *names],
             "explanations": ["model", "damage", "explanation"],
             "layers": ["model", "layer"],
+            "payers": ["model", "by"],
         }
         frames = {
             name: frame_from(values[name], levels.get(name, ["model"]))

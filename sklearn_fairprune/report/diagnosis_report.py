@@ -9,9 +9,10 @@ import pandas as pd
 from ..measurement.diagnosis import Evidence, GroupMeans
 from ..measurement.formats import number, with_interval
 from ..measurement.groups import group_label
+from ..measurement.payers import Told, payer_row, payer_sentence
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
-from ..measurement.verdicts import DENSE_IS_BROKEN, payer_sentence
-from ..statistics.worst import top_group
+from ..measurement.verdicts import DENSE_IS_BROKEN
+from ..statistics.worst import LEAST_ROWS
 from .report import Report
 from .text import table
 
@@ -155,14 +156,16 @@ def who_pays_most(means: GroupMeans, table: pd.DataFrame, labels: Any) -> list[s
     """Say who pays most, measured and predicted, if the intervals can tell."""
     if len(labels) == 1:
         return ["One group only, nothing to compare."]
-    sentences = []
+    sentences, texts = [], [group_label(label) for label in labels]
+    negligible = 0.01 * float(means.values["dense_loss"] @ means.sizes / means.sizes.sum())
     for name, quantity in quantities(*PRUNED).items():
         if quantity.phrase and name in table:
-            top = top_group(table[name], means.samples[name], means.sizes, means.confidence)
-            a = top[0]
-            sentence = payer_sentence(
-                labels[a], means.sizes[a], table[name][a], top, quantity.phrase
-            )
+            worst, limits = means.worst(name), ("", "_low", "_high")
+            values = pd.DataFrame({f"value{end}": table[f"{name}{end}"] for end in limits})
+            told = Told(quantity.phrase, "", {"sign": "+"}, negligible)
+            row = payer_row(worst, texts, means.sizes, values, told)
+            others = np.flatnonzero(worst.eligible & ~worst.possible)
+            sentence = payer_sentence(row, told, [texts[a] for a in others], LEAST_ROWS)
             predicted = "Predicted: " * (quantity.section is Section.PREDICTION)
             sentences.append(predicted + sentence)
     order = np.argsort(-table["second_order"], kind="stable")

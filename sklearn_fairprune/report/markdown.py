@@ -8,7 +8,7 @@ import pandas as pd
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import shown
-from ..measurement.verdicts import Payer
+from ..measurement.payers import Payer, leading
 
 
 def as_markdown(report: Audited) -> str:
@@ -53,10 +53,12 @@ def _overall(audited):
 
 
 def _payer(payers, model):
-    if model not in payers.index:
+    if not len(payers) or model not in payers.index.levels[0]:
         return "-"
-    row = payers.loc[model]
-    return row["group"] if row["verdict"] == Payer.PAYS_MOST else row["verdict"]
+    row = leading(payers, model)
+    if row["verdict"] in (Payer.PAYS_MOST, Payer.ONE_OF):
+        return f"{row['possible']} (by {row['by']})"
+    return row["verdict"]
 
 
 def _groups(audited):

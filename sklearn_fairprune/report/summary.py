@@ -2,14 +2,16 @@
 
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
-from ..measurement.verdicts import Payer, broken_headline, broken_models
+from ..measurement.measures import payments
+from ..measurement.payers import leading
+from ..measurement.verdicts import broken_headline, broken_models
 
 
 def headline(audited: Audited) -> list[str]:
     """Say in a few sentences what a report shows.
 
-    The working model in which the group that surely pays most pays most comes first; else
-    a broken one; else it is said that the data cannot tell.
+    Of one model, which is chosen by no group's loss: `lead_model`. Decisions come before
+    losses, unless only the latter tell who pays most.
 
     Parameters
     ----------
@@ -24,30 +26,24 @@ def headline(audited: Audited) -> list[str]:
     payers = audited.payers
     if not len(payers):
         return audited.findings[:1] or ["There is one model only: nothing to compare it with."]
-    by_verdict = {v: payers.index[payers["verdict"] == v].tolist() for v in Payer}
-    sure, lead = by_verdict[Payer.PAYS_MOST], lead_model(audited)
-    if lead in sure:
-        sentences = [_pays(audited, lead)]
-        if more := [model for model in sure if model != lead]:
-            whom = ", ".join(f"{model} ({payers.loc[model, 'group']})" for model in more)
-            sentences.append(f"A group surely pays most also in {whom}.")
-    else:
-        sentences = ["In no model can a group's loss be shown to rise more than the others'."]
-    sentences += _accuracy_drop(audited)
-    if unsure := by_verdict[Payer.CANNOT_TELL]:
-        sentences.append(f"The data cannot tell who pays most in {', '.join(unsure)}.")
-    if spared := by_verdict[Payer.NO_LOSS_ROSE]:
-        sentences.append(f"No group's loss rose in {', '.join(spared)}.")
-    if broken := broken_models(audited.overall):
+    model, broken = lead_model(audited), broken_models(audited.overall)
+    start, where = f"{model}, by ", "a broken model, " if model in broken else ""
+    told = [line for line in audited.findings if line.startswith(start)]
+    first = leading(payers, model)["by"]
+    told.sort(key=lambda line: not line.startswith(f"{start}{first}:"))
+    sentences = [f"In {where}{line}" for line in told]
+    few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
+    sentences += [f"In {line}" for line in few]
+    if broken:
         sentences.append(broken_headline(broken))
     return sentences
 
 
 def lead_model(audited: Audited) -> str:
-    """Return the model to look at first.
+    """Return the model to look at first: the last that is not broken.
 
-    That is where the group that surely pays most pays most, among the models that work;
-    else a broken one of that kind; else the last that works.
+    What the groups pay has no say in it, so that of many models it is not the one that
+    chance made look worst.
 
     Parameters
     ----------
@@ -58,49 +54,7 @@ def lead_model(audited: Audited) -> str:
     -------
     model : str
     """
-    models, working = audited.overall.index.tolist(), _working(audited)
-    payers = audited.payers
-    if len(payers):
-        sure = payers[payers["verdict"] == Payer.PAYS_MOST]["excessive_loss"]
-        for candidates in (sure[sure.index.isin(working)], sure):
-            if len(candidates):
-                return candidates.idxmax()
-    return (working or models)[-1]
-
-
-def _pays(audited, model):
-    """Say who pays most in a model."""
-    row, level = audited.payers.loc[model], f"{100 * audited.about['confidence']:g} %"
-    where = f"{model}, a broken model" if model in broken_models(audited.overall) else model
-    return (
-        f"{row['group']} ({row['rows']} rows) pays most, in {where}: its loss rose by "
-        f"{row['excessive_loss']:.3f}, {row['against_others']:.3f} more than that of the "
-        f"others ({level} interval {row['against_others_low']:.3f} to "
-        f"{row['against_others_high']:.3f})."
-    )
-
-
-def _accuracy_drop(audited):
-    """Say which group's accuracy fell most, by the lower limit, in a model that works."""
-    if audited.by_group.get("accuracy_drop") is None:
-        return []
-    models = audited.by_group.index.get_level_values("model")
-    rows = audited.by_group[models.isin(_working(audited))]
-    if not len(rows):
-        return []
-    label = rows["accuracy_drop_low"].idxmax()
-    row, level = rows.loc[label], f"{100 * audited.about['confidence']:g} %"
-    if not row["accuracy_drop_low"] > 0:
-        where = "In the models that work no" if broken_models(audited.overall) else "No"
-        return [f"{where} group's accuracy surely fell: every {level} interval includes 0."]
-    drop, low, high = (
-        f"{100 * row[f'accuracy_drop{end}']:.1f}" for end in ("", "_low", "_high")
-    )
-    return [
-        f"Accuracy fell most for {group_names(audited.by_group)[label[1:]]} "
-        f"({row['rows']:.0f} rows) in {label[0]}: by {drop} points ({level} interval {low} to "
-        f"{high})."
-    ]
+    return (_working(audited) or audited.overall.index.tolist())[-1]
 
 
 def _working(audited):
@@ -121,7 +75,10 @@ def group_order(audited: Audited) -> list[str]:
     -------
     labels : list of str
     """
-    damage = audited.by_group.loc[[lead_model(audited)], "excessive_loss"]
+    columns = [name for name in payments() if name in audited.by_group]
+    damage = audited.by_group.loc[[lead_model(audited)], [columns[0], "rows"]]
+    enough = damage["rows"] >= audited.about["min_group_size"]
     names = group_names(audited.by_group)
-    damage = damage.sort_values(ascending=False, kind="stable")
+    damage = damage.assign(enough=enough)
+    damage = damage.sort_values(["enough", columns[0]], ascending=False, kind="stable")
     return [names[label[1:]] for label in damage.index]

@@ -1,4 +1,4 @@
-"""Verdicts: who pays, what changed, what is broken, and that they are plain text in files."""
+"""Verdicts: what changed, what is broken, and that they are plain text in files."""
 
 import json
 
@@ -9,50 +9,13 @@ import pytest
 from sklearn_fairprune.measurement.verdicts import (
     Broken,
     Change,
-    Payer,
     broken_models,
     broken_notes,
     change_verdicts,
     flag_broken,
-    payer_sentence,
-    payer_verdict,
 )
 
 NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("excess", "interval", "start", "end"),
-    [
-        (0.25, (0.1, 0.4), "f & old (30 rows) pays most: harm +0.250;", "[+0.100, +0.400]."),
-        (0.25, (0.0, 0.5), "cannot tell who pays most. f & old", "too wide: it includes 0."),
-        (0.25, (-0.1, 0.6), "cannot tell who pays most. f & old", "too wide: it includes 0."),
-        (0.25, (NAN, NAN), "cannot tell who pays most. f & old", "harm +0.250, from one row."),
-        (0.0, (0.1, 0.2), "no group's loss rose; f & old (30 rows)", "[+0.100, +0.200])."),
-        (-0.25, (0.1, 0.2), "no group's loss rose; f & old (30 rows) gained least", ")."),
-    ],
-)
-def test_payer(excess, interval, start, end):
-    worst = (1, 0.25, *interval)
-    sentence = payer_sentence(("f", "old"), 30, excess, worst, "harm")
-    assert sentence.startswith(start)
-    assert sentence.endswith(end)
-    assert "nan" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("excess", "low", "too_small", "verdict"),
-    [
-        (0.2, 0.1, False, Payer.PAYS_MOST),
-        (0.2, 0.1, True, Payer.CANNOT_TELL),
-        (0.2, 0.0, False, Payer.CANNOT_TELL),
-        (0.2, NAN, False, Payer.CANNOT_TELL),
-        (0.0, 0.1, False, Payer.NO_LOSS_ROSE),
-        (-0.1, NAN, False, Payer.CANNOT_TELL),
-    ],
-)
-def test_verdict_of_the_group_with_the_largest_value(excess, low, too_small, verdict):
-    assert payer_verdict(excess, low, too_small=too_small) is verdict
 
 
 @pytest.mark.parametrize(
@@ -110,9 +73,6 @@ def test_nothing_is_broken_without_classes():
 
 
 def test_verdicts_are_their_texts():
-    words = {"a": Payer.PAYS_MOST, "b": Change.ONLY_IN_A, "c": Broken.NO_BETTER}
-    assert json.dumps(words) == (
-        '{"a": "pays most", "b": "only in A", "c": "no better than one class"}'
-    )
-    assert f"{Payer.NO_LOSS_ROSE}" == "no loss rose"
-    assert pd.Series(words).to_csv(index=False, header=False).split("\n")[0] == "pays most"
+    words = {"b": Change.ONLY_IN_A, "c": Broken.NO_BETTER}
+    assert json.dumps(words) == ('{"b": "only in A", "c": "no better than one class"}')
+    assert pd.Series(words).to_csv(index=False, header=False).split("\n")[0] == "only in A"

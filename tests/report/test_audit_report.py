@@ -33,7 +33,9 @@ def full():
     models = {"dense": path.estimators[0], "half": path.estimators[1]}
     models["held"] = held.fit(frame, Y, sensitive_features=PEOPLE["sex"])
     models["other"] = MODELS["harmed"]
-    return audit(models, frame, Y, sensitive_features=PEOPLE, explain=True, n_boot=50)
+    return audit(
+        models, frame, Y, sensitive_features=PEOPLE, explain=True, min_group_size=1, n_boot=50
+    )
 
 
 def test_each_feature_alone_is_what_it_alone_gives(report):
@@ -51,14 +53,36 @@ def test_each_feature_alone_is_what_it_alone_gives(report):
 
 
 def test_who_pays_is_a_table_too(report):
-    row = report.payers.loc["harmed"]
-    assert (row["group"], row["verdict"]) == ("f & 60", "pays most")
-    assert row["rows"] == ((PEOPLE["sex"] == "f") & (PEOPLE["age"] == 60)).sum()
-    assert row["against_others_low"] > 0
-    assert f"{row['against_others_low']:+.3f}" in report.findings[0]
-    assert "dense" not in report.payers.index
+    assert report.payers.index.names == ["model", "by"]
+    assert report.payers.loc["harmed"].index.tolist() == ["decisions", "loss"]
+    for by, measure in (("decisions", "accuracy_drop"), ("loss", "excessive_loss")):
+        row = report.payers.loc["harmed", by]
+        assert (row["group"], row["verdict"]) == ("f & 60", "pays most")
+        assert row["rows"] == ((PEOPLE["sex"] == "f") & (PEOPLE["age"] == 60)).sum()
+        own = report.by_group.loc[("harmed", "f", 60)]
+        assert row["value"] == own[measure]
+        assert row["value_high"] == own[f"{measure}_high"]
+        assert row["lead_low"] > row["negligible"] > 0
+    assert "dense" not in report.payers.index.get_level_values("model")
     same = make_report({"dense": MODELS["dense"], "same": MODELS["dense"]})
-    assert same.payers["verdict"].tolist() == ["no loss rose"]
+    assert set(same.payers["verdict"]) == {"no group pays more"}
+
+
+def test_what_is_negligible_is_the_user_s_choice(report):
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    dense_loss = report.overall.loc["dense", "loss"]
+    assert report.payers["negligible"].iloc[:2].tolist() == [
+        0.005,
+        pytest.approx(dense_loss / 100),
+    ]
+    lax = make_report(models, negligible={"accuracy_drop": 0.95})
+    assert lax.payers["verdict"].tolist()[1] == "pays most"
+    assert lax.payers.loc[("harmed", "decisions"), "negligible"] == 0.95
+    for wrong in (-1, np.inf, "much", True):
+        with pytest.raises(ValueError, match=r"negligible\['accuracy_drop'\] must be finite"):
+            make_report(models, negligible={"accuracy_drop": wrong})
+    with pytest.raises(ValueError, match=r"negligible: 'spread' .*known are .*accuracy_drop"):
+        make_report(models, negligible={"spread": 0.1})
 
 
 def test_changed_predictions(report):
@@ -189,7 +213,9 @@ def test_explanations_of_every_pruned_network(full):
 
 def test_options_of_the_explanation():
     clf = PrunedClassifier(hidden_layer_sizes=(8,), random_state=0).fit(X, Y)
-    report = audit({"a": clf, "b": clf}, X, Y, n_boot=10, explain={"max_samples": 20})
+    report = audit(
+        {"a": clf, "b": clf}, X, Y, min_group_size=1, n_boot=10, explain={"max_samples": 20}
+    )
     assert report.why["rows_used"].tolist() == [20, 20]
     with pytest.raises(ValueError, match="no_such_option"):
         audit({"a": clf, "b": clf}, X, Y, n_boot=10, explain={"no_such_option": 1})
@@ -201,7 +227,7 @@ def test_what_cannot_be_explained_is_noted(monkeypatch):
 
     monkeypatch.setattr(sys.modules[diagnose.__module__], "diagnose", refuse)
     clf = PrunedClassifier(hidden_layer_sizes=(8,), random_state=0).fit(X, Y)
-    report = audit({"a": clf, "b": clf}, X, Y, n_boot=10, explain=True)
+    report = audit({"a": clf, "b": clf}, X, Y, min_group_size=1, n_boot=10, explain=True)
     assert "b could not be explained: no logits" in report.notes[-1]
     assert report.why.empty
 
@@ -257,7 +283,21 @@ def test_a_group_of_few_rows_is_not_said_to_pay_most():
     sizes = make_report(models).by_group.loc["harmed", "rows"]
     with pytest.warns(UserWarning, match="f & 60"):
         few = make_report(models, min_group_size=int(sizes["f", 60]) + 1)
-    assert few.payers.loc["harmed", "verdict"] == "cannot tell"
-    assert few.payers.loc["harmed", "against_others_low"] > 0
-    assert "comes from too few rows." in few.findings[0]
-    assert "In no model" in few._repr_html_()
+    assert few.payers.loc[("harmed", "decisions"), "verdict"] == "no group pays more"
+    assert any("harmed: too few rows to compare: " in line for line in few.findings)
+    assert "f & 60 (45 rows, accuracy drop +100.0" in str(few)
+    assert few.overall.loc["harmed", ["accuracy_spread", "fairness_violation"]].tolist() == [
+        0,
+        0,
+    ]
+    everybody = make_report(models, min_group_size=1)
+    assert everybody.overall.loc["harmed", "accuracy_spread"] == 1
+
+
+def test_where_no_two_groups_have_enough_rows_spreads_are_over_all():
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    with pytest.warns(UserWarning, match="spreads are over all groups"):
+        few = make_report(models, min_group_size=1000)
+    assert few.overall.loc["harmed", "accuracy_spread"] == 1
+    assert set(few.payers["verdict"]) == {"too few rows"}
+    assert "fewer than two groups have 1000 rows" in few._repr_html_()

@@ -13,6 +13,7 @@ from ..._compat.warnings import warn
 from ...estimators.outcomes import estimator_outcomes
 from ...measurement.groups import distinct_labels, small_groups
 from ...measurement.models import named_models
+from ...statistics.worst import LEAST_ROWS
 from .bins import feature_bins
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
@@ -148,7 +149,7 @@ def to_fairness_dashboard(
     positive_class: Any = None,
     confidence: float = 0.95,
     n_boot: int = 1000,
-    min_group_size: int = 30,
+    min_group_size: int = LEAST_ROWS,
     random_state: Any = 0,
 ) -> FairnessDashboardData:
     """Compare the dense and the pruned models in the Responsible AI fairness dashboard.
@@ -178,7 +179,7 @@ def to_fairness_dashboard(
         once.
     n_boot : int, default=1000
         Bootstrap samples, drawn within the groups, for the intervals of losses.
-    min_group_size : int, default=30
+    min_group_size : int, default=75
         Smaller groups are warned about; they stay in the dashboard.
     random_state : int, default=0
         Of the bootstrap.

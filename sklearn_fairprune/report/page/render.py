@@ -14,10 +14,11 @@ from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
 from ...measurement.measures import disparities, performances, shown
+from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.records import Measure
 from ...measurement.training import by_epoch
-from ...measurement.verdicts import Payer, broken_models
+from ...measurement.verdicts import broken_models
 from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
 from .payload import page_payload
@@ -106,6 +107,8 @@ def _vocabulary():
         "headline": headline,
         "broken": broken_models,
         "verdicts": Payer,
+        "leading": leading,
+        "sure_looks": {Payer.PAYS_MOST: "sure", Payer.NO_MORE: "none"},
         "group_names": group_names,
         "interval": with_interval,
         "shown": shown,

@@ -109,6 +109,7 @@ def test_a_model_that_never_predicts_the_positive_class_says_so():
         y,
         sensitive_features=["f", "m"] * 30,
         positive_class="c",
+        min_group_size=1,
         n_boot=10,
     )
     assert data.model_names == ["dense (never predicts c)"]

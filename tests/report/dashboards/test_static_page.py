@@ -33,6 +33,7 @@ def data():
         X,
         y,
         sensitive_features=np.repeat(HOSTILE, 30),
+        min_group_size=1,
         n_boot=10,
     )
 
