@@ -1,85 +1,180 @@
-"""How often a group is said to pay most though all groups are alike.
+"""How often a wrong group is said to pay most, how often the right one, and what limits miss.
 
-Excessive losses of three groups are drawn from one distribution; the third group has few
-rows. "pays most" is then false whenever it is said, of whichever group. The interval is to
-name each group in at most 2.5 % / 3 of the reports, any of them in 2.5 %; a target is missed
-where the exact interval of the share lies above it. Losses of which a few rows fall a lot and
-most rise a little are the hard case: among few rows those that gain are easily missed.
+Row values of groups of many sizes are drawn from distributions of unit variance: normal; few
+rows that lose or gain a lot; decisions (a right prediction lost, kept or won). All groups are
+alike, or the smallest, the largest or two of those that can be named are worse. A name is wrong
+unless that group alone is the worst; two that are tied are both wrong. Sizes, distributions,
+targets and the rule stand in plan.json.
 
-Run: python benchmarks/sureness.py [--reports 400]
+Run: python benchmarks/sureness.py [--reports 1000]
 """
 
 import argparse
 
 import numpy as np
-import torch
 from record import figure, planned, save
 from scipy.stats import binomtest
 
-from sklearn_fairprune.measurement.held_out import HeldOut
+from sklearn_fairprune.statistics.worst import (
+    LEAST_ROWS,
+    mean_limits,
+    moments,
+    worst_group,
+)
 
-torch.set_num_threads(1)
 NAME = "sureness"
 PLAN = planned(NAME)
-SIZES, LARGE = PLAN["sizes"], PLAN["large"]
+CONFIDENCE = 0.95
+LOST, WON = 0.04, 0.03  # shares of the rows whose decision pruning turns, without any shift
 DRAW = {
     "normal": lambda rng, n: rng.normal(size=n),
-    "few rows lose a lot": lambda rng, n: rng.exponential(size=n) ** 2,
-    "few rows gain a lot": lambda rng, n: -(rng.exponential(size=n) ** 2),
+    "few rows lose a lot": lambda rng, n: (rng.exponential(size=n) ** 2 - 2) / 20**0.5,
+    "few rows gain a lot": lambda rng, n: -(rng.exponential(size=n) ** 2 - 2) / 20**0.5,
+    "decisions": lambda rng, n: decisions(rng, np.zeros(n)),
 }
 
 
-def named(draw, size, reports):
-    """Reports in which each group is named, of groups that are alike."""
-    rng, counts = np.random.default_rng(0), np.zeros(3, dtype=int)
-    groups = np.repeat([0, 1, 2], [*LARGE, size])
+def decisions(rng, shift):
+    """Predictions lost (1), won (-1) or kept, in standard deviations; more are lost by `shift`."""
+    mean, second = LOST - WON, LOST + WON
+    scale = (second - mean**2) ** 0.5
+    u = rng.random(len(shift))
+    lost = u < LOST + shift * scale
+    return (lost.astype(float) - (u > 1 - WON) - mean) / scale
+
+
+def shifts(sizes, truth):
+    """By how much each group is worse, and which one alone is the worst (None: none)."""
+    named = [a for a, n in enumerate(sizes) if n >= LEAST_ROWS]
+    by_size = sorted(named, key=lambda a: sizes[a])
+    worse = {
+        "all alike": [],
+        "the smallest is worse": by_size[:1],
+        "the largest is worse": by_size[-1:],
+        "two are worse": by_size[-2:],
+    }[truth]
+    shift = np.zeros(len(sizes))
+    shift[worse] = PLAN["shift"]
+    return shift, worse[0] if len(worse) == 1 else None
+
+
+def draw(name, rng, groups, shift):
+    """One value a row."""
+    if name == "decisions":
+        return decisions(rng, shift[groups])
+    return DRAW[name](rng, len(groups)) + shift[groups]
+
+
+def name_of(values, groups, n_groups):
+    """Group that is named, or None."""
+    worst = worst_group(values, groups, n_groups, confidence=CONFIDENCE)
+    return worst.group if worst.beats_all and worst.low > 0 else None
+
+
+def count(sizes, name, truth, reports):
+    """Reports of one cell with a wrong name, with the right one, and means beside their limits.
+
+    Returns
+    -------
+    wrong, right : int
+    outside : list of int
+        By group.
+    """
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
+    shift, worst = shifts(sizes, truth)
+    wrong = right = 0
+    outside, tail = np.zeros(len(sizes), dtype=int), (1 - CONFIDENCE) / 2
     for _ in range(reports):
-        losses = np.column_stack([np.zeros(len(groups)), draw(rng, len(groups))])
-        rows = HeldOut(losses, None, groups, groups, 3, 0.95, 300, rng)
-        group, _, low, _ = rows.payer(1)
-        counts[group] += low > 0
-    return counts
+        values = draw(name, rng, groups, shift)
+        found = name_of(values, groups, len(sizes))
+        right += found is not None and found == worst
+        wrong += found is not None and found != worst
+        low, high = mean_limits(moments(values, groups, len(sizes), tail), tail)
+        outside += (shift < low) | (high < shift)
+    return wrong, right, outside.tolist()
 
 
-def share(what, count, reports, target):
+def count_together(sizes, name, reports):
+    """Reports in which loss or decisions name one of groups that are all alike."""
+    rng, groups = np.random.default_rng(1), np.repeat(np.arange(len(sizes)), sizes)
+    shift, wrong = np.zeros(len(sizes)), 0
+    for _ in range(reports):
+        draws = (draw(kind, rng, groups, shift) for kind in (name, "decisions"))
+        wrong += any(name_of(v, groups, len(sizes)) is not None for v in draws)
+    return wrong
+
+
+def share(what, n, reports, target=None):
     """Line of the summary: a share of the reports with its exact interval."""
-    low, high = binomtest(int(count), reports).proportion_ci(0.95, "exact")
+    low, high = binomtest(int(n), reports).proportion_ci(0.95, "exact")
+    goal = None if target is None else f"{target:.3f}"
     unit = f"[{low:.4f}, {high:.4f}]"
-    return figure(what, int(count) / reports, unit, f"{target:.4f}", low <= target)
+    return figure(
+        what, int(n) / reports, unit, goal, None if target is None else low <= target
+    )
 
 
-def summarise(counted, reports):
-    """Lines for every group of every cell, and for any of the three.
+def summarise(counted, together, reports):
+    """Lines of the worst cells, of each kind of truth and distribution, and of the power.
 
     Parameters
     ----------
     counted : dict
-        {(distribution, rows of the small group): reports that name each group}.
+        {(groups, distribution, truth): (wrong, right, outside)}.
+    together : dict
+        {distribution: wrong}.
     reports : int
         Of each cell.
     """
-    lines, target = [], PLAN["any_group"]
-    for (name, size), counts in counted.items():
-        cell = f"{name}, beside a group of {size}"
-        for rows, count in zip((*LARGE, size), counts, strict=True):
-            what = f"{cell}: group of {rows} rows falsely named"
-            lines.append(share(what, count, reports, target / len(counts)))
-        lines.append(share(f"{cell}: any group falsely named", sum(counts), reports, target))
+    lines = []
+    for name in PLAN["draws"]:
+        cells = {key: found for key, found in counted.items() if key[1] == name}
+        for truth in PLAN["truths"]:
+            wrong = {key[0]: found[0] for key, found in cells.items() if key[2] == truth}
+            where = max(wrong, key=wrong.get)
+            what = f"{name}, {truth}: wrong name, at most ({where})"
+            lines.append(share(what, wrong[where], reports, PLAN["wrong_name"]))
+        power = [f[1] for key, f in cells.items() if key[2].endswith("is worse")]
+        what = f"{name}, one is worse: named, mean of {len(power)} cells"
+        lines.append(share(what, sum(power), reports * len(power)))
+        for enough in (True, False):
+            missed = {
+                (key[0], n): found[2][a]
+                for key, found in cells.items()
+                for a, n in enumerate(PLAN["sizes"][key[0]])
+                if (n >= LEAST_ROWS) == enough
+            }
+            where = max(missed, key=missed.get)
+            rows = f"{LEAST_ROWS} rows or more" if enough else "fewer rows"
+            what = f"{name}: mean of a group of {rows} outside its limits, at most"
+            what += f" ({where[0]}, {where[1]} rows)"
+            target = PLAN["outside"] if enough else None
+            lines.append(share(what, missed[where], reports, target))
+    for name, wrong in together.items():
+        what = f"{name} beside decisions, three groups, all alike: wrong name by either"
+        lines.append(share(what, wrong, reports, PLAN["wrong_name"]))
     return lines
 
 
 def main():
-    """Count, and keep the shares with exact intervals."""
+    """Count, and keep every cell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=int, default=PLAN["reports"])
     reports = parser.parse_args().reports
     counted = {
-        (name, size): named(draw, size, reports)
-        for name, draw in DRAW.items()
-        for size in SIZES
+        (groups, name, truth): count(sizes, name, truth, reports)
+        for groups, sizes in PLAN["sizes"].items()
+        for name in PLAN["draws"]
+        for truth in PLAN["truths"]
     }
-    data = {f"{name}, {size} rows": c.tolist() for (name, size), c in counted.items()}
-    save(NAME, summarise(counted, reports), seeds=[0], data=data)
+    three = PLAN["sizes"]["three groups"]
+    together = {
+        name: count_together(three, name, reports)
+        for name in PLAN["draws"]
+        if name != "decisions"
+    }
+    data = {"cells": {", ".join(key): found for key, found in counted.items()}}
+    save(NAME, summarise(counted, together, reports), seeds=[0, 1], data=data)
 
 
 if __name__ == "__main__":

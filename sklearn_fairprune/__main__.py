@@ -30,6 +30,7 @@ from .preparation import (
 )
 from .report import AuditReport, DisparityError
 from .report.compare import compare_reports, comparison_as_text
+from .statistics.worst import LEAST_ROWS
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
@@ -114,6 +115,14 @@ def add_report_options(command):
         default="estimate",
         help="what --fail-above judges: the number, its lower limit (only a sure excess "
         "fails) or its upper limit (only a surely kept limit passes); default: estimate",
+    )
+    add(
+        "--min-group-size",
+        type=whole(1),
+        default=LEAST_ROWS,
+        metavar="N",
+        help="held-out rows that a group needs to be compared with others; smaller ones are "
+        f"listed apart; default: {LEAST_ROWS}",
     )
     add_output_options(command)
 
@@ -267,6 +276,7 @@ def run_audit(arguments):
             y[test],
             sensitive_features=groups,
             explain=bool(arguments.html),
+            min_group_size=arguments.min_group_size,
             random_state=arguments.seed,
         )
     report.notes[:0] = notes

@@ -23,7 +23,7 @@ X = RNG.normal(size=(100, 4)) + (GROUPS == "c")[:, None]
 Y = np.where(X[:, 0] + X[:, 1] ** 2 + RNG.normal(size=100) > 0.5, "yes", "no")
 TARGET = X[:, 0] + X[:, 1] ** 2
 FAST = {"n_boot": 20, "bound_samples": 0}
-OPTIONS = {"sensitive_features": GROUPS, **FAST}
+OPTIONS = {"sensitive_features": GROUPS, "min_group_size": 1, **FAST}
 SMALL = {"hidden_layer_sizes": (8,), "finetune_epochs": 2, "random_state": 0, "sparsity": 0.8}
 NEW = {
     "certainty": Diagnostic(

@@ -245,23 +245,21 @@ class GroupMeans:
                 columns |= {name: self.values[name], **self._limits(name, quantity)}
         return columns
 
-    def worst(self, name: str) -> Worst:
+    def worst(self, name: str, least_rows: int) -> Worst:
         """Group with the largest mean of a column; see `statistics.worst`."""
         values, m = self.columns[name], len(self.sizes)
-        return worst_group(values, self.codes, m, confidence=self.confidence)
+        level = self.confidence
+        return worst_group(values, self.codes, m, least_rows=least_rows, confidence=level)
 
     def _limits(self, name, quantity):
-        never_negative = quantity.never_negative and not (self.values[name] < 0).any()
-        if name in self.columns:
+        if quantity.phrase and name in self.columns:  # as in an audit
             tail = (1 - self.confidence) / 2
             found = moments(self.columns[name], self.codes, len(self.sizes), tail)
             low, high = mean_limits(found, tail)
-            low = np.maximum(low, 0) if never_negative else low
         else:
-            samples = self.samples[name]
-            # Bootstrap samples of means are stretched, and may leave what is possible.
-            samples = np.maximum(samples, 0) if never_negative else samples
-            low, high = percentile_interval(samples, self.confidence)
+            low, high = percentile_interval(self.samples[name], self.confidence)
+        if quantity.never_negative and not (self.values[name] < 0).any():
+            low = np.maximum(low, 0)
         return {f"{name}_low": low, f"{name}_high": high}
 
 

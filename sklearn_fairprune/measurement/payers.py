@@ -105,7 +105,7 @@ def payer_row(
     """
     verdict = payer_verdict(worst, told.negligible)
     if verdict is Payer.TOO_FEW:
-        row = {"group": "", "rows": 0, "rival": ""}
+        row: dict[str, Any] = {"group": "", "rows": 0, "rival": ""}
         row |= dict.fromkeys(["value", "value_low", "value_high", "lead", "lead_low"], np.nan)
     else:
         rival = nearest(worst)

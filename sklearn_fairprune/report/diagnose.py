@@ -22,6 +22,7 @@ from ..measurement.diagnosis import (
 from ..measurement.groups import as_tuple, feature_levels, group_rows
 from ..measurement.quantities import PRUNED, Section, quantities
 from ..measurement.settings import Settings, check_confidence, check_counts, is_real
+from ..statistics.worst import LEAST_ROWS
 from .diagnosis_report import (
     DiagnosisReport,
     notes_on_bounds,
@@ -45,6 +46,7 @@ def diagnose(
     max_products: int = 64,
     confidence: float = 0.95,
     n_boot: int = 2000,
+    min_group_size: int = LEAST_ROWS,
     random_state: Any = 0,
 ) -> DiagnosisReport:
     r"""Say why pruning harms some groups more, or predict whom it will harm.
@@ -91,6 +93,8 @@ def diagnose(
         Level of every interval.
     n_boot : int, default=2000
         Bootstrap samples, drawn within the groups.
+    min_group_size : int, default=75
+        Groups of which fewer rows are used are not said to pay most.
     random_state : int, default=0
         Of the rows drawn and of the bootstrap.
 
@@ -163,6 +167,7 @@ def diagnose(
         max_products=max_products,
         confidence=confidence,
         n_boot=n_boot,
+        min_group_size=min_group_size,
         random_state=random_state,
     )
     pruner, X, y = fitted_pruner(estimator, X, y)
@@ -182,7 +187,7 @@ def diagnose(
     findings, correlations = [], pd.DataFrame()
     if evidence.distance is not None:
         table |= means.table(*PRUNED)
-        findings = who_pays_most(means, table, labels)
+        findings = who_pays_most(means, table, labels, min_group_size)
         correlations = explanations(means, sizes, random_state)
         if len(labels) > 1:
             notes += too_few_groups(correlations, len(labels), confidence)
@@ -221,6 +226,7 @@ def check_options(
     max_products: int = 64,
     confidence: float = 0.95,
     n_boot: int = 2000,
+    min_group_size: int = LEAST_ROWS,
     random_state: Any = 0,
 ) -> None:
     """Refuse options of `diagnose` that are out of their range, and unusable diagnostics.
@@ -246,6 +252,7 @@ def check_options(
         bound_samples=(bound_samples, 0),
         max_products=(max_products, 1),
         n_boot=(n_boot, 2),
+        min_group_size=(min_group_size, 0),
         random_state=(random_state, 0),
     )
 
@@ -283,7 +290,8 @@ def why_options(explain: bool | dict[str, Any], settings: Settings) -> dict[str,
     if unknown := [name for name in explain if name not in known]:
         raise ValueError(f"explain has unknown options {unknown}; it can have {known}.")
     options: dict[str, Any] = {"bound_samples": 0, "n_boot": settings.n_boot}
-    options |= {"confidence": settings.confidence, "random_state": settings.random_state}
+    shared = ("confidence", "min_group_size", "random_state")
+    options |= {name: getattr(settings, name) for name in shared}
     options |= explain
     check_options(**options)
     return options

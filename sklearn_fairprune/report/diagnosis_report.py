@@ -12,7 +12,6 @@ from ..measurement.groups import group_label
 from ..measurement.payers import Told, payer_row, payer_sentence
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
 from ..measurement.verdicts import DENSE_IS_BROKEN
-from ..statistics.worst import LEAST_ROWS
 from .report import Report
 from .text import table
 
@@ -152,7 +151,9 @@ def diagnosis_as_text(report: DiagnosisReport) -> str:
     return "\n".join(out)
 
 
-def who_pays_most(means: GroupMeans, table: pd.DataFrame, labels: Any) -> list[str]:
+def who_pays_most(
+    means: GroupMeans, table: pd.DataFrame, labels: Any, least_rows: int
+) -> list[str]:
     """Say who pays most, measured and predicted, if the intervals can tell."""
     if len(labels) == 1:
         return ["One group only, nothing to compare."]
@@ -160,12 +161,12 @@ def who_pays_most(means: GroupMeans, table: pd.DataFrame, labels: Any) -> list[s
     negligible = 0.01 * float(means.values["dense_loss"] @ means.sizes / means.sizes.sum())
     for name, quantity in quantities(*PRUNED).items():
         if quantity.phrase and name in table:
-            worst, limits = means.worst(name), ("", "_low", "_high")
+            worst, limits = means.worst(name, least_rows), ("", "_low", "_high")
             values = pd.DataFrame({f"value{end}": table[f"{name}{end}"] for end in limits})
             told = Told(quantity.phrase, "", {"sign": "+"}, negligible)
             row = payer_row(worst, texts, means.sizes, values, told)
             others = np.flatnonzero(worst.eligible & ~worst.possible)
-            sentence = payer_sentence(row, told, [texts[a] for a in others], LEAST_ROWS)
+            sentence = payer_sentence(row, told, [texts[a] for a in others], least_rows)
             predicted = "Predicted: " * (quantity.section is Section.PREDICTION)
             sentences.append(predicted + sentence)
     order = np.argsort(-table["second_order"], kind="stable")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
@@ -99,10 +99,39 @@ def figure(name, value, limits):
     return {name: value, f"{name}_low": limits[0], f"{name}_high": limits[1]}
 
 
-def mean_figure(name, values, confidence):
-    """Mean with limits of the normal distribution, which drawn ones are near to."""
-    width = stats.norm.isf((1 - confidence) / 2) * values.std(ddof=1) / len(values) ** 0.5
-    return figure(name, values.mean(), (values.mean() - width, values.mean() + width))
+def skewed_limits(values, groups, group, confidence):
+    """Limits of a group's mean by Hall's method, the two statistics solved for by search.
+
+    The variance is at least the pooled one until the rows are enough to know the tail.
+    """
+    tail, own = (1 - confidence) / 2, values[groups == group]
+    parts = [values[groups == name] for name in set(groups)]
+    freedom = sum(len(part) - 1 for part in parts)
+    pooled = sum(((part - part.mean()) ** 2).sum() for part in parts) / freedom
+    fourth = sum(((part - part.mean()) ** 4).sum() for part in parts) / len(values)
+    n, variance = len(own), own.var(ddof=1)
+    if pooled > 0:
+        needed = -np.log(tail) * fourth / pooled**2
+        variance = max(variance, pooled * min(1, needed / n))
+    if variance == 0:
+        return own.mean(), own.mean()
+    error, t = (variance / n) ** 0.5, stats.t.isf(tail, n - 1)
+    third = ((own - own.mean()) ** 3).sum() * n / (n - 1) / (n - 2)
+    gamma = third / n**2 / error**3
+
+    def hall(T):
+        return T + gamma * T**2 / 3 + gamma**2 * T**3 / 27 + gamma / 6
+
+    below, above = (optimize.brentq(lambda T, y=y: hall(T) - y, -1e6, 1e6) for y in (t, -t))
+    return own.mean() - max(t, below) * error, own.mean() + max(t, -above) * error
+
+
+def mean_figure(name, values, groups, group, confidence):
+    """Mean of the rows of a group with limits, and the normal standard error of it."""
+    own = values[groups == group]
+    low, high = skewed_limits(values, groups, group, confidence)
+    error = {f"{name} error": own.std(ddof=1) / len(own) ** 0.5}
+    return figure(name, own.mean(), (max(low, 0) if name == "loss" else low, high)) | error
 
 
 def share_figure(name, right, confidence):
@@ -112,8 +141,7 @@ def share_figure(name, right, confidence):
 def largest_gap_figure(cells, confidence):
     """Largest gap of excessive losses, with a band that covers normal errors of all groups."""
     excess = [c["excessive_loss"] for c in cells]
-    half_widths = [c["excessive_loss_high"] - c["excessive_loss"] for c in cells]
-    scale = np.array(half_widths) / stats.norm.isf((1 - confidence) / 2)
+    scale = np.array([c["excessive_loss error"] for c in cells])
     errors = scale * np.random.default_rng(0).normal(size=(20_000, len(cells)))
     gap, band = np.ptp(excess), np.quantile(np.ptp(errors, axis=1), confidence)
     return figure("fairness_violation", gap, (max(gap - band, 0.0), gap + band))
@@ -126,8 +154,9 @@ def by_group(models, X, y, groups, confidence):
         loss, predicted = outcomes(model, X, y)
         for group in sorted(set(groups)):
             rows = groups == group
-            cells = {"rows": rows.sum()} | mean_figure("loss", loss[rows], confidence)
-            cells |= mean_figure("excessive_loss", (loss - dense[0])[rows], confidence)
+            cells = {"rows": rows.sum()} | mean_figure("loss", loss, groups, group, confidence)
+            lost = loss - dense[0]
+            cells |= mean_figure("excessive_loss", lost, groups, group, confidence)
             if predicted is not None:
                 right, before = (predicted == y)[rows], (dense[1] == y)[rows]
                 cells |= share_figure("accuracy", right, confidence)
@@ -141,19 +170,23 @@ def by_group(models, X, y, groups, confidence):
     return figures
 
 
-def overall(models, X, y, groups, confidence):
-    """Figures of every model over all rows: dict by model of dict."""
+def overall(models, X, y, groups, confidence, least):
+    """Figures of every model over all rows: dict by model of dict.
+
+    Gaps are between the groups of at least `least` rows.
+    """
     figures, names = {}, sorted(set(groups))
     cells_of = by_group(models, X, y, groups, confidence)
     for name, model in models.items():
         loss, predicted = outcomes(model, X, y)
         cells = [cells_of[name, group] for group in names]
+        cells = [c for c in cells if c["rows"] >= least]
         row = {"rows": len(y)} | largest_gap_figure(cells, confidence)
-        row |= mean_figure("loss", loss, confidence)
+        row |= mean_figure("loss", loss, np.zeros(len(y)), 0, confidence)
         if predicted is not None:
             row |= share_figure("accuracy", predicted == y, confidence)
             row["balanced_accuracy"] = balanced_accuracy_score(y, predicted)
-            level = 1 - (1 - confidence) / len(names)
+            level = 1 - (1 - confidence) / len(cells)
             low, high = np.transpose(
                 [exact_limits(c["accuracy"] * c["rows"], c["rows"], level) for c in cells]
             )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from by_hand import skewed_limits
 from estimator_cases import Net, make, make_net
 from scipy.stats import binomtest
 from skorch import NeuralNetClassifier, NeuralNetRegressor
@@ -122,11 +123,16 @@ def test_every_column_and_every_limit_against_the_slow_truth(n_classes):
         exact = binomtest(hits, n).proportion_ci(0.8)
         np.testing.assert_allclose(table.loc[a, "dense_accuracy_low"], exact.low)
         np.testing.assert_allclose(table.loc[a, "dense_accuracy_high"], exact.high)
+    told = ("excessive_loss", "masked_excessive_loss", "second_order")
     for name in truth:
         np.testing.assert_allclose(table[name], truth[name], 1e-6, 1e-9, err_msg=name)
         low, high = table[f"{name}_low"], table[f"{name}_high"]
         assert ((low < table[name]) & (table[name] < high)).all()
-        if name != "dense_accuracy":
+        if name in told:
+            values = slow_rows(clf)[name].to_numpy()
+            limits = [skewed_limits(values, GROUPS, a, 0.8) for a in SIZES]
+            np.testing.assert_allclose(np.c_[low, high], limits, rtol=1e-5, atol=1e-7)
+        elif name != "dense_accuracy":
             width = 2 * 1.2816 * error[name]
             np.testing.assert_allclose(high - low, width, rtol=0.15, err_msg=name)
     whole = {"rows", "rows_used", "hessian_products"}
@@ -301,8 +307,12 @@ def test_group_means_of_the_same_resampled_rows():
     table = means.table(Section.OUTPUTS, Section.PREDICTION)
     names = ["closeness", "second_order", "theorem1_bound"]
     assert list(table) == [name + end for name in names for end in ("", "_low", "_high")]
-    limits = [table["second_order_low"], table["second_order_high"]]
-    np.testing.assert_allclose(limits, np.quantile(samples["second_order"], [0.25, 0.75], 0))
+    limits = [table["closeness_low"], table["closeness_high"]]
+    drawn = np.quantile(samples["closeness"], [0.25, 0.75], 0)
+    np.testing.assert_allclose(limits, np.maximum(drawn, 0))
+    codes = np.repeat([0, 1], [3, 4])
+    limits = np.array([skewed_limits(x, codes, a, 0.5) for a in (0, 1)]).T
+    np.testing.assert_allclose([table["second_order_low"], table["second_order_high"]], limits)
 
 
 def test_limits_stay_where_values_can_be():

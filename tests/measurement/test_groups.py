@@ -103,7 +103,10 @@ def test_small_groups_are_named_with_their_sizes():
     sizes, labels = np.array([29, 30, 3]), ["a", "b", ("f", 20)]
     (note,) = small_groups(labels, sizes, 30)
     assert note.startswith("Groups with fewer than min_group_size=30 rows: a (29), f & 20 (3)")
-    assert note.endswith("Read their numbers with their intervals.")
+    listed = "They are listed, not compared: no verdict counts them"
+    assert note.endswith(f"{listed}, and spreads are over all groups.")
+    (note,) = small_groups(labels, sizes, 29)
+    assert note.endswith("not compared: no verdict, spread or violation counts them.")
     assert small_groups(labels, sizes, 3) == []
 
 

@@ -38,7 +38,8 @@ def clf():
 
 
 def run(estimator, X=X, y=Y, **options):
-    given = {"sensitive_features": GROUPS, "n_boot": 20, "bound_samples": 0} | options
+    given = {"sensitive_features": GROUPS, "n_boot": 20, "bound_samples": 0}
+    given |= {"min_group_size": 1} | options
     return diagnose(estimator, X, y, **given)
 
 

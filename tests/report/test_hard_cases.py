@@ -127,7 +127,8 @@ def test_why_of_features_named_like_columns():
     clf = PrunedClassifier(hidden_layer_sizes=(4,), finetune_epochs=0, random_state=0)
     path = clf.pruning_path(X, Y, sparsities=[0, 0.5])
     people = PEOPLE.rename(columns={"sex": "model", "age": "rows"})
-    report = audit(path, X, Y, sensitive_features=people, explain=True, n_boot=10)
+    options = {"explain": True, "min_group_size": 1, "n_boot": 10}
+    report = audit(path, X, Y, sensitive_features=people, **options)
     assert report.why.index.names == ["model", "model (group)", "rows"]
     again = AuditReport.from_json(report.to_json())
     assert again.why.index.equals(report.why.index)

@@ -24,7 +24,8 @@ def test_tables_are_whole():
         overall = rows_of(section, "| model | sparsity")
         assert len(overall) == 2 + len(part.overall)
         assert len({len(line) for line in overall}) == 1
-        assert overall[3][-1] == part.payers.loc["harmed", "group"].replace("&", "&amp;")
+        payer = part.payers.loc[("harmed", "decisions"), "possible"].replace("&", "&amp;")
+        assert overall[3][-1] == f"{payer} (by decisions)"
         groups = rows_of(section, f"| model | {feature.replace('&', '&amp;')} | rows")
         assert len(groups) == 2 + len(part.by_group)
     for line in report.findings:

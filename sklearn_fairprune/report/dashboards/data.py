@@ -230,8 +230,8 @@ def to_fairness_dashboard(
     >>> sex = np.where(X[:, 0] > 0, "female", "male")
     >>> clf = PrunedClassifier(random_state=0)
     >>> path = clf.pruning_path(X[:100], y[:100], sparsities=[0, 0.9])
-    >>> groups = {"sex": sex[100:]}
-    >>> data = to_fairness_dashboard(path, X[100:], y[100:], sensitive_features=groups)
+    >>> options = {"sensitive_features": {"sex": sex[100:]}, "min_group_size": 40}
+    >>> data = to_fairness_dashboard(path, X[100:], y[100:], **options)
     >>> data
     <FairnessDashboardData of 2 models by 'sex'>
     >>> data.to_dict()["precomputedFeatureBins"][0]["binLabels"]

@@ -87,7 +87,8 @@ class GroupPathDisplay(AuditedDisplay):
     >>> from sklearn_fairprune.report.displays import GroupPathDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> path = PrunedClassifier(random_state=0).pruning_path(X, y, sparsities=[0, 0.5, 0.9])
-    >>> display = GroupPathDisplay.from_path(path, X, y, measure="loss", n_boot=50)
+    >>> options = {"n_boot": 50, "min_group_size": 50}
+    >>> display = GroupPathDisplay.from_path(path, X, y, measure="loss", **options)
     >>> display.groups, display.values.shape
     (['0', '1', '2'], (3, 3))
     >>> plt.close(display.figure_)

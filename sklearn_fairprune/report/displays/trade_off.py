@@ -77,7 +77,7 @@ class TradeOffDisplay(AuditedDisplay):
     >>> from sklearn_fairprune.report.displays import TradeOffDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = PrunedClassifier(random_state=0).fit(X, y)
-    >>> display = TradeOffDisplay.from_estimator(clf, X, y, n_boot=50)
+    >>> display = TradeOffDisplay.from_estimator(clf, X, y, min_group_size=50)
     >>> display.models, display.ax_.get_xlabel(), display.ax_.get_ylabel()
     (['dense', 'pruned'], 'accuracy, %', 'accuracy spread, points')
     >>> plt.close(display.figure_)
