@@ -2,9 +2,9 @@
 
 Row values of groups of many sizes are drawn from distributions of unit variance: normal; few
 rows that lose or gain a lot; decisions (a right prediction lost, kept or won). All groups are
-alike, or the smallest, the largest or two of those that can be named are worse. A name is wrong
-unless that group alone is the worst; two that are tied are both wrong. Sizes, distributions,
-targets and the rule stand in plan.json.
+alike, or the smallest, the largest or two of those that can be named are worse. A name is
+wrong unless that group alone is the worst; two that are tied are both wrong. Sizes,
+distributions, targets and the rule stand in plan.json.
 
 Run: python benchmarks/sureness.py [--reports 1000]
 """
@@ -35,7 +35,7 @@ DRAW = {
 
 
 def decisions(rng, shift):
-    """Predictions lost (1), won (-1) or kept, in standard deviations; more are lost by `shift`."""
+    """Predictions lost, won or kept, in standard deviations; `shift` more are lost."""
     mean, second = LOST - WON, LOST + WON
     scale = (second - mean**2) ** 0.5
     u = rng.random(len(shift))
@@ -72,7 +72,7 @@ def name_of(values, groups, n_groups):
 
 
 def count(sizes, name, truth, reports):
-    """Reports of one cell with a wrong name, with the right one, and means beside their limits.
+    """Reports of one cell: with a wrong name, with the right one, with a mean outside.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def summarise(counted, together, reports):
         lines.append(share(what, sum(power), reports * len(power)))
         for enough in (True, False):
             missed = {
-                (key[0], n): found[2][a]
+                (*key, n): found[2][a]
                 for key, found in cells.items()
                 for a, n in enumerate(PLAN["sizes"][key[0]])
                 if (n >= LEAST_ROWS) == enough
@@ -147,7 +147,7 @@ def summarise(counted, together, reports):
             where = max(missed, key=missed.get)
             rows = f"{LEAST_ROWS} rows or more" if enough else "fewer rows"
             what = f"{name}: mean of a group of {rows} outside its limits, at most"
-            what += f" ({where[0]}, {where[1]} rows)"
+            what += f" ({where[0]}, {where[2]}, {where[3]} rows)"
             target = PLAN["outside"] if enough else None
             lines.append(share(what, missed[where], reports, target))
     for name, wrong in together.items():
