@@ -22,7 +22,7 @@ export SCIPY_ARRAY_API ?= 1
 	touch .venv/test
 
 demo: .venv/demo
-	$(BIN)/python -m sklearn_fairprune audit --data mortgage --out audit-out --html audit-out/report.html
+	$(BIN)/python -m sklearn_fairprune audit --data mortgage --test-size 0.5 --out audit-out --html audit-out/report.html
 
 test: .venv/test
 	sh tests/browser/get_chromium.sh

@@ -29,9 +29,26 @@ def test_table_of_the_demo(sparsity):
 
 def test_sentences_about_the_demo():
     report = json.loads((ROOT / "examples/mortgage_audit/audit.json").read_text())
-    findings = dict(line.split(": ", 1) for line in report["findings"])
-    assert findings["sparsity 0.98"].startswith("black (59 rows) pays most")
-    assert findings["sparsity 0.95"].startswith("cannot tell who pays most")
+    words, payers = (
+        " ".join(README.split()),
+        {(r["model"], r["by"]): r for r in report["payers"]},
+    )
+    named = {key for key, row in payers.items() if row["verdict"] == "pays most"}
+    assert named == {
+        ("sparsity 0.95", "decisions"),
+        ("sparsity 0.95", "loss"),
+        ("sparsity 0.98", "decisions"),
+    }
+    others = {row["verdict"] for key, row in payers.items() if key not in named}
+    assert others == {"cannot tell"}
+    assert {payers[key]["group"] for key in named} == {"black"}
+    row = payers["sparsity 0.95", "decisions"]
+    low, high = (100 * row[f"value_{end}"] for end in ("low", "high"))
+    told = "lose {:.1f} points [{:.1f}, {:.1f}], at least {:.1f} more than white ones"
+    assert told.format(100 * row["value"], low, high, 100 * row["lead_low"]) in words
+    sizes = {row["race"]: row["rows"] for row in report["by_group"]}
+    assert f"The {sizes['hispanic']} hispanic applicants are fewer than the 75" in words
+    assert f"the {report['about']['rows']} others" in words
     overall = {row["model"]: 100 * row["accuracy"] for row in report["overall"]}
     assert f"from {overall['sparsity 0']:.1f} %" in README
     assert f"to {overall['sparsity 0.98']:.1f} %" in README

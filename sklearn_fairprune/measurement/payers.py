@@ -47,11 +47,9 @@ class Told(NamedTuple):
         scale, digits = (self.format.get(k, d) for k, d in (("scale", 1), ("digits", 3)))
         return f"{number(value * scale, digits, sign)} {self.unit}".rstrip()
 
-    def range(self, row: dict[str, float]) -> str:
+    def interval(self, row: dict[str, float]) -> str:
         """A value with its limits and unit."""
-        return (
-            f"{self.title} {with_interval(row, 'value', **self.format)} {self.unit}".rstrip()
-        )
+        return f"{with_interval(row, 'value', **self.format)} {self.unit}".rstrip()
 
 
 def payer_verdict(worst: Worst, negligible: float) -> Payer:
@@ -150,36 +148,37 @@ def payer_sentence(
     -------
     sentence : str
     """
-    who = f"{row['group']} ({row['rows']} rows)"
+    who, value = f"{row['group']} ({row['rows']} rows)", told.interval(row)
+    largest = f"The largest {told.title} is {value}, of {who}."
     enough = f" of {least_rows} rows or more" if least_rows > 1 else ""
     match row["verdict"]:
         case Payer.TOO_FEW:
             return f"fewer than two groups have {least_rows} rows: nothing to compare."
         case Payer.NO_MORE:
             return (
-                f"no group pays more than {told.size(told.negligible)} above another; the "
-                f"largest is {told.range(row)}, of {who}."
+                f"no group pays more than {told.size(told.negligible)} above another. "
+                f"{largest}"
             )
         case Payer.PAYS_MOST:
             lead = told.size(row["lead_low"])
             sentence = (
-                f"{who} pays most: {told.range(row)}; at least {lead} more than any other "
-                f"group{enough}."
+                f"{who} pays most: {told.title} {value}; at least {lead} more than any "
+                f"other group{enough}."
             )
             if row["lead_low"] <= told.negligible:
                 sentence += f" Its lead over {row['rival']} may be negligible."
             return sentence
         case Payer.PERHAPS_NEGLIGIBLE:
             return (
-                f"{who} has the largest {told.range(row)}, but not surely more than "
-                f"{told.size(told.negligible)}, which is negligible."
+                f"{who} has the largest {told.title}, {value}, but not surely more "
+                f"than {told.size(told.negligible)}, which is negligible."
             )
         case Payer.ONE_OF:
             return (
                 f"{row['possible']}: cannot tell between them; not {', '.join(ruled_out)}. "
-                f"The largest is {told.range(row)}, of {who}."
+                f"{largest}"
             )
-    return f"cannot tell who pays most. The largest is {told.range(row)}, of {who}."
+    return f"cannot tell who pays most. {largest}"
 
 
 def too_few_sentence(
@@ -199,10 +198,11 @@ def too_few_sentence(
     sentence : str
     """
     listed = [
-        f"{texts[a]} ({sizes[a]} rows, {told.range(values.iloc[a].to_dict())})"
+        f"{texts[a]} ({sizes[a]} rows, {told.title} {told.interval(values.iloc[a].to_dict())})"
         for a in np.flatnonzero(few).tolist()
     ]
-    return f"too few rows to compare: {'; '.join(listed)}."
+    nothing = "" if sum(~few) > 1 else ", so that nothing is"
+    return f"too few rows to compare{nothing}: {'; '.join(listed)}."
 
 
 def leading(payers: pd.DataFrame, model: str) -> pd.Series:

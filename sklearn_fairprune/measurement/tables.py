@@ -269,18 +269,18 @@ def who_pays(
         if rows.m == 1:
             findings.append(f"{name}: one group only, nothing to compare.")
             continue
-        apart = []
+        told_of, apart = [], []
         for key, measure in payments().items():
             if measure.there_is(rows):
                 told, worst, values = told_payments(key, rows, k, settings)
                 row = payer_row(worst, texts, rows.sizes, values, told)
                 others = np.flatnonzero(worst.eligible & ~worst.possible)
                 sentence = payer_sentence(row, told, [texts[a] for a in others], least)
-                findings.append(f"{name}, by {measure.told_by}: {sentence}")
+                told_of.append(f"{name}, by {measure.told_by}: {sentence}")
                 table[name, measure.told_by] = row
                 apart.append(too_few_sentence(texts, rows.sizes, values, few, told))
-        if few.any():
-            findings.append(f"{name}: {apart[0]}")
+        findings += told_of if sum(~few) > 1 else []
+        findings += [f"{name}: {apart[0]}"] if few.any() else []
     frame = pd.DataFrame.from_dict(table, orient="index")
     frame.index = pd.MultiIndex.from_tuples(table, names=["model", "by"]) if table else []
     return frame, findings

@@ -30,7 +30,7 @@ def headline(audited: Audited) -> list[str]:
     start, where = f"{model}, by ", "a broken model, " if model in broken else ""
     told = [line for line in audited.findings if line.startswith(start)]
     first = leading(payers, model)["by"]
-    told.sort(key=lambda line: not line.startswith(f"{start}{first}:"))
+    told.sort(key=lambda line: not line.startswith(f"{start}{first}:"))  # stable
     sentences = [f"In {where}{line}" for line in told]
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
     sentences += [f"In {line}" for line in few]

@@ -87,19 +87,19 @@ def test_words_of_one_that_pays_most():
 
 def test_words_where_one_cannot_tell():
     assert told(worst((NAN, -0.1, 0.1, NAN), possible=(1, 1, 0, 0))) == (
-        "A or B: cannot tell between them; not C. The largest is accuracy drop +20.0 [+16.0, "
-        "+24.0] points, of A (300 rows)."
+        "A or B: cannot tell between them; not C. The largest accuracy drop is +20.0 "
+        "[+16.0, +24.0] points, of A (300 rows)."
     )
     assert told(worst((NAN, -0.1, -0.1, NAN), possible=(1, 1, 1, 0))) == (
-        "cannot tell who pays most. The largest is accuracy drop +20.0 [+16.0, +24.0] points, "
-        "of A (300 rows)."
+        "cannot tell who pays most. The largest accuracy drop is +20.0 [+16.0, +24.0] "
+        "points, of A (300 rows)."
     )
     assert told(worst(low=-0.1)) == (
-        "A (300 rows) has the largest accuracy drop +20.0 [+16.0, +24.0] points, but not "
+        "A (300 rows) has the largest accuracy drop, +20.0 [+16.0, +24.0] points, but not "
         "surely more than 0.5 points, which is negligible."
     )
     assert told(worst(gap=0.001)) == (
-        "no group pays more than 0.5 points above another; the largest is accuracy drop "
+        "no group pays more than 0.5 points above another. The largest accuracy drop is "
         "+20.0 [+16.0, +24.0] points, of A (300 rows)."
     )
     assert told(NOBODY) == "fewer than two groups have 75 rows: nothing to compare."
