@@ -46,6 +46,18 @@ def test_sentences_about_the_demo():
     low, high = (100 * row[f"value_{end}"] for end in ("low", "high"))
     told = "lose {:.1f} points [{:.1f}, {:.1f}], at least {:.1f} more than white ones"
     assert told.format(100 * row["value"], low, high, 100 * row["lead_low"]) in words
+    longer = pd.read_csv(ROOT / "examples/mortgage_audit_60_epochs/payers.csv")
+    longer = longer[longer["verdict"] == "pays most"]
+    assert longer[["model", "by", "group"]].values.tolist() == [
+        ["sparsity 0.98", "decisions", "black"]
+    ]
+    rows = pd.read_csv(ROOT / "examples/mortgage_audit_60_epochs/by_group.csv")
+    rows = rows[rows["race"] == "black"].set_index("model")
+    drops = 100 * rows[["accuracy_drop", "accuracy_drop_low", "accuracy_drop_high"]]
+    told = "lose {:.1f} points [{:.1f}, {:.1f}] at 0.95 and nobody can be said to pay"
+    assert told.format(*drops.loc["sparsity 0.95"]) in words
+    told = "at 0.98 they still lose {:.1f} [{:.1f}, {:.1f}], and by decisions pay most"
+    assert told.format(*drops.loc["sparsity 0.98"]) in words
     sizes = {row["race"]: row["rows"] for row in report["by_group"]}
     assert f"The {sizes['hispanic']} hispanic applicants are fewer than the 75" in words
     assert f"the {report['about']['rows']} others" in words

@@ -19,6 +19,7 @@ class Payer(StrEnum):
     ONE_OF = "one of several"
     CANNOT_TELL = "cannot tell"
     NO_MORE = "no group pays more"
+    NOBODY = "no group pays"
     TOO_FEW = "too few rows"
 
 
@@ -68,6 +69,8 @@ def payer_verdict(worst: Worst, negligible: float) -> Payer:
     """
     if worst.group < 0:
         return Payer.TOO_FEW
+    if worst.highest <= negligible:
+        return Payer.NOBODY
     if worst.largest_gap <= negligible:
         return Payer.NO_MORE
     if worst.beats_all:
@@ -154,6 +157,8 @@ def payer_sentence(
     match row["verdict"]:
         case Payer.TOO_FEW:
             return f"fewer than two groups have {least_rows} rows: nothing to compare."
+        case Payer.NOBODY:
+            return f"no group pays more than {told.size(told.negligible)}. {largest}"
         case Payer.NO_MORE:
             return (
                 f"no group pays more than {told.size(told.negligible)} above another. "

@@ -53,6 +53,8 @@ class Worst(NamedTuple):
         Eligible groups whose true mean may be the largest.
     largest_gap : float
         Upper limit of the largest difference between two eligible groups.
+    highest : float
+        Largest upper limit of the mean of an eligible group.
     """
 
     group: int
@@ -63,6 +65,7 @@ class Worst(NamedTuple):
     lead_lows: np.ndarray
     possible: np.ndarray
     largest_gap: float
+    highest: float
 
     @property
     def beats_all(self) -> bool:
@@ -251,7 +254,7 @@ def worst_group(
     eligible = found.sizes >= least_rows
     nobody = np.full(n_groups, np.nan)
     if eligible.sum() < 2:
-        return Worst(-1, np.nan, np.nan, eligible, nobody, nobody, eligible, np.nan)
+        return Worst(-1, np.nan, np.nan, eligible, nobody, nobody, eligible, np.nan, np.nan)
     group = int(np.argmax(np.where(eligible, found.means, -np.inf)))
     others = eligible & (np.arange(n_groups) != group)
     low, high = mean_limits(found, level / 2)
@@ -267,4 +270,5 @@ def worst_group(
         np.where(others, lead_low[group], np.nan),
         eligible & ~(others & (strict[group] > 0)),
         float(pairs.max()),
+        float(high[eligible].max()),
     )

@@ -30,7 +30,9 @@ VALUES = pd.DataFrame(
 )
 
 
-def worst(lead_lows=(NAN, 0.1, 0.12, NAN), low=0.15, possible=(1, 0, 0, 0), gap=0.3):
+def worst(
+    lead_lows=(NAN, 0.1, 0.12, NAN), low=0.15, possible=(1, 0, 0, 0), gap=0.3, highest=0.3
+):
     lead_lows = np.array(lead_lows)
     return Worst(
         0,
@@ -41,10 +43,13 @@ def worst(lead_lows=(NAN, 0.1, 0.12, NAN), low=0.15, possible=(1, 0, 0, 0), gap=
         lead_lows,
         np.array(possible, dtype=bool),
         gap,
+        highest,
     )
 
 
-NOBODY = Worst(-1, NAN, NAN, np.zeros(4, bool), *[np.full(4, NAN)] * 2, np.zeros(4, bool), NAN)
+NOBODY = Worst(
+    -1, NAN, NAN, np.zeros(4, bool), *[np.full(4, NAN)] * 2, np.zeros(4, bool), NAN, NAN
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,9 @@ NOBODY = Worst(-1, NAN, NAN, np.zeros(4, bool), *[np.full(4, NAN)] * 2, np.zeros
         (worst(gap=0.004), 0.005, Payer.NO_MORE),
         (worst(gap=0.005), 0.005, Payer.NO_MORE),
         (worst((NAN, NAN, 0.1, NAN), possible=(1, 1, 0, 0)), 0.005, Payer.ONE_OF),
+        (worst(highest=0.006), 0.005, Payer.PAYS_MOST),
+        (worst(highest=0.005), 0.005, Payer.NOBODY),
+        (worst((NAN, -0.1, -0.1, NAN), highest=-0.1), 0.005, Payer.NOBODY),
         (NOBODY, 0.005, Payer.TOO_FEW),
     ],
 )
@@ -101,6 +109,10 @@ def test_words_where_one_cannot_tell():
     assert told(worst(gap=0.001)) == (
         "no group pays more than 0.5 points above another. The largest accuracy drop is "
         "+20.0 [+16.0, +24.0] points, of A (300 rows)."
+    )
+    assert told(worst(highest=0.001)) == (
+        "no group pays more than 0.5 points. The largest accuracy drop is +20.0 [+16.0, "
+        "+24.0] points, of A (300 rows)."
     )
     assert told(NOBODY) == "fewer than two groups have 75 rows: nothing to compare."
 

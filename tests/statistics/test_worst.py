@@ -86,6 +86,7 @@ def test_own_limits_are_one_sample_limits():
     low, high = mean_limits(moments(VALUES, GROUPS, 4, 0.025), 0.0125)
     worst = worst_group(VALUES, GROUPS, 4)
     assert worst.group == 2
+    assert worst.highest == pytest.approx(high[:3].max())
     assert (worst.low, worst.high) == (pytest.approx(low[2]), pytest.approx(high[2]))
 
 

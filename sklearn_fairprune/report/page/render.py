@@ -108,7 +108,7 @@ def _vocabulary():
         "broken": broken_models,
         "verdicts": Payer,
         "leading": leading,
-        "sure_looks": {Payer.PAYS_MOST: "sure", Payer.NO_MORE: "none"},
+        "sure_looks": {Payer.PAYS_MOST: "sure", Payer.NO_MORE: "none", Payer.NOBODY: "none"},
         "group_names": group_names,
         "interval": with_interval,
         "shown": shown,
