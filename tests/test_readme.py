@@ -1,7 +1,6 @@
 """The numbers in the README are those kept beside the scripts that made them."""
 
 import json
-import re
 import statistics
 from pathlib import Path
 
@@ -282,30 +281,22 @@ def test_defaults_of_the_multipliers_are_those_that_measured_best():
 
 def test_how_sure_pays_most_is():
     result = json.loads((ROOT / "benchmarks/results/sureness.json").read_text())
-    lines = {
-        tuple(re.findall(r"\d+", line["name"])) + (line["name"].split(",")[0],): line
-        for line in result["summary"]
-        if "any group" not in line["name"]
-    }
-    assert len(lines) == len(result["summary"]) * 3 / 4 == 36
+    lines, words = result["summary"], " ".join(README.split())
 
-    def said(beside, rows, kind):
-        line = lines[beside, rows, kind]
+    def said(line):
         low, high = json.loads(line["unit"])
         return f"{100 * line['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
-    words = " ".join(README.split()).replace(" of the reports [", " [")
-    gain, lose = "few rows gain a lot", "few rows lose a lot"
-    for size, start in (("9", "9 rows is then named in "), ("30", "one of 30 in ")):
-        assert start + said(size, size, gain) in words
-    assert "one of 60 in " + said("60", "60", gain) in words
-    assert "one of 200 in " + said("200", "200", gain) in words
-    assert "one of 185 rows beside them in up to " + said("60", "185", gain) in words
-    assert "a group of 801 rows is named in " + said("30", "801", lose) in words
-    missed = {key for key, line in lines.items() if not line["met"]}
-    assert missed == {
-        *((size, size, gain) for size in ("9", "30", "60", "200")),
-        *((size, "185", gain) for size in ("60", "200")),
-        ("30", "801", lose),
-    }
-    assert lines["60", "185", gain]["value"] >= lines["200", "185", gain]["value"]
+    def worst(text):
+        return max((line for line in lines if text in line["name"]), key=lambda n: n["value"])
+
+    names = worst(": wrong name, at most")
+    assert names["met"]
+    assert "in at most {} % of the reports {}".format(*said(names).split(" % ")) in words
+    assert len(result["data"]["cells"]) == 128
+    assert f"in at most {said(worst('wrong name by either'))} where three groups" in words
+    power = [line["value"] for line in lines if "named, mean of" in line["name"]]
+    assert f"named in {100 * min(power):.0f} to {100 * max(power):.0f} % of them" in words
+    missed = [line for line in lines if line["target"] and not line["met"]]
+    assert missed == [worst("75 rows or more outside")]
+    assert f"of decisions it misses in up to {said(missed[0])} (groups of 400 rows)" in words

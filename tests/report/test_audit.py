@@ -1,6 +1,7 @@
 """The audit against a slow truth in pandas, and what a reader must be told."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,51 @@ def test_small_groups_warn_and_stay(data):
     assert tiny["accuracy_high"] - tiny["accuracy_low"] > 0.9
     assert "n/a" in str(report)
     assert "tiny (1)" in report.notes[0]
+
+
+def pay(sizes, drops, seed=0):
+    """Audit of a model that turns right predictions wrong in a share of each group's rows."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(list(sizes), list(sizes.values()))
+    y = rng.choice(["a", "b"], len(groups))
+    right = np.where(y == "b", 0.9, 0.1)
+    wrong = rng.random(len(groups)) < np.array([drops[g] for g in groups])
+    X = np.column_stack([right, np.where(wrong, 1 - right, right)])
+    models = {"dense": Table(0), "pruned": Table(1)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return audit(models, X, y, sensitive_features=groups, n_boot=20)
+
+
+def test_a_tiny_group_neither_hides_a_verdict_nor_widens_the_gaps():
+    sizes = {"A": 900, "B": 600, "C": 4}
+    report = pay(sizes, {"A": 0.2, "B": 0.07, "C": 1.0})
+    assert report.findings[0].startswith("pruned, by decisions: A (900 rows) pays most: ")
+    assert report.findings[-1].startswith("pruned: too few rows to compare: C (4 rows, accura")
+    drop = report.by_group.loc["pruned", "accuracy_drop"]
+    assert report.overall.loc["pruned", "accuracy_spread"] == pytest.approx(
+        drop["A"] - drop["B"]
+    )
+    assert drop["C"] == 1
+
+
+def test_a_change_that_is_negligible_is_called_so():
+    sizes = {"A": 40_000, "B": 40_000}
+    report = pay(sizes, {"A": 0.0035, "B": 0.001})
+    assert report.payers.loc[("pruned", "decisions"), "verdict"] == "no group pays"
+    assert report.findings[0].startswith("pruned, by decisions: no group pays more than 0.5")
+    near = pay(sizes, {"A": 0.0535, "B": 0.051})
+    assert near.payers.loc[("pruned", "decisions"), "verdict"] == "no group pays more"
+
+
+def test_two_that_cannot_be_told_apart_are_both_named():
+    report = pay({"A": 800, "B": 800, "C": 800}, {"A": 0.2, "B": 0.2, "C": 0.02})
+    row = report.payers.loc[("pruned", "decisions")]
+    assert (row["verdict"], row["possible"]) == ("one of several", "A or B")
+    assert report.findings[0].startswith(
+        "pruned, by decisions: A or B: cannot tell between them; not C. The largest accuracy"
+    )
+    assert "A or B" in report.to_html()
 
 
 def test_a_model_that_predicts_one_class_is_called_broken(data):
