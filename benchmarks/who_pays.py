@@ -59,11 +59,12 @@ def summarise(reports, group="black"):
             mean, low, high = interval(np.array(measured[name][group]) - np.mean(rest, axis=0))
             what = f"{model}: {name.replace('_', ' ')} of {group} minus mean of the others"
             summary.append(figure(what, mean, f"[{low:.3f}, {high:.3f}]"))
+        own = (f"{model}:", f"{model}, by ")
         broken = sum(r.overall.loc[model, "classes_predicted"] == 1 for r in reports)
         data[model] = measured | {
             "accuracy": [float(r.overall.loc[model, "accuracy"]) for r in reports],
             "predicts_one_class": int(broken),
-            "finding": [f for r in reports for f in r.findings if f.startswith(model)],
+            "finding": [f for r in reports for f in r.findings if f.startswith(own)],
         }
     return summary, data
 

@@ -17,7 +17,8 @@ def report(drops):
         {"accuracy": [0.9, 0.8], "classes_predicted": [2, 1]},
         index=["sparsity 0", "sparsity 0.9"],
     )
-    findings = ["sparsity 0.9: black (59 rows) pays most"]
+    findings = ["sparsity 0.9, by loss: black pays most", "sparsity 0.9: too few rows"]
+    findings.append("sparsity 0.95, by loss: nobody")
     return SimpleNamespace(by_group=by_group, overall=overall, findings=findings)
 
 
@@ -28,6 +29,7 @@ def test_all_groups_are_scored():
     assert list(kept["accuracy_drop"]) == ["black", "hispanic", "white", "other"]
     assert kept["accuracy_drop"]["other"] == [0.0, 0.5]
     assert kept["predicts_one_class"] == 2
+    assert kept["finding"] == reports[0].findings[:2] * 2
     value = {line["name"]: line["value"] for line in lines}
     assert value["sparsity 0.9: seeds in which black applicants pay most"] == 1
     drop = value["sparsity 0.9: accuracy drop of black minus mean of the others"]

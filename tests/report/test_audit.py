@@ -181,7 +181,7 @@ def test_a_change_that_is_negligible_is_called_so():
     report = pay(sizes, {"A": 0.0035, "B": 0.001})
     assert report.payers.loc[("pruned", "decisions"), "verdict"] == "no group pays"
     assert report.findings[0].startswith("pruned, by decisions: no group pays more than 0.5")
-    near = pay(sizes, {"A": 0.0535, "B": 0.051})
+    near = pay(sizes, {"A": 0.052, "B": 0.052}, seed=1)
     assert near.payers.loc[("pruned", "decisions"), "verdict"] == "no group pays more"
 
 
