@@ -52,7 +52,8 @@ X_train, X_test = prepare.fit_transform(X_train), prepare.transform(X_test)
 path = PrunedClassifier(random_state=0).pruning_path(
     X_train, y_train, sensitive_features=race_train, sparsities=[0, 0.5, 0.9, 0.98]
 )
-report = audit(path, X_test, y_test, sensitive_features=race_test)
+few = {"min_group_size": 30}  # rows to compare a group with others; 75 is safer
+report = audit(path, X_test, y_test, sensitive_features=race_test, **few)
 print("\n".join([*report.findings, *report.notes]))
 
 
@@ -105,8 +106,9 @@ except DisparityError as error:
 # ``to_fairness_dashboard`` measures what that dashboard shows, and adds our loss, excessive
 # loss and accuracy drop. ``to_json`` writes its precomputed dictionary. ``dashboard_html``
 # writes the dashboard itself as a page, if the files of raiwidgets are installed.
+groups = {"race": race_test}
 dashboard = to_fairness_dashboard(
-    path, X_test, y_test, sensitive_features={"race": race_test}, positive_class="approved"
+    path, X_test, y_test, sensitive_features=groups, positive_class="approved", **few
 )
 print(dashboard)
 print("\n".join(dashboard.notes))

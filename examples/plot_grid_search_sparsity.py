@@ -129,6 +129,7 @@ report = audit(
     X_test,
     y_test,
     sensitive_features=race_test,
+    min_group_size=30,  # rows to compare a group with others; 75 is safer
 )
 print(report)
 

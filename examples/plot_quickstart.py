@@ -70,7 +70,8 @@ path = clf.pruning_path(
 # risen against the dense network. Every number has a 95 % interval; read that first, and the
 # findings at the end of the report. "cannot tell" is an answer: there are few black and
 # hispanic applicants, and a difference smaller than the interval cannot be seen in them.
-report = audit(path, X_test, y_test, sensitive_features=race_test)
+few = {"min_group_size": 30}  # rows to compare a group with others; 75 is safer
+report = audit(path, X_test, y_test, sensitive_features=race_test, **few)
 print(report)
 
 # %%

@@ -189,7 +189,7 @@ def test_one_with_a_phrase_is_a_damage(monkeypatch, clf):
     report = diagnose(clf, X, Y, **OPTIONS)
     damages = ["excessive_loss", "gain", "masked_excessive_loss"]
     assert report.explanations.index.unique("damage").tolist() == damages
-    assert any("gained loss +" in finding for finding in report.findings)
+    assert any("gained loss is +" in finding for finding in report.findings)
     assert "gain against" in str(report)
     display = GroupDiagnosticsDisplay.from_report(report)
     assert display.damage == "excessive_loss"

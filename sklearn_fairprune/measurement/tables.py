@@ -187,10 +187,8 @@ def grouped_tables(
         totals.append(first | measure_model(rows, k))
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
-    notes = []
-    if outcomes.predicted is not None:
-        overall = flag_broken(overall, len(np.unique(outcomes.y)))
-        notes = broken_notes(overall, outcomes.predicted)
+    overall = flag_broken(overall, outcomes.y, outcomes.predicted is not None)
+    notes = broken_notes(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
     return {

@@ -1,12 +1,16 @@
 """What is concluded from the numbers, and in which words: what changed, what is broken."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
-from ..statistics.broken import no_better_than_chance, says_broken
+from ..statistics.broken import (
+    Broken,
+    constant_loss,
+    no_better_than_chance,
+    says_broken,
+)
 from .formats import with_interval
 
 
@@ -19,13 +23,6 @@ class Change(StrEnum):
     CANNOT_TELL = "cannot tell"
     ONLY_IN_A = "only in A"
     ONLY_IN_B = "only in B"
-
-
-class Broken(StrEnum):
-    """Why a model's equal treatment of the groups means nothing."""
-
-    ONE_CLASS = "predicts one class"
-    NO_BETTER = "no better than one class"
 
 
 # ---- what changed ------------------------------------------------------------------
@@ -58,43 +55,45 @@ def change_verdicts(
 
 # ---- what is broken ----------------------------------------------------------------
 
-DENSE_IS_BROKEN = "The dense network predicts one class only: it is broken."
-CAUTION = (
-    "A model that predicts one class for everybody, or is no better, is broken, not fair."
-)
 
-
-def flag_broken(overall: pd.DataFrame, n_classes: int) -> pd.DataFrame:
-    """Add to a table of classifiers which of them are broken, and why.
+def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.DataFrame:
+    """Add to a table of models which of them are broken, and why.
 
     Parameters
     ----------
     overall : DataFrame
-        One row per model, with ``classes_predicted`` and ``balanced_accuracy_high``.
-    n_classes : int
-        Classes among the rows; of one class nothing can be said.
+        One row per model, with ``loss_low``, and of classifiers ``classes_predicted`` and
+        ``balanced_accuracy_high``.
+    y : ndarray of shape (n,) or (n, k)
+        Targets; where they are all alike, nothing can be said.
+    classifies : bool
+        Whether they are classes.
 
     Returns
     -------
     overall : DataFrame
-        With ``predicts_one_class`` and ``no_better_than_chance``.
+        With ``loss_above_constant``, and of classifiers ``predicts_one_class`` and
+        ``no_better_than_chance``.
     """
-    several = n_classes > 1
+    several = len(np.unique(y, axis=0)) > 1
+    above = several & (overall["loss_low"] > constant_loss(y, classifies))
+    if not classifies:
+        return overall.assign(loss_above_constant=above)
+    chance = no_better_than_chance(overall["balanced_accuracy_high"], len(np.unique(y)))
     return overall.assign(
         predicts_one_class=several & (overall["classes_predicted"] == 1),
-        no_better_than_chance=several
-        & no_better_than_chance(overall["balanced_accuracy_high"], n_classes),
+        no_better_than_chance=several & chance,
+        loss_above_constant=above,
     )
 
 
 def broken_models(overall: pd.DataFrame) -> dict[str, Broken]:
-    """Models that predict one class, or are no better than that.
+    """Models that are broken, with the first reason of each.
 
     Parameters
     ----------
     overall : DataFrame
-        One row per model; without the columns of `flag_broken`, as for regressors, none is
-        broken.
+        One row per model; without the columns of `flag_broken` none is broken.
 
     Returns
     -------
@@ -104,6 +103,7 @@ def broken_models(overall: pd.DataFrame) -> dict[str, Broken]:
     reasons = {
         "predicts_one_class": Broken.ONE_CLASS,
         "no_better_than_chance": Broken.NO_BETTER,
+        "loss_above_constant": Broken.ABOVE_CONSTANT,
     }
     found = {}
     for model, row in overall.iterrows():
@@ -113,39 +113,31 @@ def broken_models(overall: pd.DataFrame) -> dict[str, Broken]:
     return found
 
 
-def broken_notes(overall: pd.DataFrame, predicted: np.ndarray) -> list[str]:
-    """Say of each broken classifier what it does.
+def broken_notes(overall: pd.DataFrame, predicted: np.ndarray | None) -> list[str]:
+    """Say of each broken model what it does.
 
     Parameters
     ----------
     overall : DataFrame
         From `flag_broken`.
-    predicted : ndarray of shape (n, n_models)
-        Labels.
+    predicted : ndarray of shape (n, n_models) or None
+        Labels of classifiers.
 
     Returns
     -------
     notes : list of str
     """
-    notes, columns = [], dict(zip(overall.index, predicted.T, strict=True))
+    notes, positions = [], {name: k for k, name in enumerate(overall.index)}
     for name, reason in broken_models(overall).items():
-        what = f"predicts only {columns[name][0]}"
-        if reason is Broken.NO_BETTER:
-            row = overall.loc[name]
-            value = with_interval(row, "balanced_accuracy", scale=100, digits=1)
-            what = f"is no better than one class for everybody (balanced accuracy {value} %)"
-        notes.append(says_broken(name, what))
+        row = overall.loc[name]
+        match reason:
+            case Broken.ONE_CLASS if predicted is not None:
+                what = f"predicts only {predicted[0, positions[name]]}"
+            case Broken.NO_BETTER:
+                value = with_interval(row, "balanced_accuracy", scale=100, digits=1)
+                what = "is no better than one class for everybody "
+                what += f"(balanced accuracy {value} %)"
+            case _:
+                what = f"has a loss of {with_interval(row, 'loss')}, above that of a constant"
+        notes.append(says_broken(name, what, alike=row.get("accuracy_spread", np.nan) == 0))
     return notes
-
-
-def broken_failure(model: str) -> str:
-    """Say why a broken model passes no gate."""
-    return f"{model} predicts one class only, or is no better: it is broken, not fair."
-
-
-def broken_headline(models: Iterable[str]) -> str:
-    """Name the broken models in one sentence."""
-    return (
-        f"Broken for all, not fair: {', '.join(models)} (one class for everybody, or no "
-        "better)."
-    )

@@ -11,7 +11,7 @@ from ..measurement.formats import number, with_interval
 from ..measurement.groups import group_label
 from ..measurement.payers import Told, payer_row, payer_sentence
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
-from ..measurement.verdicts import DENSE_IS_BROKEN
+from ..statistics.broken import says_broken
 from .report import Report
 from .text import table
 
@@ -202,7 +202,7 @@ def notes_on_dense(evidence: Evidence, table: pd.DataFrame, labels: Any) -> list
             f"{', '.join(single)}."
         )
     if _predicts_one_class(evidence):
-        notes.append(DENSE_IS_BROKEN)
+        notes.append(says_broken("The dense network", "predicts one class only"))
     if evidence.predicted is not None and not evidence.dense.has_logits:
         notes.append(
             "The network's outputs are no probabilities: its own criterion is the loss, "

@@ -10,7 +10,8 @@ from ..measurement.groups import group_names
 from ..measurement.measures import MEASURES, limit_columns
 from ..measurement.records import Measure
 from ..measurement.settings import is_real
-from ..measurement.verdicts import broken_failure, broken_models
+from ..measurement.verdicts import broken_models
+from ..statistics.broken import says_not_fair
 
 
 class DisparityError(AssertionError):
@@ -83,7 +84,7 @@ def disparity_failures(
     broken, failures = broken_models(first.overall), []
     for model in _chosen(first.overall.index, models):
         if model in broken:
-            failures.append(broken_failure(model))
+            failures.append(says_not_fair({model: broken[model]}))
         for feature, report in reports.items():
             for name, value in limits.items():
                 failures += _over(report, model, feature, name, value, judge_by)

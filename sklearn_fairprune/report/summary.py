@@ -4,7 +4,8 @@ from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import payments
 from ..measurement.payers import leading
-from ..measurement.verdicts import broken_headline, broken_models
+from ..measurement.verdicts import broken_models
+from ..statistics.broken import says_not_fair
 
 
 def headline(audited: Audited) -> list[str]:
@@ -35,7 +36,7 @@ def headline(audited: Audited) -> list[str]:
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
     sentences += [f"In {line}" for line in few]
     if broken:
-        sentences.append(broken_headline(broken))
+        sentences.append(says_not_fair(broken))
     return sentences
 
 

@@ -1,11 +1,25 @@
 """Models that are broken for everybody: decided here, and worded here."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
 import numpy as np
 
 # Balanced accuracy that is surely less than this above chance is no better than chance.
 NEGLIGIBLE = 0.01
-MEANS_NOTHING = "it is broken, and its equal treatment of the groups means nothing"
-SHORT = "one class for everybody, or no better"
+CAUTION = (
+    "A model that predicts one class for everybody, is no better than that, or has a loss "
+    "above that of a constant, is broken, not fair."
+)
+
+
+class Broken(StrEnum):
+    """Why a model is broken, whatever the groups."""
+
+    ONE_CLASS = "predicts one class"
+    NO_BETTER = "no better than one class"
+    ABOVE_CONSTANT = "loss above a constant's"
 
 
 def only_value(predicted: np.ndarray) -> object | None:
@@ -41,7 +55,29 @@ def no_better_than_chance(upper: float | np.ndarray, n_classes: int) -> bool | n
     return upper <= 1 / n_classes + NEGLIGIBLE
 
 
-def says_broken(name: object, what: str) -> str:
+def constant_loss(y: np.ndarray, classifies: bool) -> float:
+    r"""Loss of the constant that fits the targets best.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, k)
+        Targets.
+    classifies : bool
+        Whether they are classes.
+
+    Returns
+    -------
+    loss : float
+        Of classes with the shares p_c the cross-entropy :math:`-\sum p_c \log p_c`, of
+        numbers the variance.
+    """
+    if not classifies:
+        return float(np.var(y, axis=0).mean())
+    shares = np.unique(y, return_counts=True)[1] / len(y)
+    return float(-(shares * np.log(shares)).sum())
+
+
+def says_broken(name: object, what: str, *, alike: bool = False) -> str:
     """Sentence on a model that is broken.
 
     Parameters
@@ -50,9 +86,28 @@ def says_broken(name: object, what: str) -> str:
         Of the model.
     what : str
         What it does, such as "predicts only yes".
+    alike : bool, default=False
+        Whether no gap between the groups is left: then that is said to mean nothing.
 
     Returns
     -------
     sentence : str
     """
-    return f"{name} {what}: {MEANS_NOTHING}."
+    nothing = ", and that it treats the groups alike means nothing" if alike else ""
+    return f"{name} {what}: it is broken{nothing}."
+
+
+def says_not_fair(broken: Mapping[Any, Broken]) -> str:
+    """Name the broken models, and why each is.
+
+    Parameters
+    ----------
+    broken : mapping of object to Broken
+        By name.
+
+    Returns
+    -------
+    sentence : str
+    """
+    named = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
+    return f"Broken for all, not fair: {named}."

@@ -75,6 +75,7 @@ def test_columns_of_the_tables(report):
         "accuracy_ratio",
         *(f"{n}{end}" for n in ("loss", "fairness_violation") for end in ends),
         *("classes_predicted", "predicts_one_class", "no_better_than_chance"),
+        "loss_above_constant",
     ]
     assert pd.api.types.is_integer_dtype(report.overall["classes_predicted"])
 

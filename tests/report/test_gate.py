@@ -63,7 +63,7 @@ def test_a_limit_is_kept_up_to_the_number_itself(report, name, column, judge_by)
 
 def test_a_model_that_predicts_one_class_fails_whatever_the_limit():
     found = failures(make_report(), max_spread=1.0)
-    assert found == ["stuck predicts one class only, or is no better: it is broken, not fair."]
+    assert found == ["Broken for all, not fair: stuck (predicts one class)."]
     make_report().assert_disparity(max_spread=1.0, models=["harmed"])
     make_report().assert_disparity(max_spread=1.0, models="harmed")
 
@@ -91,7 +91,7 @@ def test_after_reading_it_back(report):
     again = AuditReport.from_json(report.to_json())
     assert failures(again, max_degradation=0.1) == failures(report, max_degradation=0.1)
     stuck = AuditReport.from_json(make_report().to_json())
-    assert "broken" in failures(stuck, max_spread=1)[0]
+    assert "Broken for all" in failures(stuck, max_spread=1)[0]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def say_classes(
         what = None
         if len(values) == 1:
             what = f"predicts only {values[0]}"
-            note = says_broken(name, what)
+            note = says_broken(name, what, alike=True)
         elif positive not in values:
             what = f"never predicts {positive}"
             note = f"{name} {what}: its equal rates of label 1 in all groups mean nothing."
@@ -122,7 +122,11 @@ def say_constant(names: list[str], predicted: list[np.ndarray]) -> tuple[list[st
     pairs = zip(names, predicted, strict=True)
     broken = {name for name, values in pairs if np.ptp(values) == 0}
     shown = [f"{name} (predicts one value only)" if name in broken else name for name in names]
-    notes = [says_broken(name, "predicts one value only") for name in names if name in broken]
+    notes = [
+        says_broken(name, "predicts one value only", alike=True)
+        for name in names
+        if name in broken
+    ]
     return shown, notes
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from ...measurement.audited import Audited
 from ...measurement.groups import group_names
 from ...measurement.measures import disparities, performances, shown
-from ...measurement.verdicts import CAUTION, broken_models
+from ...measurement.verdicts import broken_models
+from ...statistics.broken import CAUTION
 from ..summary import group_order, lead_model
 
 
