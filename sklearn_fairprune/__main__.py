@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
@@ -28,8 +29,9 @@ from .preparation import (
     standardized,
     steps_of,
 )
-from .report import AuditReport, DisparityError
+from .report import AuditReport, DisparityError, UndecidedError
 from .report.compare import compare_reports, comparison_as_text
+from .report.gate import JUDGED_BY
 from .statistics.worst import LEAST_ROWS
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
@@ -47,10 +49,12 @@ TOLD = (
     "seed",
     "threads",
 )
+UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
 EXIT_STATUS = """exit status:
   0  all went well
   1  a limit of --fail-above is not kept, or --fail-if-worse found something worse
-  2  the command or its input is wrong
+  2  the command or its input is wrong, or the program is
+  3  no limit is surely broken, but too few rows leave one open (see --undecided)
   130  interrupted"""
 
 
@@ -111,10 +115,19 @@ def add_report_options(command):
     )
     add(
         "--judge-by",
-        choices=["estimate", "low", "high"],
+        choices=list(JUDGED_BY),
         default="estimate",
-        help="what --fail-above judges: the number, its lower limit (only a sure excess "
-        "fails) or its upper limit (only a surely kept limit passes); default: estimate",
+        help="what --fail-above judges: the number (of groups below --min-group-size its "
+        "interval), its lower limit (only a sure excess fails), its upper limit (only a "
+        "surely kept limit passes), or both (a limit inside the interval is undecided); "
+        "default: estimate",
+    )
+    add(
+        "--undecided",
+        choices=list(UNDECIDED),
+        default="status",
+        help="what to do where nothing fails, but too few rows leave a limit open: exit with "
+        "status 3, or as if it had failed (1) or passed (0); default: status",
     )
     add(
         "--min-group-size",
@@ -308,6 +321,9 @@ def audit_command(arguments):
     if arguments.fail_above:
         try:
             report.assert_disparity(limits=arguments.fail_above, judge_by=arguments.judge_by)
+        except UndecidedError as error:
+            print(f"sklearn-fairprune: too few rows to tell.\n{error}", file=sys.stderr)
+            return UNDECIDED[arguments.undecided]
         except DisparityError as error:
             print(f"sklearn-fairprune: not within the limits.\n{error}", file=sys.stderr)
             return 1
@@ -364,6 +380,10 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("sklearn-fairprune: interrupted.", file=sys.stderr)
         return 130
+    except Exception:  # a crash is no verdict: 1 says that a limit is not kept
+        traceback.print_exc()
+        print("sklearn-fairprune: this is a fault of the program.", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -204,6 +204,31 @@ def test_an_interrupt_is_no_traceback(loans, monkeypatch, capsys):
     assert capsys.readouterr().err == "sklearn-fairprune: interrupted.\n"
 
 
+def test_a_crash_is_told_and_is_no_verdict(loans, monkeypatch, capsys):
+    def crash(*args, **options):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(PrunedClassifier, "pruning_path", crash)
+    assert main([*loans, "--quiet", "--fail-above", "spread=0.1"]) == 2
+    err = capsys.readouterr().err
+    assert "RuntimeError: a fault" in err
+    assert err.endswith("sklearn-fairprune: this is a fault of the program.\n")
+
+
+def test_a_gate_has_three_outcomes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    mixed_table().to_csv("loans.csv", index=False)
+    command = ["audit", "--data", "loans.csv", "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5", "--quiet", "--judge-by", "interval", *QUICK]
+    assert main([*command, "--fail-above", "spread=1"]) == 0
+    assert main([*command, "--fail-above", "excessive_loss=0"]) in (1, 3)
+    capsys.readouterr()
+    for undecided, status in (("status", 3), ("fail", 1), ("pass", 0)):
+        given = ["--fail-above", "spread=0.1", "--undecided", undecided]
+        assert main([*command, *given]) == status
+        assert "sklearn-fairprune: too few rows to tell." in capsys.readouterr().err
+
+
 def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mixed_table().to_csv("loans.csv", index=False)

@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import Bunch, column_or_1d
 
 from ..estimators.path import path_names
+from ..estimators.unwrap import dense_twin
 from .groups import distinct_labels
 from .sizes import sparsity_of
 
@@ -16,8 +17,9 @@ def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
 
     Parameters
     ----------
-    models : dict of str to fitted estimator, or Bunch
-        The dense model first; or what ``pruning_path`` returned.
+    models : dict of str to fitted estimator, Bunch, or fitted estimator
+        The dense model first; or what ``pruning_path`` returned; or one pruned estimator,
+        which is compared with its own dense network.
 
     Returns
     -------
@@ -47,12 +49,13 @@ def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
             )
         names = path_names(models.sparsities)
         models = dict(zip(names, models.estimators, strict=True))
+    if hasattr(models, "predict") and not isinstance(models, type):
+        try:
+            models = {"dense": dense_twin(models), "pruned": models}
+        except TypeError as error:
+            raise TypeError(_expected(models)) from error
     if not hasattr(models, "items"):
-        raise TypeError(
-            "models must be a dict of names to fitted estimators, the dense one first, such "
-            "as {'dense': a, 'pruned': b}, or what pruning_path returned, got "
-            f"{type(models).__name__}."
-        )
+        raise TypeError(_expected(models))
     if not models:
         raise ValueError("models is empty; give the dense model first, then pruned ones.")
     models = dict(zip(distinct_labels(models), models.values(), strict=True))
@@ -60,6 +63,14 @@ def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
         if isinstance(model, type) or not hasattr(model, "predict"):
             raise TypeError(f"models must be fitted estimators, and {name!r} is {model!r}.")
     return models, [sparsity_of(model) for model in models.values()]
+
+
+def _expected(models):
+    return (
+        "models must be a dict of names to fitted estimators, the dense one first, such as "
+        "{'dense': a, 'pruned': b}, or what pruning_path returned, or one estimator that "
+        f"holds a pruned network, got {type(models).__name__}."
+    )
 
 
 def check_kinds(models: dict[str, Any]) -> bool:

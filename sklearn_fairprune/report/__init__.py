@@ -14,7 +14,7 @@ from .displays import (
     TradeOffDisplay,
     plot_model_comparison,
 )
-from .gate import DisparityError
+from .gate import DisparityError, UndecidedError
 
 __all__ = [
     "AuditReport",
@@ -26,6 +26,7 @@ __all__ = [
     "GroupPathDisplay",
     "LayerSparsityDisplay",
     "TradeOffDisplay",
+    "UndecidedError",
     "audit",
     "compare_reports",
     "diagnose",

@@ -31,8 +31,9 @@ def audit(
 
     Parameters
     ----------
-    models : dict of str to fitted estimator, or Bunch
-        The dense model first; or what ``pruning_path`` returned.
+    models : dict of str to fitted estimator, Bunch, or fitted estimator
+        The dense model first; or what ``pruning_path`` returned; or one estimator that holds a
+        pruned network (a pruner, a Pipeline, a search), compared with its own dense one.
     X : array-like
         Features of rows that no model was fitted on.
     y : array-like of shape (n,)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..measurement.audited import Audited
 from .displays import GroupPathDisplay
-from .gate import DisparityError, disparity_failures
+from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
 from .page import render_page, render_summary
 from .report import Report, frame_from
@@ -215,6 +215,7 @@ class AuditReport(Audited, Report):
         limits: dict[str, float] | None = None,
         models: Sequence[str] | None = None,
         judge_by: str = "estimate",
+        undecided: str = "raise",
     ) -> "AuditReport":
         r"""Raise if a pruned model costs a group more than is allowed.
 
@@ -231,9 +232,13 @@ class AuditReport(Audited, Report):
             ``{"excessive_loss": 0.1}``.
         models : sequence of str, default=None
             Names of the models to judge; None is all but the dense one.
-        judge_by : {"estimate", "low", "high"}, default="estimate"
-            The number itself; its lower limit, so that only a sure excess fails; or its
-            upper limit, so that only a surely kept limit passes.
+        judge_by : {"estimate", "low", "high", "interval"}, default="estimate"
+            The number itself; its lower limit, so that only a sure excess fails; its upper
+            limit, so that only a surely kept limit passes; or both, so that a limit inside the
+            interval is undecided. Groups of fewer than ``min_group_size`` rows are judged by
+            their interval in the place of the number.
+        undecided : {"raise", "pass"}, default="raise"
+            What to do where nothing fails, but too few rows leave a limit open.
 
         Returns
         -------
@@ -244,8 +249,10 @@ class AuditReport(Audited, Report):
         ------
         DisparityError
             An AssertionError with every limit that is not kept, for every sensitive feature
-            and their intersections. A model that predicts one class, and a number that is
-            unknown, fail too.
+            and their intersections. A model that is broken fails too.
+        UndecidedError
+            A DisparityError with every limit that is open, if none is broken. A number that is
+            unknown leaves its limit open.
         ValueError
             If no limit is given, or one is unusable.
         """
@@ -266,7 +273,11 @@ class AuditReport(Audited, Report):
                 "assert_disparity got no limit; give max_spread, max_degradation or "
                 "max_violation, or limits of other measures."
             )
-        failures = disparity_failures(self.by_feature, given, models=models, judge_by=judge_by)
-        if failures:
-            raise DisparityError(failures)
+        if undecided not in ("raise", "pass"):
+            raise ValueError(f"undecided must be 'raise' or 'pass', got {undecided!r}.")
+        found = judged(self.by_feature, given, models=models, judge_by=judge_by)
+        if found.failures:
+            raise DisparityError(*found)
+        if found.undecided and undecided == "raise":
+            raise UndecidedError(*found)
         return self

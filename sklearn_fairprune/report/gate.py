@@ -1,7 +1,7 @@
 """A gate for continuous integration: no group may lose more than is allowed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,33 +21,67 @@ class DisparityError(AssertionError):
     ----------
     failures : list of str
         Every limit that is not kept, with model, group and number.
+    undecided : list of str, default=()
+        Every limit that too few rows leave open.
 
     Attributes
     ----------
-    failures : list of str
+    failures, undecided : list of str
         As above.
     """
 
-    def __init__(self, failures: list[str]) -> None:
-        super().__init__("\n".join(failures))
-        self.failures = failures
+    def __init__(self, failures: list[str], undecided: Sequence[str] = ()) -> None:
+        super().__init__("\n".join([*failures, *undecided]))
+        self.failures, self.undecided = failures, list(undecided)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with both lists."""
+        return type(self), (self.failures, self.undecided)
+
+
+class UndecidedError(DisparityError):
+    """No limit is surely broken, but too few rows leave one or more open.
+
+    Parameters
+    ----------
+    failures : list of str
+        Empty.
+    undecided : list of str
+        Every limit that is open, with model, group and number.
+    """
 
 
 JUDGED_BY = {
     "estimate": ("", "is"),
     "low": ("_low", "is surely at least"),
     "high": ("_high", "may be as high as"),
+    "interval": ("_low", "is surely at least"),
 }
 
 
-def disparity_failures(
+class Judged(NamedTuple):
+    """What a gate finds.
+
+    Attributes
+    ----------
+    failures : list of str
+        Limits that are not kept.
+    undecided : list of str
+        Limits that too few rows leave open.
+    """
+
+    failures: list[str]
+    undecided: list[str]
+
+
+def judged(
     reports: dict[str, Any],
     limits: Mapping[str, float | None],
     *,
     models: Sequence[str] | None = None,
     judge_by: str = "estimate",
-) -> list[str]:
-    """List every limit that a pruned model does not keep, for every way to group the rows.
+) -> Judged:
+    """Judge every limit of every pruned model, for every way to group the rows.
 
     Parameters
     ----------
@@ -59,15 +93,16 @@ def disparity_failures(
         None is no limit.
     models : sequence of str, default=None
         Names of the models to judge; None is all but the dense one.
-    judge_by : {"estimate", "low", "high"}, default="estimate"
-        The number itself; its lower limit, so that only a sure excess fails; or its upper
-        limit, so that only a surely kept limit passes.
+    judge_by : {"estimate", "low", "high", "interval"}, default="estimate"
+        The number itself; its lower limit, so that only a sure excess fails; its upper limit,
+        so that only a surely kept limit passes; or both, so that a limit inside the interval
+        is undecided. Groups of fewer rows than the audit compares are judged by their interval
+        in the place of the number.
 
     Returns
     -------
-    failures : list of str
-        Empty if all is well. A model that is broken and a number that is unknown are failures
-        too.
+    judged : Judged
+        A model that is broken fails; a number that is unknown is undecided.
 
     Raises
     ------
@@ -81,14 +116,16 @@ def disparity_failures(
     for name, value in limits.items():
         check_limit(name, value)
         _check_measured(name, first)
-    broken, failures = broken_models(first.overall), []
+    found, broken = Judged([], []), broken_models(first.overall)
     for model in _chosen(first.overall.index, models):
         if model in broken:
-            failures.append(says_not_fair({model: broken[model]}))
+            found.failures.append(says_not_fair({model: broken[model]}))
         for feature, report in reports.items():
             for name, value in limits.items():
-                failures += _over(report, model, feature, name, value, judge_by)
-    return failures
+                over, open_ = _over(report, model, feature, name, value, judge_by)
+                found.failures.extend(over)
+                found.undecided.extend(open_)
+    return found
 
 
 def limited(name: str) -> tuple[str, Measure]:
@@ -182,22 +219,30 @@ def _rows(report, model, column):
 
 
 def _over(report, model, feature, name, limit, judge_by):
-    """Failures of one model under one limit, for one way to group the rows."""
+    """Judge one model under one limit, for one way to group the rows."""
     column, measure = limited(name)
-    suffix, verb = JUDGED_BY[judge_by]
-    what, found = measure.full_title, []
+    found, least = Judged([], []), report.about.get("min_group_size", 0)
     for group, row in _rows(report, model, column).items():
-        value, who = row[column + suffix], f" of {group}" if group else ""
-        size = f" ({int(row['rows'])} rows)" if group else ""
+        few = bool(group) and judge_by == "estimate" and row["rows"] < least
+        by = "interval" if few else judge_by
+        (suffix, verb), what = (
+            JUDGED_BY[by],
+            f"{model}, by {feature}: the {measure.full_title}",
+        )
+        what += f" of {group} ({int(row['rows'])} rows)" if group else ""
+        value, high = row[column + suffix], row[f"{column}_high"]
+        limits = f"[{row[column + '_low']:.3f}, {high:.3f}]"
         if pd.isna(value):
-            found.append(
-                f"{model}, by {feature}: the {what}{who}{size} is unknown (too few rows), so "
-                f"{name}={limit:g} cannot be judged."
+            found.undecided.append(
+                f"{what} is unknown (too few rows), so {name}={limit:g} cannot be judged."
             )
         elif value > limit:
-            found.append(
-                f"{model}, by {feature}: the {what}{who}{size} {verb} {value:.3f}, more than "
-                f"{name}={limit:g}; interval [{row[column + '_low']:.3f}, "
-                f"{row[column + '_high']:.3f}]."
+            found.failures.append(
+                f"{what} {verb} {value:.3f}, more than {name}={limit:g}; interval {limits}."
+            )
+        elif by == "interval" and not high <= limit:
+            found.undecided.append(
+                f"{what} is {row[column]:.3f}, and its interval {limits} includes "
+                f"{name}={limit:g}: too few rows to tell."
             )
     return found

@@ -8,8 +8,12 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import PrunedClassifier, audit
+from sklearn_fairprune.estimators.unwrap import dense_twin
 
 
 class Table(ClassifierMixin, BaseEstimator):
@@ -342,3 +346,27 @@ def test_a_loss_has_no_limit_below_zero():
     )
     assert report.by_group["loss_low"].item() >= 0
     assert report.overall["loss_low"].item() >= 0
+
+
+def test_a_pruned_estimator_is_compared_with_its_own_dense_network():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y, groups = np.where(X[:, 0] > 0, "a", "b"), rng.choice(["f", "m"], 200)
+    pruner = PrunedClassifier(sparsity=0.5, hidden_layer_sizes=(4,), random_state=0)
+    for model in (pruner, make_pipeline(StandardScaler(), pruner)):
+        model.fit(X, y)
+        report = audit(model, X, y, sensitive_features=groups, n_boot=20)
+        assert report.overall.index.tolist() == ["dense", "pruned"]
+        assert report.overall["sparsity"].tolist() == [0, 0.5]
+        models = {"dense": dense_twin(model), "pruned": model}
+        same = audit(models, X, y, sensitive_features=groups, n_boot=20)
+        pd.testing.assert_frame_equal(report.by_group, same.by_group)
+
+
+@pytest.mark.parametrize("models", [GaussianNB(), GaussianNB, [1, 2], "path"])
+def test_what_holds_no_pruned_network_needs_one_to_compare_with(models):
+    if hasattr(models, "fit") and not isinstance(models, type):
+        models = models.fit([[0.0], [1.0]], [0, 1])
+    name = type(models).__name__
+    with pytest.raises(TypeError, match=rf"models must be a dict of .* got {name}\."):
+        audit(models, [[0.0], [1.0]], [0, 1])

@@ -1,10 +1,12 @@
 """The gate: what passes, what fails, and with which words."""
 
+import pickle
+
 import pytest
 from report_cases import MODELS, make_report, regression_report
 
 from sklearn_fairprune import AuditReport
-from sklearn_fairprune.report import DisparityError
+from sklearn_fairprune.report import DisparityError, UndecidedError
 
 WIDE = {"max_spread": 1, "max_degradation": 1, "max_violation": 100}
 
@@ -17,9 +19,20 @@ def report():
 def failures(report, **options):
     with pytest.raises(DisparityError) as caught:
         report.assert_disparity(**options)
-    assert str(caught.value) == "\n".join(caught.value.failures)
-    assert isinstance(caught.value, AssertionError)
-    return caught.value.failures
+    error = caught.value
+    assert str(error) == "\n".join([*error.failures, *error.undecided])
+    assert isinstance(error, AssertionError)
+    assert isinstance(error, UndecidedError) == (not error.failures)
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.failures, again.undecided) == (error.failures, error.undecided)
+    return error.failures
+
+
+def undecided(report, **options):
+    with pytest.raises(UndecidedError) as caught:
+        report.assert_disparity(**options)
+    assert report.assert_disparity(**options, undecided="pass") is report
+    return caught.value.undecided
 
 
 def test_wide_limits_pass_and_return_the_report(report):
@@ -68,7 +81,7 @@ def test_a_model_that_predicts_one_class_fails_whatever_the_limit():
     make_report().assert_disparity(max_spread=1.0, models="harmed")
 
 
-def test_an_unknown_number_fails():
+def test_an_unknown_number_leaves_its_limit_open():
     groups = ["big"] * 199 + ["tiny"]
     with pytest.warns(UserWarning, match="tiny"):
         report = make_report(
@@ -77,8 +90,46 @@ def test_an_unknown_number_fails():
             min_group_size=30,
         )
     report.assert_disparity(max_violation=0.5)
-    (found,) = failures(report, max_violation=0.5, judge_by="high")
+    (found,) = undecided(report, max_violation=0.5, judge_by="high")
     assert "fairness violation xi is unknown (too few rows)" in found
+
+
+@pytest.mark.parametrize("judge_by", ["estimate", "interval"])
+def test_three_outcomes(report, judge_by):
+    row = report.overall.loc["harmed"]
+    spread, low, high = (row[f"accuracy_spread{end}"] for end in ("", "_low", "_high"))
+    assert low < spread == high
+    report.assert_disparity(max_spread=high, judge_by=judge_by)
+    inside = {"max_spread": (low + high) / 2, "judge_by": judge_by}
+    if judge_by == "estimate":
+        assert len(failures(report, **inside)) == 1
+    else:
+        (found, *_) = undecided(report, **inside)
+        assert found.endswith("too few rows to tell.")
+        assert f"is {spread:.3f}, and its interval [{low:.3f}, {high:.3f}] includes" in found
+    assert failures(report, max_spread=low - 1e-6, judge_by=judge_by)
+
+
+def test_what_fails_is_told_beside_what_is_open(report):
+    with pytest.raises(DisparityError) as caught:
+        report.assert_disparity(limits={"accuracy_drop": 0.5}, judge_by="interval")
+    assert not isinstance(caught.value, UndecidedError)
+    assert caught.value.failures
+    assert caught.value.undecided
+
+
+def test_groups_of_few_rows_are_judged_by_their_interval():
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    with pytest.warns(UserWarning, match="f & 60"):
+        few = make_report(models, min_group_size=46)
+    drop = few.by_group.loc[("harmed", "f", 60)]
+    limit = (drop["accuracy_drop_low"] + 1) / 2
+    (found, *_) = undecided(few, max_degradation=limit)
+    assert found.startswith(
+        "harmed, by sex & age: the accuracy drop of f & 60 (45 rows) is 1.0"
+    )
+    assert failures(few, max_degradation=drop["accuracy_drop_low"] - 0.01)
+    assert failures(make_report(models), max_degradation=limit)
 
 
 def test_the_dense_model_is_judged_only_when_named(report):
@@ -115,6 +166,7 @@ def test_after_reading_it_back(report):
             {"max_spread": 1, "models": ["x"]},
             r"unknown names \['x'\]; the report has \['dense",
         ),
+        ({"max_spread": 1, "undecided": "maybe"}, "undecided must be 'raise' or 'pass', got"),
         ({"max_spread": 1, "judge_by": "mean"}, r"judge_by must be one of .* got 'mean'"),
     ],
 )

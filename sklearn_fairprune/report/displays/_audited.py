@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from sklearn.utils import Bunch
 
-from ...estimators.unwrap import dense_twin
 from ...functional.shelf import LOSS
 from ...measurement.audited import Audited
 from ...measurement.records import Measure
@@ -163,9 +162,8 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        models = {"dense": dense_twin(estimator), "pruned": estimator}
         options |= {"sensitive_features": sensitive_features, "ax": ax}
-        return cls.from_estimators(models, X, y, **options)
+        return cls.from_estimators(estimator, X, y, **options)
 
 
 def check_measure(
