@@ -12,6 +12,7 @@ from .markdown import as_markdown
 from .page import render_page, render_summary
 from .report import Report, frame_from
 from .text import as_text
+from .writing import write_whole
 
 
 class AuditReport(Audited, Report):
@@ -63,6 +64,10 @@ class AuditReport(Audited, Report):
     """
 
     _flat_frames = ("changed_rows",)  # without an index of their own
+
+    @property
+    def _every_frame(self) -> tuple[str, ...]:
+        return ("by_group", "overall", *self._grouped, *self._networks)
 
     def __str__(self) -> str:
         """Tables, findings and notes as plain text."""
@@ -149,7 +154,7 @@ class AuditReport(Audited, Report):
         """
         text = as_markdown(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            write_whole(path, text)
         return text
 
     def plot(
@@ -198,7 +203,7 @@ class AuditReport(Audited, Report):
         """
         page = render_page(self)
         if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
+            write_whole(path, page)
         return page
 
     def _repr_html_(self) -> str:

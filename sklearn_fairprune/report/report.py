@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..measurement.groups import free_name
+from .writing import inert, write_whole
 
 
 class Report:
@@ -21,6 +22,11 @@ class Report:
     @property
     def _frames(self) -> tuple[str, ...]:
         raise NotImplementedError
+
+    @property
+    def _every_frame(self) -> tuple[str, ...]:
+        """Names of all tables that such a report can have."""
+        return self._frames
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values; unknown numbers are None."""
@@ -47,16 +53,19 @@ class Report:
         """
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     def to_csv(self, directory: str | Path) -> list[Path]:
         """Write each table as a CSV file of its name into a directory.
 
+        Texts that a spreadsheet would run get a ``'`` before them.
+
         Parameters
         ----------
         directory : str or Path
-            Made if it does not exist.
+            Made if it does not exist; tables of an older report that this one lacks are
+            removed.
 
         Returns
         -------
@@ -67,7 +76,10 @@ class Report:
         directory.mkdir(parents=True, exist_ok=True)
         paths = [directory / f"{name}.csv" for name in self._frames]
         for name, path in zip(self._frames, paths, strict=True):
-            _flat(getattr(self, name)).to_csv(path, index=False)
+            text = inert(_flat(getattr(self, name))).to_csv(index=False)
+            write_whole(path, text, newline="")
+        for name in set(self._every_frame) - set(self._frames):
+            (directory / f"{name}.csv").unlink(missing_ok=True)
         return paths
 
 

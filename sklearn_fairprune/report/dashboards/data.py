@@ -14,6 +14,7 @@ from ...estimators.outcomes import estimator_outcomes
 from ...measurement.groups import distinct_labels, small_groups
 from ...measurement.models import named_models
 from ...statistics.worst import LEAST_ROWS
+from ..writing import write_whole
 from .bins import feature_bins
 from .dictionary import Held, dashboard_dictionary
 from .static_page import dashboard_html
@@ -109,7 +110,7 @@ class FairnessDashboardData:
         """
         text = json.dumps(self._dictionary, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     def dashboard_html(self, path: str | Path) -> Path:

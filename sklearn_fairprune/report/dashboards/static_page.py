@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from ..writing import write_whole
+
 INSTALL = "pip install --no-deps raiwidgets"
 APP_ID, CONFIG, DATA = "__rai_app_id__", '"__rai_config__"', '"__rai_model_data__"'
 NAME = "fairness_dashboard"
@@ -122,7 +124,7 @@ def dashboard_html(
         licences=licences(folder),
     )
     path = Path(path)
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
     return path
 
 
