@@ -101,6 +101,43 @@ def test_small_groups_are_neither_named_nor_in_the_way():
     assert (nobody.group, nobody.beats_all) == (-1, False)
     one = worst_group(VALUES, GROUPS, 4, least_rows=300)
     assert one.group == -1
+    assert one.eligible.tolist() == [True, False, False, False]
+
+
+def pair_low(found, a, b, tail):
+    """Lower limit of the lead of one group over another, the numbers one by one."""
+    parts = [found.variances[k] / found.sizes[k] for k in (a, b)]
+    third = found.thirds[a] / found.sizes[a] ** 2 - found.thirds[b] / found.sizes[b] ** 2
+    below = sum(v**2 / (found.sizes[k] - 1) for v, k in zip(parts, (a, b), strict=True))
+    lead = found.means[a] - found.means[b]
+    numbers = lead, sum(parts), third, sum(parts) ** 2 / below
+    return hall_limits(*map(np.array, numbers), tail)[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_every_pair_by_hand(seed, sign):
+    rng, sizes = np.random.default_rng(seed), [90, 120, 300, 80]
+    groups = np.repeat(np.arange(4), sizes)
+    values = sign * rng.exponential(size=590) ** 2 * np.array([1, 3, 1, 2])[groups]
+    values += np.array([0, 0.9, 1.2, 0.3])[groups]
+    worst, found = worst_group(values, groups, 4), moments(values, groups, 4, 0.025)
+    for other in set(range(4)) - {worst.group}:
+        low = pair_low(found, worst.group, other, 0.0125)
+        assert worst.lead_lows[other] == pytest.approx(low)
+        strict = pair_low(found, worst.group, other, 0.0125 / 3)
+        assert strict < low
+        assert worst.possible[other] == (strict <= 0)
+
+
+def test_to_rule_a_group_out_takes_more_than_to_beat_it():
+    rng, differ = np.random.default_rng(0), 0
+    groups = np.repeat(np.arange(4), 100)
+    for _ in range(60):
+        values = rng.normal(size=400) + np.array([0.45, 0, 0, 0.4])[groups]
+        worst = worst_group(values, groups, 4)
+        differ += bool((worst.possible & (worst.lead_lows > 0)).any())
+    assert differ > 0
 
 
 def test_a_group_of_one_row_has_no_limits_and_is_never_ruled_out():
