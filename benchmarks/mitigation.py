@@ -1,7 +1,7 @@
 """Does a group constraint lower the gap on held-out rows, and at what accuracy?
 
 Run: python -W ignore benchmarks/mitigation.py [--seeds 10] [--data digits,mortgage]
-     python benchmarks/mitigation.py --summary      # table and plot from the kept cells
+     python benchmarks/mitigation.py --summary      # table and plot from the kept runs
 
 Six data sets (see tables.py), four sparsities (plan.json), per seed one split into 70 %
 training and 30 % test rows and one dense network. Every way below is fitted on the training
@@ -15,8 +15,7 @@ their own (ten classes as groups, which pruning breaks first), so nothing is ave
 data sets; ways are counted on the cells that all of them have.
 
 Every seed's own numbers are kept in results/mitigation_runs/, a file for each data set, from
-which a run that was cut short is taken up again. Of the runs behind the kept cells they were
-not kept: results/mitigation_cells.json has means, intervals and p-values over the ten seeds.
+which a run that was cut short is taken up again, and all tables are made.
 """
 
 import argparse
@@ -35,8 +34,7 @@ from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 
 PLAN = planned("mitigation")
 SPARSITIES = tuple(PLAN["sparsities"])
-RUNS, CELLS = RESULTS / "mitigation_runs", RESULTS / "mitigation_cells.json"
-FIELDS = ("value", "mean", "low", "high", "p")
+RUNS = RESULTS / "mitigation_runs"
 KEPT = ("accuracy", "balanced_accuracy", "spread", "xi", "psi", "violation", "one_class")
 GAPS = ("spread", "violation", "xi", "psi")
 SHOWN = ("spread", "violation", "xi", "accuracy")
@@ -170,7 +168,7 @@ def outcomes(train, test, seed):
 def kept_runs():
     """Runs done so far: {data set: {seed: outcomes}}."""
     runs = {}
-    for path in sorted(RUNS.glob("*.json")):
+    for path in sorted(RUNS.glob("*.json"), key=lambda p: PLAN["data"].index(p.stem)):
         kept = json.loads(path.read_text(encoding="utf-8"))
         runs[path.stem] = {
             seed: {way: dict(zip(kept["fields"], v, strict=True)) for way, v in cells.items()}
@@ -219,34 +217,10 @@ def count(cells, metric, sign):
     return int(sum(sign * cell[metric][bound] > 0 for cell in cells.values()))
 
 
-def save_cells(table, seeds):
-    """Keep value and difference of every way, cell and metric, a line for each way."""
-    ways = {
-        way: {
-            cell: {k: [round(float(v[f]), 5) for f in FIELDS] for k, v in metrics.items()}
-            for cell, metrics in cells.items()
-        }
-        for way, cells in table.items()
-    }
-    lines = [
-        f"{json.dumps(k)}:{json.dumps(v, separators=(',', ':'))}" for k, v in ways.items()
-    ]
-    head = json.dumps({"seeds": seeds, "fields": FIELDS})[1:-1]
-    text = "{" + head + ',\n"ways":{\n' + ",\n".join(lines) + "\n}}\n"
-    CELLS.write_text(text, encoding="utf-8")
-
-
 def kept_cells():
     """Table of differences as from `compare`, and the seeds of each data set."""
-    kept = json.loads(CELLS.read_text(encoding="utf-8"))
-    table = {
-        way: {
-            cell: {k: dict(zip(kept["fields"], v, strict=True)) for k, v in metrics.items()}
-            for cell, metrics in cells.items()
-        }
-        for way, cells in kept["ways"].items()
-    }
-    return table, kept["seeds"]
+    runs = kept_runs()
+    return compare(runs), {n: sorted(map(int, by_seed)) for n, by_seed in runs.items()}
 
 
 def shared_cells(table):
@@ -445,9 +419,6 @@ def main():
                 runs.setdefault(name, {})[str(seed)] = run(name, seed)
                 keep_runs(name, runs[name])
                 print(f"{name}, seed {seed}: done", flush=True)
-        save_cells(
-            compare(runs), {n: sorted(map(int, by_seed)) for n, by_seed in runs.items()}
-        )
     table, seeds = kept_cells()
     lines, data = summarise(table)
     data |= {"seeds": seeds, "fewest_rows_of_a_group": FEWEST}

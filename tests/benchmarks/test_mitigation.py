@@ -152,7 +152,6 @@ def folder(results, monkeypatch):
     """Return where the script writes, with nothing in it."""
     monkeypatch.setattr(mitigation, "RESULTS", results)
     monkeypatch.setattr(mitigation, "RUNS", results / "runs")
-    monkeypatch.setattr(mitigation, "CELLS", results / "cells.json")
     monkeypatch.setattr(mitigation, "plot", lambda table, seeds, path: None)
     return results
 
@@ -186,8 +185,8 @@ def test_a_run_that_was_cut_short_is_taken_up(folder, runs, monkeypatch):
 
 
 def test_a_summary_leaves_the_machine_of_the_runs(folder, runs, monkeypatch):
-    found = {name: list(map(int, by_seed)) for name, by_seed in runs.items()}
-    mitigation.save_cells(mitigation.compare(runs), found)
+    for name, by_seed in runs.items():
+        mitigation.keep_runs(name, by_seed)
     old = {"python": "3", "versions": {"torch": "2"}, "processor": "another"}
     (folder / "mitigation.json").write_text(json.dumps(old))
     monkeypatch.setattr("sys.argv", ["", "--summary"])
