@@ -10,6 +10,7 @@ from torch import nn
 
 from ..estimators.unwrap import unwrapped
 from ..functional.params import prunable, share_of, skipped
+from .digests import network_digest
 
 
 def network_of(model: Any) -> tuple[nn.Module | None, dict[str, torch.Tensor]]:
@@ -127,8 +128,8 @@ def size_of(model: Any) -> dict[str, Any]:
     size : dict
         ``weights`` that can be pruned and those ``kept``; all ``parameters`` and those
         that are ``nonzero``; ``bytes`` of parameters and buffers as stored, zeros
-        included, and ``zipped_bytes`` of the same through zlib. Empty for a model without
-        a network.
+        included, and ``zipped_bytes`` of the same through zlib; ``sha256`` of the state
+        and the masks. Empty for a model without a network.
     """
     module, masks = network_of(model)
     if module is None:
@@ -145,4 +146,5 @@ def size_of(model: Any) -> dict[str, Any]:
         "nonzero": sum(int(p.count_nonzero()) for p in parameters),
         "bytes": len(stored),
         "zipped_bytes": len(zlib.compress(stored, level=1)),
+        "sha256": network_digest(module, masks),
     }

@@ -13,6 +13,7 @@ from ..estimators.sensitive import sensitive_columns
 from ..statistics.worst import Worst
 from .audited import Audited
 from .changes import change_columns, changed_rows
+from .digests import rows_digest
 from .groups import (
     as_tuple,
     distinct_labels,
@@ -142,6 +143,7 @@ def measure_models(
         "n_boot": settings.n_boot,
         "random_state": settings.random_state,
         "rows": len(outcomes.y),
+        "rows_sha256": rows_digest(X, outcomes.y, sensitive_features),
         "dense_model": next(iter(outcomes.models)),
         "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
     }

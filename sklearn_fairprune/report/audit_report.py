@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ..measurement.audited import Audited
+from ..measurement.sizes import size_of
 from .displays import GroupPathDisplay
 from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
@@ -136,6 +139,32 @@ class AuditReport(Audited, Report):
         others = {k: cls._from_dict(v) for k, v in values.get("features", {}).items()}
         rest = {name: values[name] for name in ("findings", "notes", "about")}
         return cls(**frames, **rest, other_features=others)
+
+    def models_of(self, estimator: Any) -> list[str]:
+        """Models of this report that have the parameters and masks of an estimator.
+
+        A report is about the networks it measured, not about those of the same name that were
+        trained later.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            A pruner, a skorch net, or what holds one; what stands around it does not count.
+
+        Returns
+        -------
+        names : list of str
+            Empty if the report is about other networks.
+
+        Raises
+        ------
+        TypeError
+            If the estimator holds no network.
+        """
+        if not (size := size_of(estimator)):
+            raise TypeError(f"{type(estimator).__name__} holds no network to be found again.")
+        same = self.sizes.get("sha256", pd.Series(dtype=str)) == size["sha256"]
+        return self.sizes.index[same].tolist() if len(same) else []
 
     # ---- for readers ---------------------------------------------------------------
 

@@ -1,0 +1,87 @@
+"""Digests that bind a report to the networks and the rows that it is about."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+CHUNK = 65_536  # rows that are read at once, for arrays that are memory-maps
+
+
+def network_digest(module: torch.nn.Module, masks: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of a network: names, types, shapes and values of its state, and its masks.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On any device; it is not changed.
+    masks : mapping of str to torch.BoolTensor
+        True = kept.
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits; the same wherever the network is loaded again.
+    """
+    digest = hashlib.sha256()
+    for kind, tensors in (("state", module.state_dict()), ("mask", masks)):
+        for name, tensor in sorted(tensors.items()):
+            if isinstance(tensor, torch.Tensor):
+                values = tensor.detach().cpu().contiguous()
+                digest.update(f"{kind} {name} {values.dtype} {tuple(values.shape)};".encode())
+                digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def rows_digest(*parts: Any) -> str:
+    """SHA-256 of rows: features, targets, groups.
+
+    Parameters
+    ----------
+    *parts : array, DataFrame, Series, sparse matrix, mapping of these, or None
+        What is neither, such as a torch Dataset, counts by the name of its class alone.
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.measurement.digests import rows_digest
+    >>> rows_digest(np.eye(2), ["a", "b"]) == rows_digest(np.eye(2), ["a", "c"])
+    False
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        for piece in _pieces(part):
+            digest.update(piece)
+        digest.update(b"|")
+    return digest.hexdigest()
+
+
+def _pieces(part: Any) -> Iterator[bytes]:
+    if isinstance(part, Mapping) or (hasattr(part, "columns") and hasattr(part, "keys")):
+        for name in part.keys():  # noqa: SIM118 - iterating a frame of another kind gives rows
+            yield f"{name}:".encode(errors="surrogatepass")
+            yield from _pieces(np.asarray(part[name]))
+    elif sparse.issparse(part):
+        rows = part.tocsr()
+        for values in (rows.data, rows.indices, rows.indptr, np.array(rows.shape)):
+            yield from _pieces(values)
+    elif part is None or not (hasattr(part, "__array__") or isinstance(part, (list, tuple))):
+        yield type(part).__name__.encode()
+    else:
+        values = np.asarray(part)
+        yield f"{values.dtype.str} {values.shape};".encode()
+        for start in range(0, len(values) if values.ndim else 0, CHUNK):
+            chunk = values[start : start + CHUNK]
+            if values.dtype.kind in "OSUV":
+                texts = (f"{type(v).__name__} {v}" for v in chunk.ravel().tolist())
+                yield "\x1f".join(texts).encode(errors="surrogatepass")
+            else:
+                yield np.ascontiguousarray(chunk).tobytes()
