@@ -96,41 +96,38 @@ def test_the_numbers_are_those_of_the_report(page, report):
     assert f"{int(row['rows'])} rows" in heard[0]
 
 
-@pytest.mark.parametrize("feature", ["sex & <b>age</b>", "sex", "<b>age</b>"])
-def test_the_sensitive_feature_is_chosen(page, report, feature):
-    choose(page, "feature", feature)
-    part = report.by_feature[feature]
-    labels = part.by_group.loc["dense"].index.map(np.atleast_1d)
-    groups = {" & ".join(label) for label in labels}
-    tables = page.locator("[data-feature]:visible")
-    assert {t.get_attribute("data-feature") for t in tables.all()} == {
-        str(list(report.by_feature).index(feature))
-    }
-    heard = " ".join(spoken(page, "chart-path"))
-    for group in groups:
-        assert group in heard
-    assert page.locator(".lead:visible").count() == 1
-    follow = set(page.locator("#follow option").all_inner_texts())
-    assert {" ".join(g.split()) for g in groups} | {"all"} == follow
+def test_the_sensitive_feature_is_chosen(page, report):
+    for feature in ("sex", "<b>age</b>", "sex & <b>age</b>"):
+        choose(page, "feature", feature)
+        part = report.by_feature[feature]
+        labels = part.by_group.loc["dense"].index.map(np.atleast_1d)
+        groups = {" & ".join(label) for label in labels}
+        tables = page.locator("[data-feature]:visible")
+        assert {t.get_attribute("data-feature") for t in tables.all()} == {
+            str(list(report.by_feature).index(feature))
+        }
+        heard = " ".join(spoken(page, "chart-path"))
+        for group in groups:
+            assert group in heard
+        assert page.locator(".lead:visible").count() == 1
+        follow = set(page.locator("#follow option").all_inner_texts())
+        assert {" ".join(g.split()) for g in groups} | {"all"} == follow
 
 
-@pytest.mark.parametrize(
-    ("measure", "column", "scale"),
-    [
+def test_the_measure_is_chosen(page, report):
+    for measure, column, scale in (
         ("Loss J", "loss", 1),
         ("Excessive loss R", "excessive_loss", 1),
         ("Accuracy drop", "accuracy_drop", 100),
-    ],
-)
-def test_the_measure_is_chosen(page, report, measure, column, scale):
-    choose(page, "feature", "sex")
-    choose(page, "measure", measure)
-    value = report.by_feature["sex"].by_group.loc[("half", "f"), column] * scale
-    heard = [s for s in spoken(page, "chart-path") if s.startswith("f, half")]
-    number = float(heard[0].split(f"{measure} ")[1].split(",")[0])
-    assert number == pytest.approx(value, abs=0.051 if scale == 100 else 0.0006)
-    assert measure in page.locator("#caption-path").inner_text()
-    assert measure in page.locator("#caption-bars").inner_text()
+    ):
+        choose(page, "feature", "sex")
+        choose(page, "measure", measure)
+        value = report.by_feature["sex"].by_group.loc[("half", "f"), column] * scale
+        heard = [s for s in spoken(page, "chart-path") if s.startswith("f, half")]
+        number = float(heard[0].split(f"{measure} ")[1].split(",")[0])
+        assert number == pytest.approx(value, abs=0.051 if scale == 100 else 0.0006)
+        assert measure in page.locator("#caption-path").inner_text()
+        assert measure in page.locator("#caption-bars").inner_text()
 
 
 def test_the_disparity_is_chosen(page, report):
@@ -150,22 +147,22 @@ def test_models_are_chosen(page):
     assert page.locator("input[name=model]:checked").count() == 1  # never none
 
 
-@pytest.mark.parametrize("model", ["half", "tenth", f"held {HOSTILE}", "no network"])
-def test_a_model_is_looked_at_in_detail(page, report, model):
-    choose(page, "detail", model)
-    assert page.locator(".detail-name").first.inner_text() == model
-    assert any(model in s for s in spoken(page, "chart-bars"))
-    shown = page.locator("#h-changes ~ div [data-detail]:visible th[scope=row]")
-    assert set(shown.all_inner_texts()) == {model}
-    why = page.locator("section:has(#h-why)")
-    assert (why.locator("tbody tr:visible").count() > 0) == (model != "no network")
-    empty = why.get_by_text("No diagnosis of this model")
-    assert empty.is_visible() == (model == "no network")
-    layers = page.locator("#caption-layers").inner_text()
-    assert ("holds no network" in layers) == (model == "no network")
-    details = page.locator("#h-changes ~ div details:visible")
-    n_changed = len(report.changed_rows.loc[[model]])
-    assert f"The {n_changed} rows whose prediction changed" in details.first.inner_text()
+def test_a_model_is_looked_at_in_detail(page, report):
+    for model in ("half", "tenth", f"held {HOSTILE}", "no network"):
+        choose(page, "detail", model)
+        assert page.locator(".detail-name").first.inner_text() == model
+        assert any(model in s for s in spoken(page, "chart-bars"))
+        shown = page.locator("#h-changes ~ div [data-detail]:visible th[scope=row]")
+        assert set(shown.all_inner_texts()) == {model}
+        why = page.locator("section:has(#h-why)")
+        assert (why.locator("tbody tr:visible").count() > 0) == (model != "no network")
+        empty = why.get_by_text("No diagnosis of this model")
+        assert empty.is_visible() == (model == "no network")
+        layers = page.locator("#caption-layers").inner_text()
+        assert ("holds no network" in layers) == (model == "no network")
+        details = page.locator("#h-changes ~ div details:visible")
+        n_changed = len(report.changed_rows.loc[[model]])
+        assert f"The {n_changed} rows whose prediction changed" in details.first.inner_text()
 
 
 def test_a_group_is_followed(page):
