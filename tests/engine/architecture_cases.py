@@ -119,12 +119,12 @@ CASES = {
 WITH_LOGITS = [name for name, case in CASES.items() if case.n_logits]
 
 
-def with_bounds():
-    """Names of the networks with logits; vmap takes the bounds of some seconds a time."""
-    costly = {"marks": pytest.mark.slow}
+def with_costly(names):
+    """Names of networks; those that take vmap some seconds are slow tests."""
+    slow = {"marks": pytest.mark.slow}
     return [
-        pytest.param(name, **(costly if name in ("recurrent", "attention") else {}))
-        for name in WITH_LOGITS
+        pytest.param(name, **(slow if name in ("recurrent", "attention") else {}))
+        for name in names
     ]
 
 

@@ -35,7 +35,7 @@ def losses_of(net, y, classifies=True):
     return row_outcomes(ev, data, EVERYONE)[0], ev, net.module_(X).detach()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", nets.with_costly(CASES))
 def test_functions_of_the_parameters(name):
     (ev, data), losses = nets.evaluation(name), nets.loss_truth(name).values
     X, y = next(read(ev, data, EVERYONE, N_ROWS))

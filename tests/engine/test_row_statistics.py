@@ -71,7 +71,7 @@ def test_gradient_norms_against_a_loop(name, rows_at_once):
     close(rs.gradient_norms(ev, data, GROUPS[0], memory=0), expected[GROUPS[0]])
 
 
-@pytest.mark.parametrize("name", nets.with_bounds())
+@pytest.mark.parametrize("name", nets.with_costly(nets.WITH_LOGITS))
 def test_bound_terms_by_hand(name):
     ev, data = nets.evaluation(name)
     truth, residuals = nets.logit_truth(name)
@@ -87,7 +87,7 @@ def test_bound_terms_by_hand(name):
     close(theorem, uncertainty * jacobians**2 + curved, rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", nets.with_bounds())
+@pytest.mark.parametrize("name", nets.with_costly(nets.WITH_LOGITS))
 def test_bounds_hold(name):
     ev, data = nets.evaluation(name)
     proposition, theorem, _ = rs.bound_terms(ev, data, EVERYONE)

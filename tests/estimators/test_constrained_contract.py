@@ -35,14 +35,14 @@ def regressor():
     return GroupConstrainedPruner(PrunedRegressor(**FIXED), **bounded)
 
 
-@parametrize_with_checks([classifier(), regressor(), classifier(stage="both")])
+@parametrize_with_checks([classifier(), regressor()])
 def test_without_a_single_expected_failure(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@parametrize_with_checks([classifier(stage="before")])
-def test_stage_before_alone(estimator, check):
+@parametrize_with_checks([classifier(stage="before"), classifier(stage="both")])
+def test_other_stages(estimator, check):
     check(estimator)
 
 

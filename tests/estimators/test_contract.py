@@ -32,6 +32,7 @@ def test_trainings_of_full_length(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_epochs")
 @parametrize_with_checks(
     [PrunedClassifier(), PrunedRegressor()],

@@ -45,13 +45,19 @@ CHECKED = [
     BoundaryCloseness(LogisticRegression()),
     BoundaryCloseness(PrunedClassifier(random_state=0, dtype="float64")),
     SampleDiagnostics(PrunedClassifier(random_state=0, dtype="float64")),
-    SampleDiagnostics(PrunedClassifier(random_state=0)),
 ]
 
 
 @pytest.mark.usefixtures("few_epochs")
 @parametrize_with_checks(CHECKED)
 def test_of_scikit_learn_without_a_single_expected_failure(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_epochs")
+@parametrize_with_checks([SampleDiagnostics(PrunedClassifier(random_state=0))])
+def test_of_scikit_learn_in_single_precision(estimator, check):
     check(estimator)
 
 
@@ -72,7 +78,7 @@ def test_of_scikit_learn_without_a_single_expected_failure(estimator, check):
         "global_set_output_transform_polars",
     ],
 )
-@pytest.mark.parametrize("estimator", CHECKED[:3], ids=["any", "closeness", "diagnostics"])
+@pytest.mark.parametrize("estimator", CHECKED, ids=["any", "closeness", "diagnostics"])
 def test_checks_outside_the_generator(estimator, check):
     check = getattr(estimator_checks, f"check_{check}")
     check(type(estimator).__name__, estimator)
