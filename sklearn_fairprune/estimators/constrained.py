@@ -13,10 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._compat.sklearn import Interval, OnShelf, StrOptions, fit_context, validate_params
 from .._compat.warnings import warn
-from ..engine.networks import predict
 from ..functional.constraints import CONSTRAINTS
 from ..functional.shelf import lists_members
-from ..statistics.broken import only_value, says_broken
 from . import _fitting
 from ._base import BasePruner
 from ._constraint import ConstraintListener
@@ -368,7 +366,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         if self.constraint_satisfied_ is False:
             self._warn_unmet(over, listener.rule.constraint, trained=last is not None)
         if is_classifier(self):
-            self._warn_one_class(listener.rows)
+            _fitting.warn_one_class(pruner, listener.rows)
         return self
 
     def _over(self):
@@ -389,12 +387,3 @@ class GroupConstrainedPruner(PrunerWrapper):
             f"{len(over)} of {len(self.violations_)} groups: {shown}. {why}",
             ConvergenceWarning,
         )
-
-    def _warn_one_class(self, rows):
-        """Say that a network predicts one class for everybody."""
-        predicted = predict(self.estimator_.estimator_, rows).argmax(axis=1)
-        if only_value(predicted) is not None:
-            label = self.classes_[predicted[:1]].tolist()[0]
-            name = f"The network of sparsity {self.sparsity_:g}"
-            what = f"predicts {label!r} for every training row"
-            warn(says_broken(name, what), ConvergenceWarning)

@@ -73,6 +73,19 @@ def test_the_defaults_are_those_of_the_planned_rule():
     assert dual_defaults.best_by_the_rule(data["change"]) == data["best"]
 
 
+def test_the_changes_of_the_defaults_follow_from_every_seed():
+    plan, data = PLAN["dual_defaults"], kept("dual_defaults")["data"]
+    runs = json.loads((record.RESULTS / "dual_defaults_runs.json").read_text())
+    cells = {}
+    for cell, _, ways in runs["runs"]:
+        named = {w: dict(zip(runs["fields"], v, strict=True)) for w, v in ways.items()}
+        cells.setdefault(cell, []).append(named)
+    assert {len(seeds) for seeds in cells.values()} == {len(plan["seeds"])}
+    assert len(cells) == len(plan["data"]) * len(plan["sparsities"])
+    for way, change in dual_defaults.changes(cells).items():
+        assert change == pytest.approx(data["change"][way], abs=2e-5)
+
+
 def test_every_group_of_every_cell_of_the_sureness_is_kept():
     plan, found = PLAN["sureness"], kept("sureness")
     assert plan["draws"] == list(sureness.DRAW)
