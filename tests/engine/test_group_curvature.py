@@ -17,7 +17,7 @@ from sklearn_fairprune.functional.curvature import Eigenvalue
 
 torch.set_num_threads(1)
 EXACTLY = {"tol": 1e-12, "max_products": 500}
-EVERY_CASE = pytest.mark.parametrize("name", CASES)
+EVERY_CASE = pytest.mark.parametrize("name", nets.with_costly(CASES))
 SOME_CASES = pytest.mark.parametrize("name", ["mlp", "cnn", "recurrent"])
 
 

@@ -16,7 +16,7 @@ from sklearn_fairprune.engine.evaluation import Evaluation
 from sklearn_fairprune.engine.group_curvature import group_curvature
 
 torch.set_num_threads(1)
-EVERY_CASE = pytest.mark.parametrize("name", CASES)
+EVERY_CASE = pytest.mark.parametrize("name", nets.with_costly(CASES))
 RECURRENT = pytest.param("recurrent", marks=pytest.mark.slow)
 
 
