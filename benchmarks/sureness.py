@@ -17,8 +17,7 @@ from scipy.stats import binomtest
 
 from sklearn_fairprune.statistics.worst import (
     LEAST_ROWS,
-    mean_limits,
-    moments,
+    group_limits,
     worst_group,
 )
 
@@ -83,13 +82,13 @@ def count(sizes, name, truth, reports):
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
     shift, worst = shifts(sizes, truth)
     wrong = right = 0
-    outside, tail = np.zeros(len(sizes), dtype=int), (1 - CONFIDENCE) / 2
+    outside = np.zeros(len(sizes), dtype=int)
     for _ in range(reports):
         values = draw(name, rng, groups, shift)
         found = name_of(values, groups, len(sizes))
         right += found is not None and found == worst
         wrong += found is not None and found != worst
-        low, high = mean_limits(moments(values, groups, len(sizes), tail), tail)
+        low, high = group_limits(values, groups, len(sizes), CONFIDENCE)
         outside += (shift < low) | (high < shift)
     return wrong, right, outside.tolist()
 

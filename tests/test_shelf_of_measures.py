@@ -350,3 +350,18 @@ def test_a_measure_that_returns_something_else_is_refused_by_name(shelf, path):
     for name, value in (("about", "people"), ("unit", "kg")):
         with pytest.raises(ValueError, match=f"{name} of a measure must be one of .* got"):
             Measure(largest_loss, **{name: value})
+    with pytest.raises(ValueError, match="paid tells who pays most, and must say by what"):
+        Measure(largest_loss, paid=lambda rows, k: rows.losses[:, k])
+
+
+def test_a_measure_can_tell_who_pays(monkeypatch, path):
+    paid = {"paid": lambda rows, k: rows.losses[:, k], "negligible": lambda rows: 0.0}
+    member = Measure(MEASURES["loss"].function, "pain", unit="loss", told_by="pain", **paid)
+    monkeypatch.setitem(MEASURES, "pain", member)
+    report = audit(path, X, Y, sensitive_features=SEX, min_group_size=1, n_boot=20)
+    pruned = report.overall.index[1]
+    row = report.payers.loc[(pruned, "pain")]
+    largest = report.by_group.loc[pruned, "loss"]
+    assert (row["group"], row["value"]) == (largest.idxmax(), largest.max())
+    assert any(line.startswith(f"{pruned}, by pain: ") for line in report.findings)
+    assert f"by pain: {row['verdict']}" in report.to_html()

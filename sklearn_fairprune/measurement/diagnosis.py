@@ -25,7 +25,7 @@ from ..statistics.intervals import (
     percentile_interval,
     proportion_interval,
 )
-from ..statistics.worst import Worst, mean_limits, moments, worst_group
+from ..statistics.worst import Worst, group_limits, worst_group
 from .explanations import Explanation, explain
 from .quantities import DENSE, EXPLAINING, PRUNED, quantities
 
@@ -253,9 +253,8 @@ class GroupMeans:
 
     def _limits(self, name, quantity):
         if quantity.phrase and name in self.columns:  # as in an audit
-            tail = (1 - self.confidence) / 2
-            found = moments(self.columns[name], self.codes, len(self.sizes), tail)
-            low, high = mean_limits(found, tail)
+            values, m = self.columns[name], len(self.sizes)
+            low, high = group_limits(values, self.codes, m, self.confidence)
         else:
             low, high = percentile_interval(self.samples[name], self.confidence)
         if quantity.never_negative and not (self.values[name] < 0).any():

@@ -30,9 +30,9 @@ def network_digest(module: torch.nn.Module, masks: Mapping[str, torch.Tensor]) -
     for kind, tensors in (("state", module.state_dict()), ("mask", masks)):
         for name, tensor in sorted(tensors.items()):
             if isinstance(tensor, torch.Tensor):
-                values = tensor.detach().cpu().contiguous()
-                digest.update(f"{kind} {name} {values.dtype} {tuple(values.shape)};".encode())
-                digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+                digest.update(f"{kind} {name} ".encode())
+                for piece in _pieces(tensor):
+                    digest.update(piece)
     return digest.hexdigest()
 
 
@@ -73,6 +73,9 @@ def _pieces(part: Any) -> Iterator[bytes]:
         rows = part.tocsr()
         for values in (rows.data, rows.indices, rows.indptr, np.array(rows.shape)):
             yield from _pieces(values)
+    elif isinstance(part, torch.Tensor):
+        yield f"{part.dtype} {tuple(part.shape)};".encode()
+        yield part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     elif part is None or not (hasattr(part, "__array__") or isinstance(part, (list, tuple))):
         yield type(part).__name__.encode()
     else:

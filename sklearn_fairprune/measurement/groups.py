@@ -122,7 +122,9 @@ def group_names(by_group: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     return dict(zip(labels, distinct_labels(labels), strict=True))
 
 
-def small_groups(labels: Sequence[Any], sizes: np.ndarray, min_group_size: int) -> list[str]:
+def small_groups(
+    labels: Sequence[Any], sizes: np.ndarray, min_group_size: int, meaning: str
+) -> list[str]:
     """Name the groups that are small, as a list of no or one note.
 
     Parameters
@@ -133,6 +135,8 @@ def small_groups(labels: Sequence[Any], sizes: np.ndarray, min_group_size: int) 
         Rows of each group.
     min_group_size : int
         Smaller ones are small.
+    meaning : str
+        Sentence that says what becomes of them.
 
     Returns
     -------
@@ -145,9 +149,7 @@ def small_groups(labels: Sequence[Any], sizes: np.ndarray, min_group_size: int) 
     ]
     if not small:
         return []
-    counts = ", spread or violation counts them" if len(labels) - len(small) > 1 else ""
-    counts = counts or " counts them, and spreads are over all groups"
     return [
         f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
-        f"They are listed, not compared: no verdict{counts}."
+        f"{meaning}"
     ]

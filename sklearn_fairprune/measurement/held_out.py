@@ -9,7 +9,7 @@ import torch
 
 from ..functional.groups import excessive_loss, group_means
 from ..statistics import intervals
-from ..statistics.worst import Worst, mean_limits, moments, worst_group
+from ..statistics.worst import Worst, group_limits, worst_group
 
 
 class HeldOut:
@@ -211,8 +211,7 @@ class HeldOut:
         -------
         low, high : ndarray of shape (m,)
         """
-        tail = (1 - self.confidence) / 2
-        return mean_limits(moments(values, self.groups, self.m, tail), tail)
+        return group_limits(values, self.groups, self.m, self.confidence)
 
     def worst(self, values: np.ndarray) -> Worst:
         """Group with the largest mean of row values, of those with enough rows."""

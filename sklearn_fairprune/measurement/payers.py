@@ -43,10 +43,10 @@ class Told(NamedTuple):
     format: dict[str, Any]
     negligible: float
 
-    def size(self, value: float, sign: str = "") -> str:
+    def size(self, value: float) -> str:
         """A number with its unit."""
         scale, digits = (self.format.get(k, d) for k, d in (("scale", 1), ("digits", 3)))
-        return f"{number(value * scale, digits, sign)} {self.unit}".rstrip()
+        return f"{number(value * scale, digits)} {self.unit}".rstrip()
 
     def interval(self, row: dict[str, float]) -> str:
         """A value with its limits and unit."""

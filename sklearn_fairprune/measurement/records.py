@@ -60,7 +60,7 @@ class Measure(Member):
     Raises
     ------
     ValueError
-        If `about` or `unit` is none of these.
+        If `about` or `unit` is none of these, or `paid` lacks `told_by` or `negligible`.
 
     Examples
     --------
@@ -91,6 +91,12 @@ class Measure(Member):
                 raise ValueError(
                     f"{name} of a measure must be one of {list(known)}, got {value!r}."
                 )
+        if self.paid is not None and not (self.told_by and self.negligible):
+            raise ValueError(
+                "A measure with paid tells who pays most, and must say by what (told_by) and "
+                f"what is negligible, got told_by={self.told_by!r} and "
+                f"negligible={self.negligible!r}."
+            )
 
     @property
     def by_group(self) -> bool:

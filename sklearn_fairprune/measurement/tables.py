@@ -31,6 +31,11 @@ from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
 from .verdicts import broken_notes, flag_broken
 
+LISTED = "They are listed, not compared: no verdict, spread or violation counts them."
+NOT_ENOUGH = (
+    "They are listed, not compared: no verdict counts them, and spreads are over all groups."
+)
+
 
 class Outcomes(NamedTuple):
     """What all models make of the held-out rows.
@@ -165,7 +170,9 @@ def measure_models(
             least_rows=settings.min_group_size,
         )
         tables = grouped_tables(outcomes, rows, names, labels, settings)
-        found = small_groups(distinct_labels(labels), rows.sizes, settings.min_group_size)
+        least, texts = settings.min_group_size, distinct_labels(labels)
+        meaning = LISTED if sum(rows.sizes >= least) > 1 else NOT_ENOUGH
+        found = small_groups(texts, rows.sizes, least, meaning)
         tables["notes"][:0] = found
         small.append(found)
         audited[feature] = tables | {"about": about | {"sensitive_features": names}}
@@ -256,7 +263,7 @@ def group_index(models: Any, names: Sequence[str], labels: Any) -> pd.MultiIndex
 def who_pays(
     models: Any, labels: Any, rows: HeldOut, settings: Settings
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Table and sentences: which group pays most in each pruned model, if one can tell.
+    """Table and findings: which group pays most in each pruned model, if one can tell.
 
     Told by each of `measures.payments`, of groups with enough rows; the others are named with
     their numbers.
@@ -277,7 +284,7 @@ def who_pays(
                 others = np.flatnonzero(worst.eligible & ~worst.possible)
                 sentence = payer_sentence(row, told, [texts[a] for a in others], least)
                 told_of.append(f"{name}, by {measure.told_by}: {sentence}")
-                table[name, measure.told_by] = row
+                table[name, measure.told_by] = row | {"sentence": sentence}
                 apart.append(too_few_sentence(texts, rows.sizes, values, few, told))
         findings += told_of if sum(~few) > 1 else []
         findings += [f"{name}: {apart[0]}"] if few.any() else []

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.broken import (
+    MARGIN,
     Broken,
     constant_loss,
     no_better_than_chance,
@@ -76,7 +77,7 @@ def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.Da
         ``no_better_than_chance``.
     """
     several = len(np.unique(y, axis=0)) > 1
-    above = several & (overall["loss_low"] > constant_loss(y, classifies))
+    above = several & (overall["loss_low"] > (1 + MARGIN) * constant_loss(y, classifies))
     if not classifies:
         return overall.assign(loss_above_constant=above)
     chance = no_better_than_chance(overall["balanced_accuracy_high"], len(np.unique(y)))

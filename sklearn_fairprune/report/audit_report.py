@@ -29,7 +29,8 @@ class AuditReport(Audited, Report):
     overall : DataFrame
         One row per model: accuracy, balanced_accuracy, loss, fairness_violation,
         accuracy_spread with limits, accuracy_ratio, classes_predicted,
-        predicts_one_class, and no_better_than_chance: the interval of the balanced accuracy
+        predicts_one_class, loss_above_constant: surely more than 1 % above the loss of the
+        best constant, and no_better_than_chance: the interval of the balanced accuracy
         ends less than a point above that of one class for everybody.
     findings : list of str
         Who pays most in each model, and whether the data can tell.
@@ -38,9 +39,10 @@ class AuditReport(Audited, Report):
     about : dict
         Confidence level, bootstrap samples, seed and whatever the caller added.
     payers : DataFrame, default=None
-        One row per pruned model: the group with the largest excessive loss, its distance to
-        the others with limits, and the ``verdict``: "pays most", "no loss rose" or "cannot
-        tell".
+        One row per pruned model and what it is told ``by`` ("decisions", "loss"): the group
+        with the largest change of those with enough rows, its ``value`` with limits, the
+        ``rival`` that comes nearest with the ``lead`` over it and its lower limit, what is
+        ``negligible``, the ``verdict``, the groups that are ``possible``, and the sentence.
     changes : DataFrame, default=None
         One row per pruned model and group: how many predictions changed, for worse
         (``harmed``) and for better (``helped``), and the group's representation among them.

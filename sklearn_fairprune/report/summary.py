@@ -3,7 +3,7 @@
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import payments
-from ..measurement.payers import leading
+from ..measurement.payers import Payer, leading
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import says_not_fair
 
@@ -28,11 +28,11 @@ def headline(audited: Audited) -> list[str]:
     if not len(payers):
         return audited.findings[:1] or ["There is one model only: nothing to compare it with."]
     model, broken = lead_model(audited), broken_models(audited.overall)
-    start, where = f"{model}, by ", "a broken model, " if model in broken else ""
-    told = [line for line in audited.findings if line.startswith(start)]
-    first = leading(payers, model)["by"]
-    told.sort(key=lambda line: not line.startswith(f"{start}{first}:"))  # stable
-    sentences = [f"In {where}{line}" for line in told]
+    where = "a broken model, " if model in broken else ""
+    rows, first = payers.loc[[model]].droplevel("model"), leading(payers, model)["by"]
+    rows = rows[rows["verdict"] != Payer.TOO_FEW]["sentence"].to_dict()
+    told = sorted(rows, key=lambda by: by != first)  # stable
+    sentences = [f"In {where}{model}, by {by}: {rows[by]}" for by in told]
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
     sentences += [f"In {line}" for line in few]
     if broken:

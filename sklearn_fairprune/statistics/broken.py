@@ -8,6 +8,9 @@ import numpy as np
 
 # Balanced accuracy that is surely less than this above chance is no better than chance.
 NEGLIGIBLE = 0.01
+# A loss that is surely more than this share above that of the best constant is too high: flat
+# probabilities whose decisions are right are not.
+MARGIN = 0.01
 CAUTION = (
     "A model that predicts one class for everybody, is no better than that, or has a loss "
     "above that of a constant, is broken, not fair."

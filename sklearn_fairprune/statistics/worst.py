@@ -175,6 +175,26 @@ def mean_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
     return hall_limits(found.means, found.variances / n, found.thirds / n**2, n - 1, tail)
 
 
+def group_limits(
+    values: np.ndarray, groups: np.ndarray, n_groups: int, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of the mean of each group's rows, as an interval is given.
+
+    Parameters
+    ----------
+    values, groups, n_groups
+        As in `moments`.
+    confidence : float, default=0.95
+        Level of the interval.
+
+    Returns
+    -------
+    low, high : ndarray of shape (m,)
+    """
+    tail = (1 - confidence) / 2
+    return mean_limits(moments(values, groups, n_groups, tail), tail)
+
+
 def lead_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
     """Limits of the difference between every two group means, by Welch's degrees of freedom.
 

@@ -49,7 +49,7 @@ def test_a_name_is_right_only_if_that_group_alone_is_the_worst(monkeypatch):
 
 def test_means_outside_their_limits_are_counted(monkeypatch):
     limits = np.array([-9, 1]), np.array([9, 2])
-    monkeypatch.setattr(sureness, "mean_limits", lambda found, tail: limits)
+    monkeypatch.setattr(sureness, "group_limits", lambda *rows: limits)
     assert sureness.count([300, 200], "normal", "all alike", 4)[2] == [0, 4]
 
 

@@ -55,6 +55,7 @@ ROWS = {
     "joined": ["x\x1fy"],
     "series": pd.Series([1, 2]),
     "none": None,
+    "tensor": torch.eye(2, dtype=torch.bfloat16, requires_grad=True),
     "a dataset": torch.utils.data.TensorDataset(torch.eye(2)),
 }
 

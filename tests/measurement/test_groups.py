@@ -101,13 +101,10 @@ def test_label(label, parts, text):
 
 def test_small_groups_are_named_with_their_sizes():
     sizes, labels = np.array([29, 30, 3]), ["a", "b", ("f", 20)]
-    (note,) = small_groups(labels, sizes, 30)
+    (note,) = small_groups(labels, sizes, 30, "They are few.")
     assert note.startswith("Groups with fewer than min_group_size=30 rows: a (29), f & 20 (3)")
-    listed = "They are listed, not compared: no verdict counts them"
-    assert note.endswith(f"{listed}, and spreads are over all groups.")
-    (note,) = small_groups(labels, sizes, 29)
-    assert note.endswith("not compared: no verdict, spread or violation counts them.")
-    assert small_groups(labels, sizes, 3) == []
+    assert note.endswith("rows: a (29), f & 20 (3). They are few.")
+    assert small_groups(labels, sizes, 3, "They are few.") == []
 
 
 # What groups mean for a diagnosis

@@ -178,6 +178,10 @@ def test_a_tiny_group_neither_hides_a_verdict_nor_widens_the_gaps():
         drop["A"] - drop["B"]
     )
     assert drop["C"] == 1
+    assert report.notes[0] == (
+        "Groups with fewer than min_group_size=75 rows: C (4). They are listed, not compared: "
+        "no verdict, spread or violation counts them."
+    )
 
 
 def test_a_change_that_is_negligible_is_called_so():

@@ -265,7 +265,8 @@ def to_fairness_dashboard(
         )
     finest = features[-1]
     sizes = np.bincount(finest.codes, minlength=len(finest.labels))
-    small = small_groups(finest.labels, sizes, min_group_size)
+    meaning = "Read their numbers with their intervals."
+    small = small_groups(finest.labels, sizes, min_group_size, meaning)
     if small:
         warn(small[0])
     return FairnessDashboardData(dictionary, features, notes + small)

@@ -81,6 +81,7 @@ def test_repr_and_notes(people):
     assert data.model_names == ["dense", "weak"]
     with pytest.warns(UserWarning, match=r"min_group_size=50 rows: black \(40\)"):
         data = dashboard(people, {"race": people[3]}, min_group_size=50)
+    assert data.notes[-1].endswith("(40). Read their numbers with their intervals.")
     assert "black (40)" in data.notes[-1]
 
 
