@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import PrunedClassifier
 from sklearn_fairprune.datasets import load_mortgage
-from sklearn_fairprune.preparation import make_preprocessing
+from sklearn_fairprune.tables.preparation import make_preprocessing
 
 SPARSITIES = [0, 0.5, 0.8, 0.9, 0.95, 0.98]
 SEED = 0

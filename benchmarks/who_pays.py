@@ -14,7 +14,8 @@ import numpy as np
 from record import figure, planned, save
 from scipy import stats
 
-from sklearn_fairprune.__main__ import make_parser, run_audit
+from sklearn_fairprune.cli.audit import run_audit
+from sklearn_fairprune.cli.parser import make_parser
 
 
 def audit_of(seed):

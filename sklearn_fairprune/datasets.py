@@ -13,6 +13,9 @@ import pandas as pd
 from sklearn.datasets import load_digits as sklearn_digits
 from sklearn.utils import Bunch
 
+from .tables import table
+from .tables.files import FileOptions
+
 __all__ = ["load_digits", "load_mortgage", "read_table"]
 
 # Numeric codes that the mortgage data use for "not known".
@@ -26,9 +29,6 @@ MORTGAGE_UNKNOWN = {
 # The decision itself, what is only known after it, and a constant.
 MORTGAGE_DROPPED = ["approve", "reject", "action", "typur", "inson", "msa"]
 MORTGAGE_SENSITIVE = ["black", "hispan", "white", "male"]
-
-# A numeric sensitive feature with more values than this is cut at its quartiles.
-MOST_NUMERIC_GROUPS = 12
 
 
 def load_mortgage() -> Bunch:
@@ -72,7 +72,8 @@ def load_mortgage() -> Bunch:
         sensitive=pd.DataFrame({"race": race, "sex": sex.astype(str)}),
         name="mortgage",
         notes=[
-            "The network sees neither race nor sex, nor what is known only after the decision."
+            "Left out race and sex, and what is known only after the decision; other columns "
+            "may still tell them."
         ],
     )
 
@@ -101,87 +102,74 @@ def read_table(
     sensitive: Sequence[str] | None = None,
     *,
     keep_sensitive: bool = False,
+    sep: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    na: Sequence[str] = (),
 ) -> Bunch:
-    """Anyone's own table.
+    """Anyone's own table, read as it is written.
+
+    Text is text: only an empty cell is a missing value, "01" is another group than "1". A
+    column of texts is one of numbers if at most one cell in twenty is something else ("?",
+    "Exempt"), whatever the decimal sign, thousands, currency or unit; the rest counts as
+    missing. Dates become days. What no network should see is left out: copies of the target,
+    copies and indicators of the groups, row numbers and ids, names and free text, columns of
+    one value, lists. What was done to each column is in ``reading`` and, where it matters, in
+    ``notes``.
 
     Parameters
     ----------
     path : str or Path
-        A ``.csv`` or ``.parquet`` file.
+        A ``.csv``, ``.tsv``, ``.txt`` or ``.parquet`` file with a header.
     target : str
         Column to predict. Rows where it is missing are left out, and noted.
     sensitive : sequence of str, default=None
-        Columns that make the groups. A missing value forms the group "missing"; a numeric
-        column of many values is cut at its quartiles. None: the classes are the groups.
+        Columns that make the groups. Rows without a value are a group of their own; numbers
+        and dates of more than 12 values are cut at their quartiles. None: the classes are the
+        groups.
     keep_sensitive : bool, default=False
-        Whether the network may see these columns.
+        Whether the network may see these columns, and others that tell them.
+    sep : str, default=None
+        Between the cells of a text file; None: what the first lines agree on.
+    encoding : str, default=None
+        Of a text file; None: by its first bytes, else UTF-8, else Windows-1252.
+    decimal : {".", ","}, default=None
+        Sign of decimals; None: the one with which more cells of a column are numbers.
+    na : sequence of str, default=()
+        Texts that mean a missing value, beside the empty cell.
 
     Returns
     -------
     data : Bunch
-        See the module.
+        See the module; with ``reading``, a DataFrame indexed by ``column``: what it is
+        ``used_as``, what it ``holds``, its ``rows``, how many cells are ``missing`` and how
+        many ``unread``, and ``why`` it is left out.
 
     Raises
     ------
     ValueError
-        If the file has another ending, or lacks a column.
+        If the file has another ending, cannot be read, or lacks a column; if the target
+        cannot be predicted, a sensitive column makes too many groups, or no column is left to
+        learn from.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn_fairprune.datasets import read_table
+    >>> rows = ["sex;income;paid", "f;1.200,5;yes", "m;950;no", "f;?;yes"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "loans.csv"
+    ...     size = path.write_text("\\n".join(rows))
+    ...     data = read_table(path, "paid", ["sex"], na=["?"])
+    >>> data.X["income"].tolist(), data.y.tolist()
+    ([1200.5, 950.0, nan], ['yes', 'no', 'yes'])
     """
-    path = Path(path)
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"A table must be a .csv or .parquet file, got {str(path)!r}.")
-    frame = readers[path.suffix.lower()](path)
-    sensitive = list(sensitive or [])
-    for column in [target, *sensitive]:
-        if column not in frame:
-            raise ValueError(
-                f"{path.name} has no column {column!r}; it has {', '.join(map(str, frame))}."
-            )
-    if target in sensitive:
-        raise ValueError(f"The target {target!r} cannot be a sensitive column as well.")
-    notes = []
-    if missing := int(frame[target].isna().sum()):
-        frame = frame[frame[target].notna()]
-        notes.append(f"Left out {missing} rows without a value of {target}.")
-    frame = frame.reset_index(drop=True)
-    groups = {}
-    for column in sensitive:
-        groups[column], note = _group_values(frame[column])
-        notes += [note] if note else []
-    dropped = [target] + ([] if keep_sensitive else sensitive)
-    X = frame.drop(columns=dropped)
-    if sensitive and not keep_sensitive:
-        notes.append(f"The network does not see {', '.join(sensitive)}.")
-    if names := [c for c in X if _identifies(X[c])]:
-        X = X.drop(columns=names)
-        notes.append(f"Left out {', '.join(names)}: text with another value in every row.")
-    return Bunch(
-        X=X,
-        y=np.asarray(frame[target].tolist()),  # booleans beside missing ones are objects
-        sensitive=pd.DataFrame(groups) if sensitive else None,
-        name=path.stem,
-        notes=notes,
+    options = FileOptions(sep, encoding, decimal, tuple(na))
+    return table.read_table(
+        Path(path),
+        target,
+        list(sensitive or []),
+        keep_sensitive=keep_sensitive,
+        options=options,
     )
-
-
-def _identifies(column):
-    """Whether a column of text has another value in every row, such as a name or an id."""
-    return not pd.api.types.is_numeric_dtype(column) and column.nunique() == len(column) > 1
-
-
-def _group_values(column):
-    """Values of a sensitive column as text, and a note if anything was done to them."""
-    note = ""
-    many = column.nunique() > MOST_NUMERIC_GROUPS
-    if many and pd.api.types.is_numeric_dtype(column):
-        cut = pd.qcut(column, 4, duplicates="drop")
-        edges = [f"{c.left:g} to {c.right:g}" for c in cut.cat.categories]
-        # The first interval is closed: name it by the smallest value.
-        edges[0] = f"{column.min():g} to {cut.cat.categories[0].right:g}"
-        values = cut.cat.rename_categories(edges).astype(object)
-        note = f"Cut {column.name} at its quartiles: {', '.join(edges)}."
-    else:
-        values = column.astype(object)
-    if missing := int(values.isna().sum()):
-        note += f"{' ' if note else ''}{missing} rows without {column.name} form a group."
-    return values.where(values.notna(), "missing").astype(str), note

@@ -41,6 +41,7 @@ FLOORS = {
     "metrics": 3,
     "measurement": 4,
     "": 6,
+    "cli": 6,
     "__main__": 6,
 }
 ALLOWED = {

@@ -21,7 +21,8 @@ from sklearn_fairprune import (
     audit,
     compare_reports,
 )
-from sklearn_fairprune.__main__ import main, make_parser
+from sklearn_fairprune.cli import main
+from sklearn_fairprune.cli.parser import make_parser
 from sklearn_fairprune.measurement import MEASURES, Measure
 from sklearn_fairprune.report.compare import comparison_as_text
 from sklearn_fairprune.report.page.payload import page_payload

@@ -23,12 +23,14 @@ class Audited:
         Of this way to group the rows.
     sizes, layers, constraints, training : DataFrame, default=None
         Of the networks, whatever the groups.
+    reading : DataFrame, default=None
+        What became of the columns of a file; see `datasets.read_table`.
     other_features : dict of str to Audited, default=None
         The same for each of several sensitive features alone.
     """
 
     _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
-    _networks = ("sizes", "layers", "constraints", "training")
+    _networks = ("sizes", "layers", "constraints", "training", "reading")
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Audited:
         layers: pd.DataFrame | None = None,
         constraints: pd.DataFrame | None = None,
         training: pd.DataFrame | None = None,
+        reading: pd.DataFrame | None = None,
         other_features: dict[str, Any] | None = None,
     ) -> None:
         self.by_group, self.overall = by_group, overall
@@ -56,6 +59,7 @@ class Audited:
         self.why, self.explanations = _table(why), _table(explanations)
         self.sizes, self.layers = _table(sizes), _table(layers)
         self.constraints, self.training = _table(constraints), _table(training)
+        self.reading = _table(reading)
         self.other_features = other_features or {}
 
     @classmethod

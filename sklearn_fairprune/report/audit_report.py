@@ -55,6 +55,8 @@ class AuditReport(Audited, Report):
     constraints, training : DataFrame, default=None
         Of models fitted under a group constraint: whether it is met, and multipliers and
         violations by epoch.
+    reading : DataFrame, default=None
+        What became of every column of a file; see `datasets.read_table`.
     other_features : dict of str to AuditReport, default=None
         The same for each of several sensitive features alone.
 
@@ -63,6 +65,8 @@ class AuditReport(Audited, Report):
     by_group, overall, findings, notes, about
         As above.
     payers, changes, changed_rows, why, explanations, sizes, layers, constraints, training
+        As above; empty where there is nothing to say.
+    reading : DataFrame
         As above; empty where there is nothing to say.
     other_features : dict of str to AuditReport
         Empty for a single sensitive feature.
@@ -132,6 +136,7 @@ class AuditReport(Audited, Report):
             "explanations": ["model", "damage", "explanation"],
             "layers": ["model", "layer"],
             "payers": ["model", "by"],
+            "reading": ["column"],
         }
         frames = {
             name: frame_from(values[name], levels.get(name, ["model"]))

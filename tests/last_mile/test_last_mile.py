@@ -13,7 +13,7 @@ from forms import Page, markdown_rows, text_rows
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_fairprune import AuditReport, PrunedClassifier, PrunedRegressor, audit
-from sklearn_fairprune.__main__ import main
+from sklearn_fairprune.cli import main
 
 pytest.importorskip("vl_convert")
 

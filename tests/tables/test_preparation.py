@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from sklearn_fairprune.preparation import split, standardized
+from sklearn_fairprune.tables.preparation import split, standardized
 
 
 def test_split_keeps_groups_and_classes_in_both_parts():

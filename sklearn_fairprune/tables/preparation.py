@@ -11,10 +11,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils.multiclass import type_of_target
 
+from .columns import FREQUENT
 
-def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn text, categories and booleans into plain objects with NaN where missing."""
-    return frame.astype(object).where(frame.notna(), np.nan)
+
+def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn categories, booleans and mixed columns into texts, with NaN where missing."""
+    return frame.astype(object).map(str, na_action="ignore").where(frame.notna(), np.nan)
 
 
 def make_preprocessing(X: pd.DataFrame) -> Pipeline:
@@ -22,14 +24,13 @@ def make_preprocessing(X: pd.DataFrame) -> Pipeline:
     if not hasattr(X, "columns"):
         return FunctionTransformer()
     numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
     )
     categories = make_pipeline(
-        FunctionTransformer(as_objects, feature_names_out="one-to-one"),
-        SimpleImputer(strategy="constant", fill_value="missing"),
-        FunctionTransformer(as_text_values, feature_names_out="one-to-one"),
+        FunctionTransformer(as_texts, feature_names_out="one-to-one"),
         OneHotEncoder(
-            handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+            handle_unknown="infrequent_if_exist", min_frequency=FREQUENT, sparse_output=False
         ),
     )
     return make_column_transformer(
@@ -37,11 +38,6 @@ def make_preprocessing(X: pd.DataFrame) -> Pipeline:
         (categories, make_column_selector(dtype_exclude="number")),
         verbose_feature_names_out=False,
     )
-
-
-def as_text_values(values: Any) -> Any:
-    """Make one kind of value of a mixed column, for the encoder."""
-    return np.asarray(values).astype(str).astype(object)
 
 
 def split(data: Any, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +87,21 @@ def steps_of(preprocessing: Any) -> str:
         if hasattr(pipe, "steps") and len(columns)
     ]
     return "; ".join(parts) or "none"
+
+
+def merged_levels(preprocessing: Any) -> list[str]:
+    """Notes on the values of categories that fitted preprocessing made one of."""
+    notes = []
+    for _, pipe, columns in getattr(preprocessing, "transformers_", []):
+        encoder = pipe[-1] if hasattr(pipe, "steps") else None
+        if isinstance(encoder, OneHotEncoder) and len(columns):
+            for name, rare in zip(columns, encoder.infrequent_categories_, strict=True):
+                if rare is not None and len(rare) > 1:
+                    notes.append(
+                        f"{name}: {len(rare)} values with fewer than {FREQUENT} training rows "
+                        "count as one."
+                    )
+    return notes
 
 
 def standardized(y: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, str]:

@@ -1,15 +1,16 @@
 """Reads and checks what is typed on the command line, before anything is trained."""
 
 import argparse
+import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .measurement.measures import MEASURES, limit_columns
-from .report.displays._style import require_matplotlib
-from .report.gate import check_limit
-from .report.page import charts_library
+from ..measurement.measures import MEASURES, limit_columns
+from ..report.displays._style import require_matplotlib
+from ..report.gate import check_limit
+from ..report.page import charts_library
 
 
 def limit_words() -> dict[str, str]:
@@ -83,6 +84,22 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
     number.__name__ = "whole number"
     return number
+
+
+def names(text: str) -> list[str]:
+    """Read comma-separated names; one with a comma in it stands in quotation marks."""
+    found = next(csv.reader([text], skipinitialspace=True), [])
+    if not (found and all(name.strip() for name in found)):
+        raise argparse.ArgumentTypeError(f"must be names such as sex,age, got {text!r}")
+    return [name.strip() for name in found]
+
+
+def separator(text: str) -> str:
+    """Read a separator: one character, or its name."""
+    sep = {"tab": "\t", "\\t": "\t", "space": " "}.get(text, text)
+    if len(sep) != 1:
+        raise argparse.ArgumentTypeError(f"must be one character or 'tab', got {text!r}")
+    return sep
 
 
 def numbers_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -1,0 +1,186 @@
+"""The options of the command line, and their help."""
+
+import argparse
+from typing import Any
+
+from .. import __version__
+from ..report.gate import JUDGED_BY
+from ..statistics.worst import LEAST_ROWS
+from .arguments import limits, names, numbers_of, say_limits, separator, share, whole
+
+SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
+UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
+EXIT_STATUS = """exit status:
+  0  all went well
+  1  a limit of --fail-above is not kept, or --fail-if-worse found something worse
+  2  the command or its input is wrong, or the program is
+  3  no limit is surely broken, but too few rows leave one open (see --undecided)
+  130  interrupted"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="sklearn-fairprune",
+        description="Prune a neural network and see which group of people pays for it.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    options: dict[str, Any] = {
+        "epilog": EXIT_STATUS,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+    command = commands.add_parser(
+        "audit",
+        help="train, prune along several sparsities, and print what it costs each group",
+        description="Train one dense network, prune it to several sparsities, and print what "
+        "that costs each group on held-out rows.\n\n"
+        "example:\n"
+        "  sklearn-fairprune audit --data loans.csv --target paid --sensitive sex,age \\\n"
+        "      --html report.html --fail-above degradation=0.05",
+        **options,
+    )
+    add_data_options(command)
+    add_file_options(command)
+    add_training_options(command)
+    add_report_options(command)
+    command = commands.add_parser(
+        "compare",
+        help="compare two saved audits, group by group",
+        description="Compare two audits that were saved with --out or to_json, group by "
+        "group: what became better or worse from A to B.",
+        **options,
+    )
+    command.add_argument("first", metavar="A", help="audit.json, or the folder it is in")
+    command.add_argument("second", metavar="B", help="the same, later")
+    command.add_argument(
+        "--fail-if-worse",
+        action="store_true",
+        help="exit with status 1 if a group or a model is surely worse in B",
+    )
+    add_output_options(command)
+    return parser
+
+
+def add_report_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what becomes of the report."""
+    add = command.add_argument_group("report").add_argument
+    add("--html", metavar="FILE", help="write the report there as one interactive page")
+    add("--plot", metavar="FILE", help="draw each group's accuracy (or loss) along the path")
+    add("--out", metavar="DIR", help="write the report there as JSON and CSV")
+    add(
+        "--fail-above",
+        type=limits,
+        default={},
+        metavar="NAME=LIMIT[,...]",
+        help=f"exit with status 1 if a pruned model is above: {say_limits()}",
+    )
+    add(
+        "--judge-by",
+        choices=list(JUDGED_BY),
+        default="estimate",
+        help="what --fail-above judges: the number (of groups below --min-group-size its "
+        "interval), its lower limit (only a sure excess fails), its upper limit (only a "
+        "surely kept limit passes), or both (a limit inside the interval is undecided); "
+        "default: estimate",
+    )
+    add(
+        "--undecided",
+        choices=list(UNDECIDED),
+        default="status",
+        help="what to do where nothing fails, but too few rows leave a limit open: exit with "
+        "status 3, or as if it had failed (1) or passed (0); default: status",
+    )
+    add(
+        "--min-group-size",
+        type=whole(1),
+        default=LEAST_ROWS,
+        metavar="N",
+        help="held-out rows that a group needs to be compared with others; smaller ones are "
+        f"listed apart; default: {LEAST_ROWS}",
+    )
+    add_output_options(command)
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how much is printed."""
+    add = command.add_mutually_exclusive_group().add_argument
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--json", action="store_true", help="print JSON in place of text")
+
+
+def add_data_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which rows and which groups."""
+    add = command.add_argument_group("data").add_argument
+    add(
+        "--data",
+        required=True,
+        metavar="NAME|FILE",
+        help="mortgage (Boston 1990, groups by race and sex), digits (classes as groups), "
+        "or a .csv, .tsv, .txt or .parquet file",
+    )
+    add("--target", metavar="COL", help="column to predict, for a file")
+    add(
+        "--sensitive",
+        type=names,
+        metavar="COL[,COL]",
+        help="column(s) that make the groups; several mean their intersections "
+        "(mortgage: race, sex or race,sex; default race); a name with a comma in it stands in "
+        "quotation marks",
+    )
+    add(
+        "--keep-sensitive",
+        action="store_true",
+        help="let the network see the sensitive columns of a file",
+    )
+    add(
+        "--test-size",
+        type=share,
+        default=0.3,
+        metavar="SHARE",
+        help="share of rows held out for the report (default: %(default)s)",
+    )
+
+
+def add_file_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how a text file is written."""
+    add = command.add_argument_group("text files, where it does not show").add_argument
+    add("--sep", type=separator, metavar="CHAR", help="between the cells, such as ';' or tab")
+    add("--encoding", metavar="NAME", help="of the text, such as utf-8, cp1252 or utf-16")
+    add("--decimal", choices=[".", ","], help="sign of decimals; default: column by column")
+    add(
+        "--na",
+        type=names,
+        default=[],
+        metavar="TEXT[,TEXT]",
+        help="texts that mean a missing value, beside the empty cell, such as NA,?",
+    )
+
+
+def add_training_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how the network is trained and pruned."""
+    add = command.add_argument_group("training and pruning").add_argument
+    add(
+        "--sparsities",
+        type=numbers_of(float),
+        metavar="S[,S]",
+        default=SPARSITIES,
+        help="shares of weights to remove; 0, the dense network, is always added "
+        f"(default: {','.join(map(str, SPARSITIES))})",
+    )
+    add(
+        "--hidden",
+        type=numbers_of(int),
+        metavar="N[,N]",
+        default=(100,),
+        help="width of each hidden layer (default: 100)",
+    )
+    add(
+        "--finetune-epochs",
+        type=whole(0),
+        default=5,
+        metavar="N",
+        help="epochs of training after pruning (default: %(default)s)",
+    )
+    add("--seed", type=whole(0, 2**32 - 1), default=0, help="default: %(default)s")
+    add("--threads", type=whole(1), default=1, help="of torch (default: %(default)s)")
