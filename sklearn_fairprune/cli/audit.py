@@ -119,9 +119,10 @@ def too_good(report: AuditReport) -> list[str]:
     if surely < TOO_GOOD:
         return []
     right = f"{100 * (dense[name] if share else 1 - dense[name]):.4g} %"
+    of = "rows" if share else "variance"
     return [
-        f"The dense network gets {right} of the {'rows' if share else 'variance'} right. Such a "
-        "table often has a column that is only known after the target, or the same rows twice."
+        f"The dense network gets {right} of the {of} right, held out. Such a table often has "
+        "a column that is only known after the target, or the same rows twice."
     ]
 
 

@@ -145,9 +145,9 @@ def _read_text(path, options):
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise ValueError(
-            f"{path.name} cannot be read as a table separated by {sep!r}: {error}. Its first "
-            f"line must name the columns. Give another separator with sep (--sep), or mend "
-            "the lines."
+            f"{path.name} cannot be read as a table separated by {sep!r}: "
+            f"{str(error).strip()}. Its first line must name the columns. Give another "
+            "separator with sep (--sep), or mend the lines."
         ) from error
     header = ["" if name is None or name != name else name for name in rows.iloc[0]]
     frame = rows.iloc[1:].set_axis(header, axis=1).astype(object)

@@ -53,7 +53,7 @@ def target_values(
                 f"Left out {found.unread} rows whose {name} is no finite number "
                 f"({', '.join(map(repr, found.examples))})."
             )
-    elif found.kind not in (Kind.CATEGORIES, Kind.ONE_VALUE) and _many(column):
+    elif found.kind in (Kind.DATES, Kind.UNCLEAR_DATES) or _too_many(found):
         raise ValueError(_refusal(name, found.kind, column))
     if missing := int(column.isna().sum()):
         notes.append(f"Left out {missing} rows without a value of {name}.")
@@ -70,10 +70,11 @@ def _is_quantity(found):
     return not found.unread or found.values.nunique() > FEW_VALUES
 
 
-def _many(column):
+def _too_many(found):
     """Whether most values are too rare to be classes."""
-    counts = column.value_counts()
-    return len(counts) > FEW_VALUES and counts.median() < FREQUENT
+    counts = found.values.value_counts()
+    many = len(counts) > FEW_VALUES and counts.median() < FREQUENT
+    return many and found.kind not in (Kind.CATEGORIES, Kind.ONE_VALUE)
 
 
 def _typed(y, known):
