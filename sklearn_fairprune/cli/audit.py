@@ -29,7 +29,7 @@ from ..tables.preparation import (
 from .arguments import check_outputs, refuse_limits_of_classifiers
 from .parser import UNDECIDED
 
-TOO_GOOD = 0.99  # share of the rows surely right, or of the variance
+TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
 # Options of the training that a report tells.
 TOLD = (
     "target",
@@ -112,13 +112,15 @@ def told_by_columns(data: Bunch, train: np.ndarray) -> list[str]:
 
 def too_good(report: AuditReport) -> list[str]:
     """Note on a dense network that is suspiciously right, if it is."""
-    dense = report.overall.iloc[0]
-    name, measure = next(iter(performances(report.overall).items()))
-    share = measure.better > 0  # of regressors it is a loss, in variances of the target
-    surely = dense[f"{name}_low"] if share else 1 - dense[f"{name}_high"]
-    if surely < TOO_GOOD:
+    dense, shown = report.overall.iloc[0], performances(report.overall)
+    share = any(measure.better > 0 for measure in shown.values())
+    if share:  # the worst of them: one class for everybody is not good
+        value = min(dense[name] for name, measure in shown.items() if measure.better > 0)
+    else:  # losses, in variances of the target
+        value = 1 - max(dense[name] for name in shown)
+    if value < TOO_GOOD:
         return []
-    right = f"{100 * (dense[name] if share else 1 - dense[name]):.4g} %"
+    right = f"{100 * value:.4g} %"
     of = "rows" if share else "variance"
     return [
         f"The dense network gets {right} of the {of} right, held out. Such a table often has "

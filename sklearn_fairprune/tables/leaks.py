@@ -113,11 +113,11 @@ def telling(X: pd.DataFrame, of: dict[str, pd.Series]) -> list[str]:
             (k for k in shares if shares[k] >= MUCH), key=lambda k: shares[k], reverse=True
         )
         if much:
-            listed = ", ".join(f"{column} ({100 * shares[column]:.0f} %)" for column in much)
+            listed = ", ".join(f"{column} {100 * shares[column]:.0f} %" for column in much)
             notes.append(
-                f"Columns that tell much of {name} by themselves: {listed} of its entropy, on "
-                "the training rows. Is this known at the time of the decision, and may it be "
-                "used?"
+                f"Columns that alone tell much of {name} (share of its entropy on the "
+                f"training rows): {listed}. Are they known at the time of the decision, and "
+                "may they be used?"
             )
     return notes
 

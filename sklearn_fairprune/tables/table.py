@@ -164,9 +164,10 @@ def _left_out(reading, sensitive, keep_sensitive):
             names.setdefault(line["why"], []).append(line["column"])
     notes = [f"Left out {', '.join(found)}: {why}." for why, found in names.items()]
     if sensitive and not keep_sensitive:
+        make = "makes" if len(sensitive) == 1 else "make"
         notes.append(
-            f"Left out {', '.join(sensitive)}, which make the groups; other columns may still "
-            "tell them."
+            f"Left out {', '.join(sensitive)}, which {make} the groups; other columns may "
+            "still tell them."
         )
     return notes
 

@@ -85,7 +85,7 @@ def test_a_file_with_mixed_columns(tmp_path, capsys, ending):
     assert main([*command, "--sparsities", "0.5", *QUICK]) == 0
     text = capsys.readouterr().out
     assert "loans: 140 training rows, 60 held-out rows" in text
-    assert "Left out sex, which make the groups" in text
+    assert "Left out sex, which makes the groups" in text
     assert "2 columns: SimpleImputer > StandardScaler; 3 columns: " in text
 
 
@@ -273,3 +273,57 @@ def test_a_file_has_the_report_and_no_progress(tmp_path, capsys):
     told = capsys.readouterr()
     assert told.out.lstrip().startswith("loans: 140 training rows")
     assert told.err == "Training and pruning ...\n"
+
+
+def test_options_of_a_file_reach_it(tmp_path, capsys):
+    path = tmp_path / "loans.txt"
+    table = mixed_table().assign(income=lambda t: t["income"].round(3), sex=["f", "?"] * 100)
+    path.write_bytes(table.to_csv(index=False, sep="\t", decimal=",").encode("utf-16-le"))
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", '"sex"']
+    written = ["--sep", "tab", "--encoding", "utf-16-le", "--decimal", ",", "--na", "?,NA"]
+    assert main([*command, *written, "--sparsities", "0.5", *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert "100 rows without sex form the group 'missing'." in text
+    assert "income is read as numbers, written with a decimal comma." in text
+
+
+def test_what_tells_the_target_and_what_is_too_good_are_told(tmp_path, capsys):
+    path, table = tmp_path / "loans.csv", pd.concat([mixed_table()] * 3, ignore_index=True)
+    granted = (table["paid"] == "yes").astype(float) * 9 + np.random.default_rng(0).random(600)
+    table.assign(granted=granted).to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    assert main([*command, "--sparsities", "0.5", "--hidden", "8"]) == 0
+    text = capsys.readouterr().out
+    assert "alone tell much of the target (share of its entropy on the training rows)" in text
+    assert "granted 9" in text  # 20 bins do not quite end at 5
+    assert "The dense network gets 100 % of the rows right" in text
+
+
+def test_rare_values_that_count_as_one_are_told(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    towns = [f"t{k % 4}" if k % 2 else f"village {k}" for k in range(200)]
+    mixed_table().assign(town=towns).to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    assert main([*command, "--sparsities", "0.5", *QUICK]) == 0
+    found = re.search(r"town: (\d+) values with fewer than 5 ", capsys.readouterr().out)
+    assert 60 <= int(found[1]) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sep", "::"], "--sep: must be one character or 'tab', got '::'"),
+        (["--sensitive", "sex,"], "--sensitive: must be names such as sex,age"),
+        (["--decimal", ";"], "--decimal"),
+    ],
+)
+def test_options_of_a_file_that_are_none(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["audit", "--data", "mortgage", *words])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_options_of_a_file_are_for_a_file(capsys):
+    assert main(["audit", "--data", "mortgage", "--na", "NA"]) == 2
+    assert "--na: for a file, not for mortgage" in capsys.readouterr().err
