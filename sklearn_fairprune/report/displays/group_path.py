@@ -54,6 +54,8 @@ class GroupPathDisplay(AuditedDisplay):
         Level of the limits.
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
+    measures : dict of str to Measure, default=None
+        Measures of the report, if it has others than `MEASURES`.
 
     Attributes
     ----------
@@ -111,16 +113,17 @@ class GroupPathDisplay(AuditedDisplay):
         loss: str = "cross-entropy",
         confidence: float = 0.95,
         broken: Any = None,
+        measures: Any = None,
     ) -> None:
         self.values, self.low, self.high, self.overall = values, low, high, overall
         self.sparsities, self.models, self.groups = sparsities, models, groups
         self.measure, self.grouped_by, self.loss = measure, grouped_by, loss
-        self.confidence, self.broken = confidence, broken
+        self.confidence, self.broken, self.measures = confidence, broken, measures
 
     @classmethod
     def _of_report(cls, report: Any, measure: str = "accuracy") -> Self:
         by_group, overall = report.by_group, report.overall
-        check_measure("measure", measure, group_measures(), by_group)
+        check_measure("measure", measure, group_measures(report.measures), by_group)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
         values, low, high = (
@@ -145,6 +148,7 @@ class GroupPathDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             broken=overall.index.isin(broken_models(report.overall)),
+            measures=report.measures,
         )
 
     def plot(
@@ -174,7 +178,7 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        measure = MEASURES[self.measure]
+        measure = (self.measures or MEASURES)[self.measure]
         title, factor = title_of(measure), measure.scale
         shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)

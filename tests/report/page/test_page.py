@@ -105,13 +105,14 @@ def test_the_first_table_and_the_words(make, columns, loss):
     head = re.search(r'<table class="glance">.*?</thead>', page, flags=re.S).group()
     titles = re.findall(r'<th scope="col">(.*?)</th>', head)
     assert titles == ["model", "sparsity", *columns, "who pays most", "how sure"]
-    words = ["Loss J", "Excessive loss R", "Accuracy drop", "Accuracy spread"]
-    words = words if "accuracy %" in columns else words[:2]
-    assert re.findall("<dt>(.*?)</dt>", page)[: len(words) + 2] == [
-        *words,
-        "Fairness violation xi",
-        "Pays most",
-    ]
+    words = ["Loss J", "Excessive loss R", "Fairness violation xi", "Pays most"]
+    if "accuracy %" in columns:
+        words = ["Balanced accuracy", *words[:2], "Accuracy drop"]
+        words += ["Selection rate", "True positive rate", "False positive rate", "Precision"]
+        words += ["Accuracy spread", "Fairness violation xi", "Demographic parity difference"]
+        words += ["Equal opportunity difference", "Equalized odds difference", "Pays most"]
+        assert "Share of a group&#39;s rows that are predicted yes." in page
+    assert re.findall("<dt>(.*?)</dt>", page)[: len(words)] == words
     assert f"Mean {loss} of a group&#39;s rows." in page
 
 
@@ -182,7 +183,10 @@ def test_tables_without_scripts_have_every_group(report):
         assert f"Groups by {feature.replace('&', '&amp;')}" in page
         assert page.count(f'aria-label="Groups by {feature.replace("&", "&amp;")}"') == 1
         assert len(part.by_group) == len(MODELS) * (4 if "&" in feature else 2)
-    assert page.count("<tr") == 3 * (2 + len(MODELS)) + len(MODELS) * (4 + 2 + 2)
+        assert page.count(f"Rates by {feature.replace('&', '&amp;')} (positive") == 4
+    # Of each feature: a table at a glance, one of the groups, one of their rates, and one of
+    # the rates of all rows.
+    assert page.count("<tr") == 3 * (4 + 2 * len(MODELS)) + 2 * len(MODELS) * (4 + 2 + 2)
     assert list(PEOPLE) == ["sex", "age"]
 
 
