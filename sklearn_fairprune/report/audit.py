@@ -115,12 +115,12 @@ def audit(
     Metrics have percentile bootstrap limits from at most 200 of the `n_boot` samples, the same
     rows for every model and metric; their differences have the band of the fairness
     violation. Such limits are too narrow in small groups; where all samples agree, or half of
-    them have no value, they are unknown. A metric that raises an error or is no number in
-    a group is unknown there, and the notes say why. More is better, but for functions with ``greater_is_better = False`` and
-    names that end in "_error", "_loss" or "difference"; the value of a scorer is what the
-    scorer returns, of which more is better. A function or scorer that takes ``pos_label`` is
-    given the positive class; a function of probabilities that does not is given ``y_true`` as
-    1 and 0 if the positive class is the first.
+    them have no value, they are unknown. A metric that raises an error or is no number in a
+    group is unknown there, and the notes say why. More is better, but for functions with
+    ``greater_is_better = False`` and names that end in "_error", "_loss" or "difference"; the
+    value of a scorer is what the scorer returns, of which more is better. A function or scorer
+    that takes ``pos_label`` is given the positive class; a function of probabilities that does
+    not is given ``y_true`` as 1 and 0 if the positive class is the first.
 
     References
     ----------
