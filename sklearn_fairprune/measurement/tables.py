@@ -250,7 +250,7 @@ def grouped_tables(
     notes += lacking_notes(by_group, overall, measures, distinct_labels(labels))
     return {
         "by_group": by_group,
-        "overall": overall,
+        "overall": overall.copy(),  # many columns in one block
         "payers": payers,
         "changes": changes,
         "changed_rows": changed,

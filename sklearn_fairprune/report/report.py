@@ -102,7 +102,7 @@ def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame
         return frame
     frame = frame.set_index(_columns_of(levels, frame)).rename_axis(levels)
     unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
-    return frame.astype(dict.fromkeys(unknown, float))
+    return frame.astype(dict.fromkeys(unknown, float)).copy()  # columns in one block
 
 
 def _columns_of(levels, frame):
