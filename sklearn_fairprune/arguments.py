@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .measurement.measures import MEASURES, limit_columns
+from .measurement.metric_functions import check_metrics
 from .report.displays._style import require_matplotlib
 from .report.gate import check_limit
 from .report.page import charts_library
@@ -61,6 +64,30 @@ def refuse_limits_of_classifiers(limits: dict[str, float]) -> None:
             f"--fail-above: a quantity has no accuracy, so no {' and no '.join(lacked)}; "
             f"limit {' or '.join(others)}."
         )
+
+
+def scorers(text: str) -> dict[str, str]:
+    """Read names of scikit-learn's scorers, ``roc_auc,f1``."""
+    names = {name: name for name in text.split(",")}
+    try:
+        check_metrics(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return names
+
+
+def class_called(text: str | None, y: np.ndarray) -> Any:
+    """Class of the targets that is written so; None if nothing is."""
+    if text is None:
+        return None
+    classes = np.unique(y)
+    found = [label for label in classes if str(label) == text]
+    if not found:
+        raise ValueError(
+            f"--pos-label must be one of the classes {list(map(str, classes[:10]))}, got "
+            f"{text!r}."
+        )
+    return found[0]
 
 
 def share(text: str) -> float:

@@ -13,6 +13,7 @@ from sklearn_fairprune import audit
 from sklearn_fairprune.measurement import MEASURES
 from sklearn_fairprune.measurement.held_out import HeldOut
 from sklearn_fairprune.measurement.rates import difference, found, mistaken, selected
+from sklearn_fairprune.statistics.intervals import spread_interval
 
 RATES = {
     "selection_rate": fairlearn_metrics.selection_rate,
@@ -134,6 +135,24 @@ def test_a_group_without_such_rows_has_no_rate_and_is_left_out():
     assert np.isnan(MEASURES["equal_opportunity_difference"](only_one, 0)).all()
     assert np.isnan(MEASURES["equalized_odds_difference"](only_one, 0)).all()
     assert MEASURES["demographic_parity_difference"](only_one, 0)[0] > 0
+
+
+def test_limits_of_the_odds_are_of_two_differences_that_hold_at_once():
+    y, predicted, groups = table(9)
+    rows, limits = held(y, predicted, groups), []
+    for label in (0, 1):
+        of = [int(((y == label) & (groups == a)).sum()) for a in range(3)]
+        hits = [int(predicted[(y == label) & (groups == a)].sum()) for a in range(3)]
+        limits.append(spread_interval(np.array(hits), np.array(of), 0.975))
+    found = MEASURES["equalized_odds_difference"](rows, 0)[1:]
+    assert found == pytest.approx(np.max(limits, axis=0))
+    for name, among in (
+        ("demographic_parity_difference", np.ones(len(y), dtype=bool)),
+        ("equal_opportunity_difference", y == 1),
+    ):
+        of = np.array([(among & (groups == a)).sum() for a in range(3)])
+        hits = np.array([predicted[among & (groups == a)].sum() for a in range(3)])
+        assert MEASURES[name](rows, 0)[1:] == pytest.approx(spread_interval(hits, of, 0.95))
 
 
 def test_small_groups_are_not_compared_and_one_group_has_no_difference():

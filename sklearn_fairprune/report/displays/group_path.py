@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...measurement.measures import MEASURES, group_measures
+from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
 from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._style import (
@@ -55,7 +56,7 @@ class GroupPathDisplay(AuditedDisplay):
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
     measures : dict of str to Measure, default=None
-        Measures of the report, if it has others than `MEASURES`.
+        Measures of the report beside those in `MEASURES`, for its metrics.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ class GroupPathDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             broken=overall.index.isin(broken_models(report.overall)),
-            measures=report.measures,
+            measures=measures_of(report.about),
         )
 
     def plot(
@@ -178,7 +179,7 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        measure = (self.measures or MEASURES)[self.measure]
+        measure = (MEASURES | (self.measures or {}))[self.measure]
         title, factor = title_of(measure), measure.scale
         shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)

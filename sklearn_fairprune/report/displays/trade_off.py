@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...measurement.measures import MEASURES, disparities, performances
+from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
 from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._names import write_names
@@ -47,7 +48,7 @@ class TradeOffDisplay(AuditedDisplay):
     confidence : float, default=0.95
         Level of the limits.
     measures : dict of str to Measure, default=None
-        Measures of the report, if it has others than `MEASURES`.
+        Measures of the report beside those in `MEASURES`, for its metrics.
 
     Attributes
     ----------
@@ -131,7 +132,7 @@ class TradeOffDisplay(AuditedDisplay):
             grouped_by=report.grouped_by,
             loss=report.about["loss"],
             confidence=report.about["confidence"],
-            measures=known,
+            measures=measures_of(report.about),
         )
 
     def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
@@ -150,7 +151,7 @@ class TradeOffDisplay(AuditedDisplay):
             Itself.
         """
         require_matplotlib("TradeOffDisplay.plot")
-        known = self.measures or MEASURES
+        known = MEASURES | (self.measures or {})
         across, up = known[self.performance], known[self.disparity]
         x, y = across.scale * np.asarray(self.x), up.scale * np.asarray(self.y)
         with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):

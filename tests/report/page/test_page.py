@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from report_cases import MODELS, PEOPLE, N, X, Y, make_report, regression_report
+from sklearn.metrics import f1_score
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, audit
 from sklearn_fairprune.report.page.payload import page_payload
@@ -203,3 +204,27 @@ def test_every_number_of_the_charts_is_in_a_table():
             assert f"<td>{value:.3f}</td>" in tables
     for kept in (int(mask.sum()) for mask in held.masks_.values()):
         assert f"<td>{kept:,} of " in tables
+
+
+def test_rates_and_metrics_are_in_the_menus_and_in_tables():
+    pytest.importorskip("vl_convert")
+    report = make_report(n_boot=40, metrics={"a": f1_score, "<b>": "roc_auc"})
+    payload = page_payload(report)
+    ids = [m["id"] for m in payload["measures"]]
+    assert ids[0] == "accuracy"
+    assert ids[-2:] == ["precision", "selection_rate", "true_positive_rate"][-2:]
+    assert {"a", "<b>", "balanced_accuracy"} <= set(ids)
+    assert payload["disparities"][0]["id"] == "accuracy_spread"
+    ids = [m["id"] for m in payload["disparities"]]
+    assert {"demographic_parity_difference", "a_difference"} <= set(ids)
+    row = payload["features"][0]["byGroup"][0]
+    assert row["a"] == [1.0, None, None]
+    assert payload["features"][1]["overall"][1]["equalized_odds_difference"][0] > 0.4
+    page = report.to_html()
+    assert "<b>" not in page
+    assert page.count('aria-label="Metrics by sex"') == 1
+    number = report.by_feature["sex"].by_group.loc[("harmed", "f"), "a"]
+    assert f"<td>{number:.3f} [" in page
+    assert "<dt>metrics</dt><dd>a, a_difference, &lt;b&gt;, &lt;b&gt;_difference</dd>" in page
+    boxes = re.findall(r'<div class="scroll".*?</div>', page, flags=re.S)
+    assert sum("<table class" in box for box in boxes) == page.count("<table class")
