@@ -1,8 +1,11 @@
 """Names of scikit-learn that it has not made public, and what its versions differ in."""
 
+import copy
+import inspect
 from operator import attrgetter
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer as Scorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -44,6 +47,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "OnShelf",
+    "Scorer",
     "StrOptions",
     "callback_context",
     "check_feature_names_in",
@@ -53,6 +57,7 @@ __all__ = [
     "num_samples",
     "routing_enabled",
     "safe_indexing",
+    "scorer_with",
     "validate_params",
 ]
 
@@ -77,3 +82,13 @@ callback_context = attrgetter("_init_callback_context")
 def validate_params(estimator):
     """Refuse parameters of an estimator that are out of their range, by name."""
     estimator._validate_params()
+
+
+def scorer_with(scorer, pos_label):
+    """Return a scorer that is told the positive class, or None if it is told or takes none."""
+    parameters = inspect.signature(scorer._score_func).parameters
+    if "pos_label" not in parameters or "pos_label" in scorer._kwargs:
+        return None
+    told = copy.copy(scorer)
+    told._kwargs = {**scorer._kwargs, "pos_label": pos_label}
+    return told

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..measurement.measures import MEASURES, limit_columns
+from ..measurement.metric_functions import check_metrics
 from ..report.displays._style import require_matplotlib
 from ..report.gate import check_limit
 from ..report.page import charts_library
@@ -56,12 +59,36 @@ def refuse_limits_of_classifiers(limits: dict[str, float]) -> None:
     """Refuse limits of what regressors lack, before anything is trained."""
     words = {word: MEASURES[limit_columns()[name]] for word, name in limit_words().items()}
     lacked = [word for word, measure in words.items() if measure.classifiers_only]
-    if {limit_words()[word] for word in lacked} & set(limits):
+    if given := [word for word in lacked if limit_words()[word] in limits]:
         others = [word for word in words if word not in lacked]
         raise ValueError(
-            f"--fail-above: a quantity has no accuracy, so no {' and no '.join(lacked)}; "
+            f"--fail-above: a quantity has no classes, so no {' and no '.join(given)}; "
             f"limit {' or '.join(others)}."
         )
+
+
+def scorers(text: str) -> dict[str, str]:
+    """Read names of scikit-learn's scorers, ``roc_auc,f1``."""
+    names = {name: name for name in text.split(",")}
+    try:
+        check_metrics(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return names
+
+
+def class_called(text: str | None, y: np.ndarray) -> Any:
+    """Class of the targets that is written so; None if nothing is."""
+    if text is None:
+        return None
+    classes = np.unique(y)
+    found = [label for label in classes if str(label) == text]
+    if not found:
+        raise ValueError(
+            f"--pos-label must be one of the classes {list(map(str, classes[:10]))}, got "
+            f"{text!r}."
+        )
+    return found[0]
 
 
 def share(text: str) -> float:

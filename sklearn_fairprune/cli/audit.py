@@ -26,7 +26,7 @@ from ..tables.preparation import (
     standardized,
     steps_of,
 )
-from .arguments import check_outputs, refuse_limits_of_classifiers
+from .arguments import check_outputs, class_called, refuse_limits_of_classifiers
 from .parser import UNDECIDED
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
@@ -137,6 +137,9 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
     kind = PrunedRegressor if is_regression(y) else PrunedClassifier
     if kind is PrunedRegressor:
         refuse_limits_of_classifiers(arguments.fail_above)
+    if kind is PrunedRegressor and arguments.pos_label is not None:
+        raise ValueError("--pos-label: the target is a quantity, which has no classes.")
+    positive = class_called(arguments.pos_label, y)
     train, test = split(data, arguments.test_size, arguments.seed)
     check_rows(data, train, test, kind is PrunedRegressor)
     notes += told_by_columns(data, train)
@@ -165,6 +168,8 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
             sensitive_features=groups,
             explain=bool(arguments.html),
             min_group_size=arguments.min_group_size,
+            pos_label=positive,
+            metrics=arguments.metrics,
             random_state=arguments.seed,
         )
     report.notes[:0] = notes + too_good(report)

@@ -6,7 +6,7 @@ from typing import Any
 from .. import __version__
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
-from .arguments import limits, names, numbers_of, say_limits, separator, share, whole
+from .arguments import limits, names, numbers_of, say_limits, scorers, separator, share, whole
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
 UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
@@ -98,6 +98,18 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="held-out rows that a group needs to be compared with others; smaller ones are "
         f"listed apart; default: {LEAST_ROWS}",
+    )
+    add(
+        "--pos-label",
+        metavar="CLASS",
+        help="class that selection rates and the like are about; default: the second of two "
+        "classes in sorted order, and no rates of several classes",
+    )
+    add(
+        "--metrics",
+        type=scorers,
+        metavar="NAME[,NAME]",
+        help="further metrics by the names of scikit-learn's scorers, such as roc_auc,f1",
     )
     add_output_options(command)
 

@@ -5,7 +5,8 @@ from typing import Any, Self
 import pandas as pd
 
 from .groups import group_label, group_names
-from .measures import MEASURES
+from .measures import MEASURES, Measures
+from .user_metrics import measures_of
 
 
 class Audited:
@@ -61,6 +62,7 @@ class Audited:
         self.constraints, self.training = _table(constraints), _table(training)
         self.reading = _table(reading)
         self.other_features = other_features or {}
+        measures_of(about)  # refuses what is no metric
 
     @classmethod
     def of(cls, audited: "Audited") -> Self:
@@ -83,6 +85,11 @@ class Audited:
         """Reports by feature: this one, and those of each of several features alone."""
         first = group_label(tuple(self.by_group.index.names[1:]))
         return {first: self, **self.other_features}
+
+    @property
+    def measures(self) -> Measures:
+        """Measures that it may have: the shelf's, and the metrics that it was given."""
+        return MEASURES | measures_of(self.about)
 
     @property
     def grouped_by(self) -> str:

@@ -39,6 +39,8 @@ class HeldOut:
         The same rows in other groups, whose samples over all rows are shared.
     least_rows : int, default=0
         Groups of fewer rows are not compared.
+    positive : object, default=None
+        Class that rates are about; None if there are none.
 
     Attributes
     ----------
@@ -53,6 +55,8 @@ class HeldOut:
         (n_boot, n_models) are its samples. Classifiers only.
     together : HeldOut
         The same rows as one group.
+    whole : bool
+        Whether this is such a group of all rows.
     """
 
     def __init__(
@@ -68,9 +72,11 @@ class HeldOut:
         predicted: Any = None,
         totals: Any = None,
         least_rows: int = 0,
+        positive: Any = None,
     ) -> None:
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.predicted, self.m = predicted, n_groups
+        self.positive, self.whole = positive, False
         self.confidence, self.n_boot, self.least_rows = confidence, n_boot, least_rows
         self.sizes = np.bincount(groups, minlength=n_groups)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
@@ -117,7 +123,7 @@ class HeldOut:
     def together(self) -> "HeldOut":
         """The same rows as one group."""
         whole = copy.copy(self)
-        whole.groups, whole.m = np.zeros_like(self.groups), 1
+        whole.groups, whole.m, whole.whole = np.zeros_like(self.groups), 1, True
         whole.sizes = np.array([len(self.y)])
         whole.loss = np.array([[column.mean() for column in self.losses.T]])
         whole.excess = whole.loss - whole.loss[:, :1]
@@ -125,23 +131,41 @@ class HeldOut:
         whole.excess_samples = whole.loss_samples - whole.loss_samples[:, :, :1]
         return whole
 
+    def count(self, chosen: np.ndarray) -> np.ndarray:
+        """Rows of each group that are chosen.
+
+        Parameters
+        ----------
+        chosen : bool ndarray of shape (n,)
+            Which.
+
+        Returns
+        -------
+        counts : int ndarray of shape (m,)
+        """
+        return np.bincount(self.groups[chosen], minlength=self.m)
+
     def right(self, k: int) -> np.ndarray:
         """Rows of each group that model k predicts right."""
         return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
 
-    def proportions(self, successes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def proportions(
+        self, successes: np.ndarray, trials: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Exact limits of the share of each group's rows that are successes.
 
         Parameters
         ----------
         successes : ndarray of shape (m,)
             Their numbers.
+        trials : ndarray of shape (m,), default=None
+            Among how many of the rows; None is all.
 
         Returns
         -------
         low, high : ndarray of shape (m,)
         """
-        pairs = zip(successes, self.sizes, strict=True)
+        pairs = zip(successes, self.sizes if trials is None else trials, strict=True)
         limits = [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
         low, high = np.transpose(limits)
         return low, high

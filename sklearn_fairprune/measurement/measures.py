@@ -14,6 +14,7 @@ import torch
 from ..functional.groups import largest_gap
 from ..functional.shelf import Shelf
 from ..statistics.intervals import gap_interval, spread_interval
+from . import rates
 from .held_out import HeldOut
 from .records import Measure, Measured
 
@@ -22,11 +23,6 @@ def accuracy(rows: HeldOut, k: int) -> Measured:
     """Share of the rows whose class is right, with Clopper and Pearson's limits."""
     right = rows.right(k)
     return right / rows.sizes, *rows.proportions(right)
-
-
-def balanced_accuracy(rows: HeldOut, k: int) -> Measured:
-    """Mean recall of the classes."""
-    return rows.balanced[k], *rows.percentiles(rows.balanced_samples[:, k])
 
 
 def loss(rows: HeldOut, k: int) -> Measured:
@@ -74,11 +70,34 @@ def classes_predicted(rows: HeldOut, k: int) -> Measured:
 
 _SHARE: dict[str, Any] = {"unit": "share", "better": 1, "classifiers_only": True}
 _POINTS: dict[str, Any] = {"unit": "points", "classifiers_only": True}
+RATES = "Rates"
+_RATE: dict[str, Any] = {
+    "about": "both",
+    "unit": "share",
+    "classifiers_only": True,
+    "one_class": True,
+    "section": RATES,
+}
+_OF_RATES: dict[str, Any] = _RATE | {
+    "about": "disparity",
+    "unit": "points",
+    "against": "between groups",
+}
+_NO_POSITIVE = "no row is of the positive class; differences leave such groups out"
+_NO_OTHER = "every row is of the positive class; differences leave such groups out"
 # In the order of texts; tables have shares first, then losses, then counts.
 MEASURES = Shelf(
     Measure,
     Measure(accuracy, about="both", **_SHARE),
-    Measure(balanced_accuracy, about="rows", **_SHARE),
+    Measure(
+        rates.balanced_accuracy,
+        about="both",
+        section=RATES,
+        leads=True,
+        meaning="Mean of the shares of each class's rows whose class is right, over the "
+        "classes that the group has.",
+        **_SHARE,
+    ),
     Measure(
         loss,
         symbol="J",
@@ -138,72 +157,178 @@ MEASURES = Shelf(
         classifiers_only=True,
         interval=False,
     ),
+    Measure(
+        rates.selection_rate,
+        better=0,
+        meaning="Share of a group's rows that are predicted {positive}.",
+        **_RATE,
+    ),
+    Measure(
+        rates.true_positive_rate,
+        better=1,
+        lacking=_NO_POSITIVE,
+        meaning="Share predicted {positive} of a group's rows that are {positive}.",
+        **_RATE,
+    ),
+    Measure(
+        rates.false_positive_rate,
+        lacking=_NO_OTHER,
+        meaning="Share predicted {positive} of a group's rows that are not {positive}.",
+        **_RATE,
+    ),
+    Measure(
+        rates.precision,
+        better=1,
+        lacking="no row is predicted positive",
+        meaning="Share of a group's rows predicted {positive} that are {positive}.",
+        **_RATE,
+    ),
+    Measure(
+        rates.demographic_parity_difference,
+        meaning="Largest selection rate of a group minus the smallest.",
+        **_OF_RATES,
+    ),
+    Measure(
+        rates.equal_opportunity_difference,
+        lacking="fewer than two groups have rows of the positive class",
+        meaning="Largest true positive rate of a group minus the smallest.",
+        **_OF_RATES,
+    ),
+    Measure(
+        rates.equalized_odds_difference,
+        lacking="fewer than two groups have rows of both kinds",
+        meaning="The larger one of the differences of true and of false positive rates.",
+        **_OF_RATES,
+    ),
 )
 
 Measures = dict[str, Measure]
 
 
-def shown(columns: Container[str]) -> Measures:
+def shown(
+    columns: Container[str],
+    measures: Mapping[str, Measure] | None = None,
+    section: str | None = None,
+) -> Measures:
     """Measures with an interval that a table has, in the order of texts.
 
     Parameters
     ----------
     columns : container of str
         Columns of the table.
+    measures : mapping of str to Measure, default=None
+        Of a report; None is `MEASURES`.
+    section : str, default=None
+        Those that stand in the table of this title alone, "" being the first one.
 
     Returns
     -------
     measures : dict of str to Measure
     """
-    return {k: m for k, m in MEASURES.items() if m.interval and k in columns}
+    return {
+        k: m
+        for k, m in (MEASURES if measures is None else measures).items()
+        if m.interval and k in columns and section in (None, m.section)
+    }
+
+
+def leading(columns: Container[str], measures: Mapping[str, Measure]) -> Measures:
+    """Measures of the first table of models, in the order of texts.
+
+    Parameters
+    ----------
+    columns : container of str
+        Of the table of models.
+    measures : mapping of str to Measure
+        Of a report.
+
+    Returns
+    -------
+    measures : dict of str to Measure
+    """
+    return {k: m for k, m in shown(columns, measures).items() if m.leads or not m.section}
+
+
+def sections(measures: Mapping[str, Measure], *tables: Container[str]) -> list[str]:
+    """Titles of the tables below the first one that a report has.
+
+    Parameters
+    ----------
+    measures : mapping of str to Measure
+        Of a report.
+    *tables : container of str
+        Columns of its tables.
+
+    Returns
+    -------
+    titles : list of str
+    """
+    found = (m for table in tables for m in shown(table, measures).values())
+    return list(dict.fromkeys(m.section for m in found if m.section))
 
 
 def by_unit(measures: Mapping[str, Measure]) -> Measures:
-    """Order measures by their units: shares, losses, counts, others."""
+    """Order measures by their tables, and in these by unit: shares, losses, counts, others."""
     ranks = {"share": 0, "points": 0, "loss": 1, "count": 2, "": 3}
-    return dict(sorted(measures.items(), key=lambda item: ranks[item[1].unit]))
+    return dict(
+        sorted(
+            measures.items(),
+            key=lambda item: (bool(item[1].section) > item[1].leads, ranks[item[1].unit]),
+        )
+    )
 
 
-def performances(columns: Container[str] | None = None) -> Measures:
+def performances(
+    columns: Container[str] | None = None, measures: Mapping[str, Measure] | None = None
+) -> Measures:
     """Measures of how good a model is for all rows, with an interval, the first one first.
 
     Parameters
     ----------
     columns : container of str, default=None
         Of a table of models; None is all there are.
+    measures : mapping of str to Measure, default=None
+        Of a report; None is `MEASURES`.
 
     Returns
     -------
     measures : dict of str to Measure
     """
+    known = MEASURES if measures is None else measures
     return by_unit(
         {
             k: m
-            for k, m in shown(MEASURES if columns is None else columns).items()
+            for k, m in shown(known if columns is None else columns, known).items()
             if m.overall and not m.disparity and m.better
         }
     )
 
 
-def disparities(columns: Container[str] | None = None) -> Measures:
+def disparities(
+    columns: Container[str] | None = None, measures: Mapping[str, Measure] | None = None
+) -> Measures:
     """Measures of the disparity between the groups, with an interval.
 
     Parameters
     ----------
     columns : container of str, default=None
         Of a table of models; None is all there are.
+    measures : mapping of str to Measure, default=None
+        Of a report; None is `MEASURES`.
 
     Returns
     -------
     measures : dict of str to Measure
     """
-    known = shown(MEASURES if columns is None else columns)
-    return by_unit({k: m for k, m in known.items() if m.disparity})
+    known = MEASURES if measures is None else measures
+    there = shown(known if columns is None else columns, known)
+    return by_unit({k: m for k, m in there.items() if m.disparity})
 
 
-def group_measures() -> Measures:
+def group_measures(measures: Mapping[str, Measure] | None = None) -> Measures:
     """Measures of each group with an interval, in the order of texts."""
-    return {k: m for k, m in MEASURES.items() if m.by_group and m.interval}
+    known = MEASURES if measures is None else measures
+    return {k: m for k, m in known.items() if m.by_group and m.interval}
 
 
 def payments() -> Measures:
@@ -211,8 +336,13 @@ def payments() -> Measures:
     return by_unit({k: m for k, m in MEASURES.items() if m.paid is not None})
 
 
-def limit_columns() -> dict[str, str]:
+def limit_columns(measures: Mapping[str, Measure] | None = None) -> dict[str, str]:
     """Columns that a gate can limit from above, by the names of their limits.
+
+    Parameters
+    ----------
+    measures : mapping of str to Measure, default=None
+        Of a report; None is `MEASURES`.
 
     Returns
     -------
@@ -220,6 +350,7 @@ def limit_columns() -> dict[str, str]:
         Those of measures of which less is better. The limit of a measure without a name of
         its own is called like the measure, and comes last.
     """
-    bounded = [(m, k) for k, m in by_unit(MEASURES).items() if m.better < 0 and m.interval]
+    known = by_unit(MEASURES if measures is None else measures)
+    bounded = [(m, k) for k, m in known.items() if m.better < 0 and m.interval]
     bounded.sort(key=lambda pair: not pair[0].limit)
     return {measure.limit or name: name for measure, name in bounded}

@@ -107,6 +107,46 @@ def check_kinds(models: dict[str, Any]) -> bool:
     return classifies
 
 
+def positive_class(models: dict[str, Any], pos_label: Any, classifies: bool) -> Any:
+    """Class that rates are about.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        By name.
+    pos_label : object
+        What a user named; None is the second of two classes in sorted order.
+    classifies : bool
+        Whether the models are classifiers.
+
+    Returns
+    -------
+    positive : object
+        None of regressors, and of several classes without `pos_label`.
+
+    Raises
+    ------
+    ValueError
+        If `pos_label` is no class of the models.
+    """
+    if not classifies:
+        if pos_label is not None:
+            raise ValueError(
+                f"pos_label must be None for regressors, which have no classes, got "
+                f"{pos_label!r}."
+            )
+        return None
+    classes = np.unique(np.concatenate([np.asarray(m.classes_) for m in models.values()]))
+    if pos_label is None:
+        return classes[1] if len(classes) == 2 else None
+    same = [c for c in classes if c == pos_label]
+    if not same:
+        raise ValueError(
+            f"pos_label must be one of the classes {classes[:10].tolist()}, got {pos_label!r}."
+        )
+    return same[0]
+
+
 def held_out_targets(y: Any, classifies: bool) -> np.ndarray:
     """Targets as an array, refused by name where nothing can be measured with them.
 

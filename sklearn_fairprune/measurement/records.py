@@ -56,6 +56,14 @@ class Measure(Member):
         What that is told by: "loss", "decisions".
     negligible : callable or None
         Of `HeldOut` rows: what is negligible of it.
+    section : str
+        Title of a table of its own, below the first one, in which it stands with others.
+    leads : bool
+        Whether it is in the first table of models all the same.
+    one_class : bool
+        Whether it is about one class, the positive one, and lacking where there is none.
+    lacking : str
+        Why it may be unknown: "no rows of the positive class".
 
     Raises
     ------
@@ -83,6 +91,10 @@ class Measure(Member):
     paid: Any = None
     told_by: str = ""
     negligible: Any = None
+    section: str = ""
+    leads: bool = False
+    one_class: bool = False
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what the reports cannot show."""
@@ -148,6 +160,8 @@ class Measure(Member):
 
     def there_is(self, rows: HeldOut) -> bool:
         """Whether there is such a measure for models of this kind."""
+        if self.one_class and rows.positive is None:
+            return False
         return rows.correct is not None or not self.classifiers_only
 
     def columns(self, name: str, rows: HeldOut, k: int) -> dict[str, Any]:

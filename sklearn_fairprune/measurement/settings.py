@@ -87,6 +87,10 @@ class Settings(NamedTuple):
         Of the bootstrap.
     negligible : mapping of str to float or None
         By the name of a measure, what is negligible in the place of its own.
+    pos_label : object
+        Class that rates are about; None is the second of two.
+    metrics : mapping of str to callable or str, or None
+        Metrics of the user by name.
     """
 
     confidence: float = 0.95
@@ -94,6 +98,8 @@ class Settings(NamedTuple):
     min_group_size: int = LEAST_ROWS
     random_state: int = 0
     negligible: Mapping[str, float] | None = None
+    pos_label: Any = None
+    metrics: Mapping[str, Any] | None = None
 
 
 def check_settings(settings: Settings, payments: Collection[str] = ()) -> None:

@@ -11,6 +11,7 @@ from .._compat.warnings import warn
 from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from ..statistics.worst import Worst
+from .answers import answers_of
 from .audited import Audited
 from .changes import change_columns, changed_rows
 from .digests import rows_digest
@@ -23,12 +24,15 @@ from .groups import (
     small_groups,
 )
 from .held_out import HeldOut
-from .measures import MEASURES, by_unit, payments
-from .models import check_kinds, held_out_targets, named_models
+from .lacking import lacking_notes
+from .measures import MEASURES, Measures, by_unit, payments
+from .metric_functions import Metric, check_metrics
+from .models import check_kinds, held_out_targets, named_models, positive_class
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
+from .user_metrics import Resampled, descriptors, metric_measures, metric_notes
 from .verdicts import broken_notes, flag_broken
 
 LISTED = "They are listed, not compared: no verdict, spread or violation counts them."
@@ -54,6 +58,10 @@ class Outcomes(NamedTuple):
         Labels, and 1.0 where they are right; None for regression.
     row_names : Index or None
         Names of the rows, if X has them.
+    answers : list of ndarray
+        Predictions of every model, labels or numbers.
+    positive : object
+        Class that rates are about, or None.
     """
 
     models: dict
@@ -63,9 +71,11 @@ class Outcomes(NamedTuple):
     predicted: np.ndarray | None
     correct: np.ndarray | None
     row_names: pd.Index | None
+    answers: list
+    positive: Any
 
 
-def gather_outcomes(models: Any, X: Any, y: Any) -> Outcomes:
+def gather_outcomes(models: Any, X: Any, y: Any, pos_label: Any = None) -> Outcomes:
     """Predict every row with every model.
 
     Parameters
@@ -74,6 +84,8 @@ def gather_outcomes(models: Any, X: Any, y: Any) -> Outcomes:
         As in `audit`.
     X, y : array-like
         Held-out rows.
+    pos_label : object, default=None
+        Class that rates are about.
 
     Returns
     -------
@@ -81,6 +93,7 @@ def gather_outcomes(models: Any, X: Any, y: Any) -> Outcomes:
     """
     models, sparsities = named_models(models)
     classifies = check_kinds(models)
+    positive = positive_class(models, pos_label, classifies)
     y = held_out_targets(y, classifies)
     check_consistent_length(X, y)
     outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
@@ -91,7 +104,10 @@ def gather_outcomes(models: Any, X: Any, y: Any) -> Outcomes:
         correct = (predicted == y[:, None]).astype(float)
     index = getattr(X, "index", None)
     index = index if isinstance(index, pd.Index) else None
-    return Outcomes(models, sparsities, y, losses, predicted, correct, index)
+    answers = [labels for _, labels in outcomes]
+    return Outcomes(
+        models, sparsities, y, losses, predicted, correct, index, answers, positive
+    )
 
 
 def feature_columns(sensitive_features: Any) -> dict[str, Any]:
@@ -140,7 +156,10 @@ def measure_models(
         Naming small groups; to the caller of the caller.
     """
     check_settings(settings, payments())
-    outcomes = gather_outcomes(models, X, y)
+    metrics = check_metrics(settings.metrics)
+    outcomes = gather_outcomes(models, X, y, settings.pos_label)
+    own, resampled = metrics_of(outcomes, X, metrics, settings)
+    rated = sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
     about = {
         "confidence": settings.confidence,
@@ -152,6 +171,8 @@ def measure_models(
         "dense_model": next(iter(outcomes.models)),
         "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
     }
+    about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
+    about |= {"metrics": descriptors(own)} if own else {}
     audited, small, rows = {}, [], None
     for feature, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
@@ -168,9 +189,12 @@ def measure_models(
             predicted=outcomes.predicted,
             totals=rows,
             least_rows=settings.min_group_size,
+            positive=outcomes.positive if rated else None,
         )
-        tables = grouped_tables(outcomes, rows, names, labels, settings)
-        least, texts = settings.min_group_size, distinct_labels(labels)
+        texts = distinct_labels(labels)
+        tables = grouped_tables(outcomes, rows, names, labels, settings, own)
+        tables["notes"] += metric_notes(resampled, rows, texts, list(outcomes.models))
+        least = settings.min_group_size
         meaning = LISTED if sum(rows.sizes >= least) > 1 else NOT_ENOUGH
         found = small_groups(texts, rows.sizes, least, meaning)
         tables["notes"][:0] = found
@@ -185,24 +209,48 @@ def measure_models(
     return Audited(**audited[first], **networks, other_features=alone), outcomes
 
 
+def metrics_of(
+    outcomes: Outcomes, X: Any, metrics: dict[str, Metric], settings: Settings
+) -> tuple[Measures, list[Resampled]]:
+    """Measures of the user's metrics, and what they read."""
+    if not metrics:
+        return {}, []
+    answers = answers_of(
+        outcomes.models.values(),
+        X,
+        outcomes.y,
+        outcomes.answers,
+        outcomes.predicted is not None,
+        outcomes.positive,
+    )
+    return metric_measures(metrics, answers, settings.n_boot, settings.random_state)
+
+
 def grouped_tables(
-    outcomes: Outcomes, rows: HeldOut, names: Sequence[str], labels: Any, settings: Settings
+    outcomes: Outcomes,
+    rows: HeldOut,
+    names: Sequence[str],
+    labels: Any,
+    settings: Settings,
+    own: Measures,
 ) -> dict[str, Any]:
     """Tables, findings and notes for one way to group the rows, by name."""
-    tables, totals = [], []
+    tables, totals, measures = [], [], MEASURES | own
     for k, sparsity in enumerate(outcomes.sparsities):
-        tables.append(pd.DataFrame({"rows": rows.sizes} | measure_groups(rows, k)))
+        tables.append(pd.DataFrame({"rows": rows.sizes} | measure_groups(rows, k, measures)))
         first = {"rows": len(outcomes.y), "sparsity": sparsity}
-        totals.append(first | measure_model(rows, k))
+        totals.append(first | measure_model(rows, k, measures))
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
     overall = flag_broken(overall, outcomes.y, outcomes.predicted is not None)
     notes = broken_notes(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings)
     changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
+    by_group = pd.concat(tables).set_index(group_index(models, names, labels))
+    notes += lacking_notes(by_group, overall, measures, distinct_labels(labels))
     return {
-        "by_group": pd.concat(tables).set_index(group_index(models, names, labels)),
-        "overall": overall,
+        "by_group": by_group,
+        "overall": overall.copy(),  # many columns in one block
         "payers": payers,
         "changes": changes,
         "changed_rows": changed,
@@ -211,7 +259,9 @@ def grouped_tables(
     }
 
 
-def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
+def measure_groups(
+    rows: HeldOut, k: int, measures: Measures = MEASURES
+) -> dict[str, np.ndarray]:
     """Measures of each group under model k, and their limits, as columns of a table.
 
     Parameters
@@ -220,19 +270,21 @@ def measure_groups(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
         Held-out rows in groups.
     k : int
         Position of the model.
+    measures : dict of str to Measure, default=MEASURES
+        Of the audit.
 
     Returns
     -------
     columns : dict of str to ndarray of shape (m,)
     """
     columns: dict[str, np.ndarray] = {}
-    for name, measure in by_unit(MEASURES).items():
+    for name, measure in by_unit(measures).items():
         if measure.by_group and measure.there_is(rows):
             columns |= measure.columns(name, rows, k)
     return columns
 
 
-def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
+def measure_model(rows: HeldOut, k: int, measures: Measures = MEASURES) -> dict[str, float]:
     """Measures of model k over all rows and of its disparities, and their limits.
 
     Parameters
@@ -241,13 +293,15 @@ def measure_model(rows: HeldOut, k: int) -> dict[str, float]:
         Held-out rows in groups.
     k : int
         Position of the model.
+    measures : dict of str to Measure, default=MEASURES
+        Of the audit.
 
     Returns
     -------
     cells : dict of str to float
     """
     cells: dict[str, float] = {}
-    for name, measure in by_unit(MEASURES).items():
+    for name, measure in by_unit(measures).items():
         if measure.overall and measure.there_is(rows):
             whole = rows if measure.disparity else rows.together
             cells |= measure.columns(name, whole, k)

@@ -20,6 +20,8 @@ def audit(
     n_boot: int = 2000,
     min_group_size: int = LEAST_ROWS,
     negligible: dict[str, float] | None = None,
+    pos_label: Any = None,
+    metrics: dict[str, Any] | None = None,
     random_state: Any = 0,
 ) -> AuditReport:
     r"""Measure what pruning costs each group.
@@ -27,7 +29,9 @@ def audit(
     For every model and group a: accuracy, loss :math:`J(D_a)`, excessive loss
     :math:`R(a) = J(\bar\theta; D_a) - J(\theta; D_a)` against the dense model, accuracy
     drop; for every model: accuracy, balanced accuracy, fairness violation
-    :math:`\xi = \max_{a,a'}|R(a) - R(a')|` and accuracy spread, all with intervals.
+    :math:`\xi = \max_{a,a'}|R(a) - R(a')|` and accuracy spread, all with intervals. Where one
+    class is the positive one: selection rate, true and false positive rate and precision, and
+    their differences between groups. And the user's own metrics.
 
     Parameters
     ----------
@@ -57,6 +61,18 @@ def audit(
     negligible : dict of str to float, default=None
         What is negligible of ``accuracy_drop`` (0.005 if not given) and of
         ``excessive_loss`` (1 % of the dense loss).
+    pos_label : object, default=None
+        Class that rates are about. If not given it is the second of two classes in sorted
+        order; of several classes, or where the classes are the groups, there are then no
+        rates. One of several classes is held against the rest.
+    metrics : dict of str to callable or str, default=None
+        Further metrics by name, such as ``{"f1": f1_score, "auc": "roc_auc"}``: functions of
+        ``(y_true, y_pred)`` as fairlearn's ``MetricFrame`` takes them, scorers of
+        ``make_scorer``, and names of scorers. A function whose second parameter is called
+        ``y_score``, ``y_proba``, ``y_prob`` or ``probas_pred`` gets probabilities: those of
+        the positive class of two, else one column a class. Each is measured of each group and
+        of all rows, with a column ``<name>_difference`` for the largest difference between
+        groups.
     random_state : int, default=0
         Of the bootstrap, at least 0.
 
@@ -89,6 +105,23 @@ def audit(
     ``benchmarks/sureness.py``), each model by itself. Intervals cover the drawing of the
     held-out rows, not the randomness of the training.
 
+    Names and definitions of rates and their differences are those of fairlearn and
+    scikit-learn. A rate has Clopper-Pearson limits for the rows that it is a share of; without
+    such rows it is unknown (NaN), which the notes say, and differences leave the group out.
+    Differences have intervals from all group intervals at once, as the accuracy spread has.
+    The balanced accuracy of a group is the mean recall of the classes that the group has; its
+    limits come from the exact ones of the recalls.
+
+    Metrics have percentile bootstrap limits from at most 200 of the `n_boot` samples, the same
+    rows for every model and metric; their differences have the band of the fairness
+    violation. Such limits are too narrow in small groups; where all samples agree, or half of
+    them have no value, they are unknown. A metric that raises an error or is no number in a
+    group is unknown there, and the notes say why. More is better, but for functions with
+    ``greater_is_better = False`` and names that end in "_error", "_loss" or "difference"; the
+    value of a scorer is what the scorer returns, of which more is better. A function or scorer
+    that takes ``pos_label`` is given the positive class; a function of probabilities that does
+    not is given ``y_true`` as 1 and 0 if the positive class is the first.
+
     References
     ----------
     Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
@@ -111,7 +144,9 @@ def audit(
         ...
     sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
     """
-    settings = Settings(confidence, n_boot, min_group_size, random_state, negligible)
+    settings = Settings(
+        confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics
+    )
     options = why_options(explain, settings)
     audited, outcomes = measure_models(models, X, y, sensitive_features, settings)
     report = AuditReport.of(audited)

@@ -7,6 +7,7 @@ from scipy import stats
 from ..measurement.audited import Audited
 from ..measurement.formats import with_interval
 from ..measurement.measures import MEASURES
+from ..measurement.records import Measure
 from ..measurement.verdicts import Change, change_verdicts
 from ..statistics.intervals import difference_interval
 from .text import table
@@ -71,7 +72,8 @@ def compare_reports(first: Audited, second: Audited) -> pd.DataFrame:
     low, high = difference_interval(tuple(values[0]), tuple(values[1]))
     both["change_low"] = low = both["change"] - wider * (both["change"] - low)
     both["change_high"] = high = both["change"] + wider * (high - both["change"])
-    better = both["measure"].map({name: m.better for name, m in MEASURES.items()})
+    known = second.measures | first.measures
+    better = both["measure"].map({name: m.better for name, m in known.items()})
     judged = change_verdicts(both["change"].to_numpy(), low, high, better.to_numpy())
     both["verdict"] = np.select(
         [both["where"] == "left_only", both["where"] == "right_only"],
@@ -89,7 +91,7 @@ def _factor(confidence, n_compared):
 
 def _measures(report, name):
     frame = report.to_frame()
-    judged = [k for k, measure in MEASURES.items() if measure.interval and measure.better]
+    judged = [k for k, m in report.measures.items() if m.interval and m.better]
     frame = frame[frame["measure"].isin(judged)]
     renamed = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
     return frame.rename(columns=renamed)[[*KEYS, *renamed.values()]]
@@ -135,7 +137,8 @@ def comparison_as_text(compared: pd.DataFrame) -> str:
 
 
 def _line(row):
-    measure = MEASURES[row["measure"]]
+    name = row["measure"]  # of the shelf, or a metric that the reports were given
+    measure = MEASURES.get(name) or Measure(with_interval, name.replace("_", " "))
     who = f"{row['feature']}: {row['group']}" if row["group"] else f"by {row['feature']}"
     options = measure.format | {"sign": ""}
     numbers = [with_interval(row, side, **options) for side in ("first", "second")]

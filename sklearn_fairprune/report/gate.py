@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..measurement.groups import group_names
-from ..measurement.measures import MEASURES, limit_columns
+from ..measurement.measures import MEASURES, Measures, limit_columns
 from ..measurement.records import Measure
 from ..measurement.settings import is_real
 from ..measurement.verdicts import broken_models
@@ -114,7 +114,7 @@ def judged(
         raise ValueError(f"judge_by must be one of {list(JUDGED_BY)}, got {judge_by!r}.")
     first = next(iter(reports.values()))
     for name, value in limits.items():
-        check_limit(name, value)
+        check_limit(name, value, first.measures)
         _check_measured(name, first)
     found, broken = Judged([], []), broken_models(first.overall)
     for model in _chosen(first.overall.index, models):
@@ -128,13 +128,15 @@ def judged(
     return found
 
 
-def limited(name: str) -> tuple[str, Measure]:
+def limited(name: str, measures: Measures | None = None) -> tuple[str, Measure]:
     """Measure that a limit is about, and the column of its values.
 
     Parameters
     ----------
     name : str
         Of the limit, or of the measure.
+    measures : dict of str to Measure, default=None
+        Of the report; None is `MEASURES`.
 
     Returns
     -------
@@ -146,16 +148,16 @@ def limited(name: str) -> tuple[str, Measure]:
     ValueError
         If there is no such limit.
     """
-    known = limit_columns()
+    known = limit_columns(measures)
     column = known.get(name, name)
     if column not in known.values():
         raise ValueError(
             f"limits must be of measures of which less is better, {list(known)}, got {name!r}."
         )
-    return column, MEASURES[column]
+    return column, (MEASURES if measures is None else measures)[column]
 
 
-def check_limit(name: str, value: object) -> None:
+def check_limit(name: str, value: object, measures: Measures | None = None) -> None:
     """Refuse a limit that is none.
 
     Parameters
@@ -164,13 +166,15 @@ def check_limit(name: str, value: object) -> None:
         Of the limit, or of the measure.
     value : object
         What a user gave.
+    measures : dict of str to Measure, default=None
+        Of the report; None is `MEASURES`.
 
     Raises
     ------
     ValueError
         Unless it is a share, or for other units a finite number of at least 0.
     """
-    share = limited(name)[1].scale == 100
+    share = limited(name, measures)[1].scale == 100
     if not is_real(value) or not 0 <= value <= (1 if share else np.finfo(float).max):
         rule = "a share from 0 to 1, such as 0.05 for 5 points"
         rule = rule if share else "at least 0 and finite"
@@ -178,15 +182,25 @@ def check_limit(name: str, value: object) -> None:
 
 
 def _check_measured(name, report):
-    column, measure = limited(name)
+    column, measure = limited(name, report.measures)
     if column in report.overall or column in report.by_group:
         return
+    others = {k: limited(k, report.measures)[1] for k in limit_columns(report.measures)}
+    classifies = any(
+        m.classifiers_only and c in report.overall for c, m in report.measures.items()
+    )
+    if measure.one_class and classifies:
+        raise ValueError(
+            f"{name} limits the {measure.full_title}, and this report has no rates: they are "
+            "about one class, and about groups of people. Audit with sensitive_features and, "
+            "for more than two classes, with pos_label."
+        )
     if not measure.classifiers_only:
         raise ValueError(
             f"{name} limits the {measure.full_title}, which was added after the report was "
             "made; audit the models again."
         )
-    others = [k for k in limit_columns() if not limited(k)[1].classifiers_only]
+    others = [k for k, other in others.items() if not other.classifiers_only]
     raise ValueError(
         f"{name} limits the {measure.full_title}, and these models are regressors, which "
         f"have no accuracy; use {' or '.join(others)}."
@@ -220,7 +234,7 @@ def _rows(report, model, column):
 
 def _over(report, model, feature, name, limit, judge_by):
     """Judge one model under one limit, for one way to group the rows."""
-    column, measure = limited(name)
+    column, measure = limited(name, report.measures)
     found, least = Judged([], []), report.about.get("min_group_size", 0)
     for group, row in _rows(report, model, column).items():
         few = bool(group) and judge_by == "estimate" and row["rows"] < least

@@ -5,10 +5,12 @@ import re
 
 import pandas as pd
 
+from ..measurement import measures as shelf
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
-from ..measurement.measures import shown
+from ..measurement.measures import sections, shown
 from ..measurement.payers import Payer, leading
+from .text import section_title
 
 
 def as_markdown(report: Audited) -> str:
@@ -33,8 +35,11 @@ def as_markdown(report: Audited) -> str:
     ]
     for feature, audited in report.by_feature.items():
         out += ["", f"### By {_escaped(feature)}", ""]
-        out += [*_overall(audited), "", *_groups(audited)]
+        out += [*_overall(audited), "", *_groups(audited, "")]
         out += ["", *(f"- {_escaped(line)}" for line in audited.findings)]
+        for section in sections(audited.measures, audited.by_group, audited.overall):
+            out += ["", f"#### {_escaped(section_title(audited, section))}", ""]
+            out += _section(audited, section)
     notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:
         out += ["", "### Take care", "", *(f"- {_escaped(line)}" for line in notes)]
@@ -42,7 +47,7 @@ def as_markdown(report: Audited) -> str:
 
 
 def _overall(audited):
-    measures = shown(audited.overall)
+    measures = shelf.leading(audited.overall, audited.measures)
     header = ["model", "sparsity", *(m.heading for m in measures.values()), "who pays most"]
     lines = []
     for model, row in audited.overall.iterrows():
@@ -61,8 +66,26 @@ def _payer(payers, model):
     return row["verdict"]
 
 
-def _groups(audited):
-    measures, names = shown(audited.by_group), group_names(audited.by_group)
+def _section(audited, section):
+    """Tables of a section: of the groups, of all rows with the differences."""
+    out = []
+    if shown(audited.by_group, audited.measures, section):
+        out += [*_groups(audited, section), ""]
+    measures = shown(audited.overall, audited.measures, section)
+    measures = {name: measure for name, measure in measures.items() if not measure.leads}
+    lines = [
+        [model, *(measure.write(row, name) for name, measure in measures.items())]
+        for model, row in audited.overall.iterrows()
+    ]
+    out += (
+        _table(["model", *(m.heading for m in measures.values())], lines) if measures else []
+    )
+    return out
+
+
+def _groups(audited, section):
+    measures = shown(audited.by_group, audited.measures, section)
+    names = group_names(audited.by_group)
     header = ["model", audited.grouped_by, "rows", *(m.heading for m in measures.values())]
     lines = [
         [label[0], names[label[1:]], int(row["rows"])]

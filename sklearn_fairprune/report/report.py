@@ -102,7 +102,7 @@ def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame
         return frame
     frame = frame.set_index(_columns_of(levels, frame)).rename_axis(levels)
     unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
-    return frame.astype(dict.fromkeys(unknown, float))
+    return frame.astype(dict.fromkeys(unknown, float)).copy()  # columns in one block
 
 
 def _columns_of(levels, frame):
@@ -135,6 +135,8 @@ def _plain(value):
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)

@@ -128,6 +128,46 @@ def difference_interval(
     return d - np.hypot(v2 - l2, u1 - v1), d + np.hypot(u2 - v2, v1 - l1)
 
 
+def mean_interval(
+    values: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Interval of the mean of independent estimates, from their own intervals.
+
+    With estimates :math:`\hat\theta_i` and limits :math:`l_i, u_i` of k quantities:
+    :math:`\bar\theta - \sqrt{\sum_i(\hat\theta_i - l_i)^2} / k` below, and likewise above.
+
+    Parameters
+    ----------
+    values, low, high : ndarray of shape (..., k)
+        NaN is left out of the mean.
+
+    Returns
+    -------
+    low, high : ndarray of shape (...)
+        NaN where all are.
+
+    References
+    ----------
+    Zou and Donner, "Construction of confidence limits about effect measures: a general
+    approach", Statistics in Medicine 27, 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.statistics.intervals import mean_interval
+    >>> low, high = mean_interval(*np.array([[0.5, 0.7], [0.2, 0.3], [0.9, 0.7]]))
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.35, 0.8)
+    """
+    known = np.isfinite(values)
+    k = known.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0).sum(axis=-1) / k
+        below = np.sqrt((np.where(known, values - low, 0) ** 2).sum(axis=-1)) / k
+        above = np.sqrt((np.where(known, high - values, 0) ** 2).sum(axis=-1)) / k
+    return mean - below, mean + above
+
+
 def spread_interval(
     successes: np.ndarray, sizes: np.ndarray, confidence: float = 0.95
 ) -> Limits:

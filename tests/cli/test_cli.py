@@ -99,6 +99,32 @@ def test_a_quantity_is_a_regression(tmp_path, capsys):
     assert "accuracy" not in text
 
 
+def test_rates_and_metrics(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5", *QUICK]
+    assert main([*command, "--pos-label", "no", "--metrics", "roc_auc,f1"]) == 0
+    text = capsys.readouterr().out
+    assert "Rates by sex (positive class: no)" in text
+    assert "roc auc difference" in text
+    limit = ["--fail-above", "equalized_odds_difference=0", "--min-group-size", "1"]
+    assert main([*command, *limit, "--json"]) == 1
+    told = capsys.readouterr()
+    assert "the equalized odds difference is" in told.err
+    assert json.loads(told.out)["about"]["positive_class"] == "yes"
+    assert main([*command, "--pos-label", "maybe"]) == 2
+    assert "--pos-label must be one of the classes ['no', 'yes'], got 'maybe'" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit):
+        main([*command, "--metrics", "f3"])
+    assert "the name of a scorer of scikit-learn, got 'f3'" in capsys.readouterr().err
+    command[command.index("paid")] = "price"
+    assert main([*command, "--pos-label", "no"]) == 2
+    assert "--pos-label: the target is a quantity" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -163,7 +189,7 @@ def loans(tmp_path, monkeypatch):
         (["--out", "loans.csv"], "--out loans.csv: .* is no folder"),
         (
             ["--target", "price", "--fail-above", "spread=0.1"],
-            "a quantity has no accuracy, so no spread and no degradation; limit viol",
+            "a quantity has no classes, so no degradation; limit viol",
         ),
         (["--target", "same"], "loans.csv has no column 'same'"),
     ],

@@ -13,9 +13,19 @@ from sklearn_fairprune.measurement.measures import (
     by_unit,
     disparities,
     group_measures,
+    leading,
     limit_columns,
     performances,
+    sections,
     shown,
+)
+
+FIRST = ("accuracy", "balanced_accuracy", "loss", "excessive_loss", "accuracy_drop")
+RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "precision")
+DIFFERENCES = (
+    "demographic_parity_difference",
+    "equal_opportunity_difference",
+    "equalized_odds_difference",
 )
 
 
@@ -36,16 +46,21 @@ def test_every_record_is_complete():
 
 
 def test_orders_of_text_tables_and_choices():
-    assert list(group_measures()) == ["accuracy", "loss", "excessive_loss", "accuracy_drop"]
-    assert list(performances()) == ["accuracy", "balanced_accuracy", "loss"]
-    assert list(disparities()) == ["accuracy_spread", "fairness_violation"]
-    assert list(by_unit(MEASURES))[-1] == "classes_predicted"
+    assert list(group_measures()) == [*FIRST, *RATES]
+    assert list(performances()) == [
+        *("accuracy", "balanced_accuracy", "loss"),
+        *("true_positive_rate", "false_positive_rate", "precision"),
+    ]
+    assert list(disparities()) == ["accuracy_spread", "fairness_violation", *DIFFERENCES]
+    assert list(by_unit(MEASURES))[-8:] == ["classes_predicted", *RATES, *DIFFERENCES]
     assert limit_columns() == {
         "max_spread": "accuracy_spread",
         "max_degradation": "accuracy_drop",
         "max_violation": "fairness_violation",
         "loss": "loss",
         "excessive_loss": "excessive_loss",
+        "false_positive_rate": "false_positive_rate",
+        **{name: name for name in DIFFERENCES},
     }
 
 
@@ -57,7 +72,13 @@ def test_what_a_table_has_is_what_is_shown(report):
         "loss",
         "fairness_violation",
         "accuracy_spread",
+        *RATES,
+        *DIFFERENCES,
     ]
+    first = [*FIRST[:1], *FIRST[2:]]
+    assert list(shown(report.by_group, section="")) == first
+    assert list(leading(report.overall, MEASURES)) == list(shown(report.overall))[:5]
+    assert sections(MEASURES, report.by_group, report.overall) == ["Rates"]
     of_regressors = regression_report()
     assert list(shown(of_regressors.by_group)) == ["loss", "excessive_loss"]
     assert list(performances(of_regressors.overall)) == ["loss"]
@@ -66,7 +87,8 @@ def test_what_a_table_has_is_what_is_shown(report):
 
 def test_columns_of_the_tables(report):
     ends = ("", "_low", "_high")
-    names = ("accuracy", "accuracy_drop", "loss", "excessive_loss")
+    first = ("accuracy", "balanced_accuracy", "accuracy_drop", "loss", "excessive_loss")
+    names = (*first, *RATES)
     assert list(report.by_group) == ["rows", *(f"{n}{end}" for n in names for end in ends)]
     first = ("accuracy", "balanced_accuracy", "accuracy_spread")
     assert list(report.overall) == [
@@ -74,8 +96,9 @@ def test_columns_of_the_tables(report):
         *(f"{n}{end}" for n in first for end in ends),
         "accuracy_ratio",
         *(f"{n}{end}" for n in ("loss", "fairness_violation") for end in ends),
-        *("classes_predicted", "predicts_one_class", "no_better_than_chance"),
-        "loss_above_constant",
+        "classes_predicted",
+        *(f"{n}{end}" for n in (*RATES, *DIFFERENCES) for end in ends),
+        *("predicts_one_class", "no_better_than_chance", "loss_above_constant"),
     ]
     assert pd.api.types.is_integer_dtype(report.overall["classes_predicted"])
 
@@ -108,7 +131,8 @@ def test_no_ratio_of_accuracies_that_are_all_zero():
     )
     assert np.isnan(MEASURES["accuracy_ratio"](rows, 0))
     assert MEASURES["classes_predicted"](rows, 0) == 2
-    assert MEASURES["balanced_accuracy"](rows, 0)[0] == balanced_accuracy_score(y, wrong[:, 0])
+    truth = balanced_accuracy_score(y, wrong[:, 0])
+    assert MEASURES["balanced_accuracy"](rows.together, 0)[0] == truth
 
 
 @pytest.mark.parametrize(

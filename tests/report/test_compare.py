@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from report_cases import MODELS, PEOPLE, Column, make_report, regression_report
 from scipy import stats
+from sklearn.metrics import f1_score
 
 from sklearn_fairprune.measurement.formats import with_interval
 from sklearn_fairprune.report import compare_reports
@@ -143,3 +144,27 @@ def test_unknown_limits_stay_unknown():
     assert np.isnan(low)
     assert np.isnan(high)
     assert pd.isna(low)
+
+
+def test_rates_and_metrics_are_compared():
+    options = SEX | {"metrics": {"f1": f1_score}}
+    one, other = (
+        make_report({"dense": MODELS["dense"], "pruned": clf}, **options)
+        for clf in (MODELS["dense"], Column(1))
+    )
+    table = compare_reports(one, other)
+    got = row(table, model="pruned", group="f", measure="true_positive_rate")
+    change = other.by_group.loc[("pruned", "f")] - one.by_group.loc[("pruned", "f")]
+    assert got["change"] == change["true_positive_rate"]
+    assert got["verdict"] == "worse"
+    got = row(table, model="pruned", group="", measure="equalized_odds_difference")
+    assert got["verdict"] == "worse"
+    got = row(table, model="pruned", group="f", measure="f1")
+    assert got["change"] == change["f1"]
+    assert got["verdict"] == "cannot tell"  # the limits of the first are unknown
+    assert "selection_rate" not in set(table["measure"])
+    surely = table.assign(verdict=np.where(table["measure"] == "f1", "worse", "same"))
+    assert "f1" in comparison_as_text(surely)
+    alone = compare_reports(BEFORE, other)
+    got = row(alone, model="pruned", group="f", measure="f1")
+    assert got["verdict"] == "only in B"

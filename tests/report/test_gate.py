@@ -2,8 +2,9 @@
 
 import pickle
 
+import numpy as np
 import pytest
-from report_cases import MODELS, make_report, regression_report
+from report_cases import MODELS, Y, make_report, regression_report
 
 from sklearn_fairprune import AuditReport
 from sklearn_fairprune.report import DisparityError, UndecidedError
@@ -185,3 +186,58 @@ def test_regressors_have_no_accuracy():
     with pytest.raises(ValueError, match=r"which have no accuracy; use .*max_viol"):
         report.assert_disparity(max_spread=0.1)
     assert "fairness violation" in failures(report, max_violation=0.0)[0]
+
+
+# ---- rates and metrics ----------------------------------------------------------------
+
+
+def error_rate(y_true, y_pred):
+    return float((y_true != y_pred).mean())
+
+
+error_rate.greater_is_better = False
+
+
+def test_rates_and_metrics_can_be_limited():
+    metrics = {"wrong": error_rate, "auc": "roc_auc"}
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    made = make_report(models, n_boot=40, metrics=metrics)
+    for report in (made, AuditReport.from_json(made.to_json())):
+        wide = ("demographic_parity_difference", "equalized_odds_difference", "wrong")
+        assert report.assert_disparity(limits=dict.fromkeys(wide, 1)) is report
+        found = failures(report, limits={"equal_opportunity_difference": 0.1})
+        row = report.overall.loc["harmed"]
+        low, high = (row[f"equal_opportunity_difference_{end}"] for end in ("low", "high"))
+        assert found[0] == (
+            f"harmed, by sex & age: the equal opportunity difference is 1.000, more than "
+            f"equal_opportunity_difference=0.1; interval [{low:.3f}, {high:.3f}]."
+        )
+        assert "the wrong of f & 60" in failures(report, limits={"wrong": 0.5})[0]
+        assert failures(report, limits={"auc_difference": 0.3})
+        assert failures(report, limits={"false_positive_rate": 0.5})
+        for name, text in (
+            ("auc", "limits must be of measures of which less is better, .* got 'auc'"),
+            ("selection_rate", "less is better, .* got 'selection_rate'"),
+        ):
+            with pytest.raises(ValueError, match=text):
+                report.assert_disparity(limits={name: 0.5})
+        with pytest.raises(ValueError, match=r"wrong must be at least 0 and finite, got -1"):
+            report.assert_disparity(limits={"wrong": -1})
+
+
+def test_rates_that_a_report_lacks_are_not_limited():
+    name = "demographic_parity_difference"
+    with pytest.raises(ValueError, match=rf"{name} limits .* has no rates: .* pos_label"):
+        make_report(sensitive_features=None).assert_disparity(limits={name: 0.1})
+    with pytest.raises(ValueError, match="these models are regressors"):
+        regression_report().assert_disparity(limits={name: 0.1})
+
+
+def test_an_unknown_rate_is_undecided():
+    groups = np.where(Y == "yes", "all", "none")
+    models = {k: MODELS[k] for k in ("dense", "harmed")}
+    report = make_report(models, sensitive_features=groups)
+    for by in ("estimate", "low", "high", "interval"):
+        limits = {"equal_opportunity_difference": 0.9}
+        (line,) = undecided(report, limits=limits, judge_by=by)
+        assert "is unknown" in line

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 from report_cases import MODELS, N, make_report, regression_report
+from sklearn.metrics import f1_score
 
 
 def rows_of(text, start):
@@ -50,7 +51,7 @@ def test_names_cannot_break_it():
         r"a\|b",
     ]
     assert len(re.findall("^#", text, flags=re.M)) == len(
-        re.findall("^#+ (What|By|Take)", text, flags=re.M)
+        re.findall("^#+ (What|By|Rates|Take)", text, flags=re.M)
     )
 
 
@@ -60,3 +61,18 @@ def test_a_file_and_a_regressor(tmp_path):
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == text
     assert "accuracy" not in text
     assert "fairness violation xi" in text
+
+
+def test_rates_and_metrics_are_below_the_first_tables():
+    report = make_report(n_boot=40, metrics={"f1": f1_score})
+    text = report.to_markdown()
+    for name, part in report.by_feature.items():
+        feature = name.replace("&", "&amp;")
+        start = text.index(f"#### Rates by {feature} (positive class: yes)")
+        assert text.index(f"### By {feature}\n") < start
+        rates = text[start:].split("\n#", 2)[0]
+        row = part.overall.loc["harmed"]
+        key = "demographic_parity_difference"
+        low, high = (100 * row[f"{key}_{end}"] for end in ("low", "high"))
+        assert f"{100 * row[key]:.1f} \\[{low:.1f}, {high:.1f}\\]" in rates
+        assert f"#### Metrics by {feature}\n" in text

@@ -6,7 +6,9 @@ from scipy import stats
 
 from sklearn_fairprune.statistics.intervals import (
     bootstrap_group_means,
+    difference_interval,
     gap_interval,
+    mean_interval,
     paired_difference_interval,
     percentile_interval,
     proportion_interval,
@@ -21,6 +23,19 @@ def test_exact_interval_is_that_of_scipy(n, confidence):
         interval = stats.binomtest(k, n).proportion_ci(confidence)
         found = proportion_interval(k, n, confidence)
         np.testing.assert_allclose(found, (interval.low, interval.high), atol=1e-9)
+
+
+def test_interval_of_a_mean_is_that_of_differences_and_leaves_nan_out():
+    first, second = (0.2, 0.1, 0.5), (0.6, 0.3, 0.7)
+    low, high = mean_interval(*np.transpose([first, second]))
+    v, l1, u1 = first
+    turned = (-v, -u1, -l1)  # the sum is the difference to its negative
+    expected = np.array(difference_interval(turned, second)) / 2
+    np.testing.assert_allclose((low, high), expected)
+    one, unknown = [*first], [np.nan] * 3
+    alone = mean_interval(*np.transpose([one, unknown]))
+    np.testing.assert_allclose(alone, first[1:])
+    assert np.isnan(mean_interval(*np.transpose([unknown, unknown]))).all()
 
 
 def test_exact_interval_has_at_least_its_level():

@@ -23,7 +23,7 @@ class AuditedDisplay(Display):
     the name of each argument a function that returns the measures there are.
     """
 
-    _choices: dict[str, Callable[[], Mapping[str, Measure]]] = {}
+    _choices: dict[str, Callable[..., Mapping[str, Measure]]] = {}
     _of_report: Callable[..., Any]
     plot: Callable[..., Any]
 
@@ -93,7 +93,7 @@ class AuditedDisplay(Display):
         own = {*cls._choices, *inspect.signature(cls.plot).parameters}
         drawn = {k: options.pop(k) for k in list(options) if k in own}
         for name in cls._choices.keys() & drawn.keys():  # an audit may take long
-            known = cls._choices[name]()
+            known = {*cls._choices[name](), *metric_names(options.get("metrics"))}
             check_choice(name, drawn[name], known, known, "")
         audited, _ = measure_models(models, X, y, sensitive_features, Settings(**options))
         return cls.from_report(audited, ax=ax, **drawn)
@@ -191,6 +191,11 @@ def check_measure(
     late = "it was added after the report was made"
     why = late if value in everyones else "regressors have no accuracy"
     check_choice(argument, value, known, columns, why)
+
+
+def metric_names(metrics: Any) -> list[str]:
+    """Names of the columns that an audit with these metrics will have."""
+    return [f"{name}{end}" for name in metrics or () for end in ("", "_difference")]
 
 
 def title_of(measure: Measure) -> str:

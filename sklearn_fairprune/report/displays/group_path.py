@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...measurement.measures import MEASURES, group_measures
+from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
 from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._style import (
@@ -54,6 +55,8 @@ class GroupPathDisplay(AuditedDisplay):
         Level of the limits.
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
+    measures : dict of str to Measure, default=None
+        Measures of the report beside those in `MEASURES`, for its metrics.
 
     Attributes
     ----------
@@ -111,16 +114,17 @@ class GroupPathDisplay(AuditedDisplay):
         loss: str = "cross-entropy",
         confidence: float = 0.95,
         broken: Any = None,
+        measures: Any = None,
     ) -> None:
         self.values, self.low, self.high, self.overall = values, low, high, overall
         self.sparsities, self.models, self.groups = sparsities, models, groups
         self.measure, self.grouped_by, self.loss = measure, grouped_by, loss
-        self.confidence, self.broken = confidence, broken
+        self.confidence, self.broken, self.measures = confidence, broken, measures
 
     @classmethod
     def _of_report(cls, report: Any, measure: str = "accuracy") -> Self:
         by_group, overall = report.by_group, report.overall
-        check_measure("measure", measure, group_measures(), by_group)
+        check_measure("measure", measure, group_measures(report.measures), by_group)
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
         values, low, high = (
@@ -145,6 +149,7 @@ class GroupPathDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             broken=overall.index.isin(broken_models(report.overall)),
+            measures=measures_of(report.about),
         )
 
     def plot(
@@ -174,7 +179,7 @@ class GroupPathDisplay(AuditedDisplay):
         require_matplotlib("GroupPathDisplay.plot")
         check_count("max_groups", max_groups)
         positions, logarithmic = self._positions(x)
-        measure = MEASURES[self.measure]
+        measure = (MEASURES | (self.measures or {}))[self.measure]
         title, factor = title_of(measure), measure.scale
         shown = self._worst_off(measure.better)[:max_groups]
         shown, looks = sorted(shown), styles(shown)

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...measurement.measures import MEASURES, disparities, performances
+from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
 from ._audited import AuditedDisplay, axis_of, check_measure, title_of
 from ._names import write_names
@@ -46,6 +47,8 @@ class TradeOffDisplay(AuditedDisplay):
         Which loss.
     confidence : float, default=0.95
         Level of the limits.
+    measures : dict of str to Measure, default=None
+        Measures of the report beside those in `MEASURES`, for its metrics.
 
     Attributes
     ----------
@@ -98,19 +101,22 @@ class TradeOffDisplay(AuditedDisplay):
         grouped_by: str = "group",
         loss: str = "cross-entropy",
         confidence: float = 0.95,
+        measures: Any = None,
     ) -> None:
         self.x, self.y, self.models = x, y, models
         self.sparsities, self.broken = sparsities, broken
         self.performance, self.disparity = performance, disparity
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
+        self.measures = measures
 
     @classmethod
     def _of_report(
         cls, report: Any, performance: str = "accuracy", disparity: str = "accuracy_spread"
     ) -> Self:
         overall = report.overall
-        check_measure("performance", performance, performances(), overall)
-        check_measure("disparity", disparity, disparities(), overall)
+        known = report.measures
+        check_measure("performance", performance, performances(None, known), overall)
+        check_measure("disparity", disparity, disparities(None, known), overall)
         x, y = (
             overall[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
             for name in (performance, disparity)
@@ -126,6 +132,7 @@ class TradeOffDisplay(AuditedDisplay):
             grouped_by=report.grouped_by,
             loss=report.about["loss"],
             confidence=report.about["confidence"],
+            measures=measures_of(report.about),
         )
 
     def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
@@ -144,7 +151,8 @@ class TradeOffDisplay(AuditedDisplay):
             Itself.
         """
         require_matplotlib("TradeOffDisplay.plot")
-        across, up = MEASURES[self.performance], MEASURES[self.disparity]
+        known = MEASURES | (self.measures or {})
+        across, up = known[self.performance], known[self.disparity]
         x, y = across.scale * np.asarray(self.x), up.scale * np.asarray(self.y)
         with canvas(ax, (6.4 + 2.0 * bool(legend), 4.8)) as (figure, axes):
             self.bars_ = [

@@ -25,6 +25,7 @@ def page_payload(report: Audited) -> dict[str, Any]:
         Plain values only; unknown numbers are None.
     """
     overall, broken = report.overall, broken_models(report.overall)
+    known = report.measures
     return {
         "models": [
             {
@@ -34,9 +35,9 @@ def page_payload(report: Audited) -> dict[str, Any]:
             }
             for model, row in overall.iterrows()
         ],
-        "measures": _axes(shown(report.by_group)),
-        "disparities": _axes(disparities(overall)),
-        "quality": _quality(overall),
+        "measures": _axes(shown(report.by_group, known)),
+        "disparities": _axes(disparities(overall, known)),
+        "quality": _quality(overall, known),
         "caution": CAUTION,
         "detail": overall.index.tolist().index(lead_model(report)),
         "features": [_feature(name, one) for name, one in report.by_feature.items()],
@@ -49,7 +50,7 @@ def page_payload(report: Audited) -> dict[str, Any]:
 def _axes(measures):
     return [
         {"id": name, "name": _title(measure), "axis": measure.axis, "scale": measure.scale}
-        for name, measure in sorted(measures.items())
+        for name, measure in sorted(measures.items(), key=lambda i: (i[1].section, i[0]))
     ]
 
 
@@ -57,8 +58,8 @@ def _title(measure):
     return measure.full_title[0].upper() + measure.full_title[1:]
 
 
-def _quality(overall):
-    name, measure = next(iter(performances(overall).items()))
+def _quality(overall, known):
+    name, measure = next(iter(performances(overall, known).items()))
     axis = f"overall {measure.axis}"
     return {"id": name, "axis": axis, "scale": measure.scale, "better": measure.better}
 
@@ -66,9 +67,10 @@ def _quality(overall):
 def _feature(name, audited):
     order = {model: k for k, model in enumerate(audited.overall.index)}
     names = group_names(audited.by_group)
-    measures, overall = sorted(shown(audited.by_group)), audited.overall
-    totals = [*disparities(overall), *(m for m in shown(audited.by_group) if m in overall)]
-    totals = dict.fromkeys([*totals, next(iter(performances(overall)))])
+    overall, known = audited.overall, audited.measures
+    measures = sorted(shown(audited.by_group, known))
+    totals = [*disparities(overall, known), *(m for m in measures if m in overall)]
+    totals = dict.fromkeys([*totals, next(iter(performances(overall, known)))])
     return {
         "name": name,
         "groups": group_order(audited),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
-from ...measurement.measures import disparities, performances, shown
+from ...measurement.measures import Measures, disparities, performances, sections, shown
 from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.records import Measure
@@ -21,6 +21,7 @@ from ...measurement.training import by_epoch
 from ...measurement.verdicts import broken_models
 from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
+from ..text import section_title
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -112,6 +113,8 @@ def _vocabulary():
         "group_names": group_names,
         "interval": with_interval,
         "shown": shown,
+        "sections": sections,
+        "section_title": section_title,
         "glanced": glanced,
         "meanings": meanings,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
@@ -123,18 +126,20 @@ def _vocabulary():
     }
 
 
-def glanced(overall: pd.DataFrame) -> list[tuple[str, Measure]]:
+def glanced(overall: pd.DataFrame, measures: Measures) -> list[tuple[str, Measure]]:
     """First performance and first disparity of a table of models, by name."""
-    return [next(iter(found(overall).items())) for found in (performances, disparities)]
+    return [
+        next(iter(found(overall, measures).items())) for found in (performances, disparities)
+    ]
 
 
 def meanings(report: Any) -> Any:
     """Titles and meanings of the measures of a report that have one."""
-    measures = shown(report.by_group) | disparities(report.overall)
+    known, about = report.measures, report.about
+    measures = shown(report.by_group, known) | disparities(report.overall, known)
+    words = {"loss": about["loss"], "positive": about.get("positive_class")}
     return {
-        measure.full_title[0].upper() + measure.full_title[1:]: measure.meaning.format(
-            loss=report.about["loss"]
-        )
+        measure.full_title[0].upper() + measure.full_title[1:]: measure.meaning.format(**words)
         for measure in measures.values()
         if measure.meaning
     }

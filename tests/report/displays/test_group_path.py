@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from report_cases import MODELS, PEOPLE, X, Y, make_report
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import f1_score, log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_fairprune import audit
-from sklearn_fairprune.report.displays import GroupPathDisplay
+from sklearn_fairprune.report.displays import GroupPathDisplay, TradeOffDisplay
 
 YLABELS = {
     "accuracy": "accuracy, %",
@@ -249,3 +250,31 @@ def test_pickle(report):
     again.plot()
     for one, two in zip(display.lines_, again.lines_, strict=True):
         np.testing.assert_array_equal(one.get_xydata(), two.get_xydata())
+
+
+def test_rates_and_metrics_are_drawn():
+    options = {"sensitive_features": PEOPLE["sex"], "n_boot": 40, "metrics": {"f1": f1_score}}
+    report = make_report(**options)
+    for measure, factor, label in (
+        ("selection_rate", 100, "selection rate, %"),
+        ("f1", 1, "f1"),
+    ):
+        made = GroupPathDisplay.from_estimators(MODELS, X, Y, **options, measure=measure)
+        for display in (report.plot(measure), made):
+            assert display.ax_.get_ylabel() == label
+            for group, line in zip("fm", display.lines_, strict=True):
+                rows = report.by_group.xs(group, level="sex")
+                np.testing.assert_allclose(line.get_ydata(), factor * rows[measure])
+                low = display.low[:, "fm".index(group)]
+                np.testing.assert_array_equal(low, rows[f"{measure}_low"])
+            total = display.overall_line_.get_ydata()
+            np.testing.assert_allclose(total, factor * report.overall[measure])
+    assert pickle.loads(pickle.dumps(display)).measures["f1"].better == 1
+    display = TradeOffDisplay.from_report(
+        report, performance="f1", disparity="equalized_odds_difference"
+    )
+    assert display.ax_.get_xlabel() == "f1"
+    assert display.ax_.get_ylabel() == "equalized odds difference, points"
+    with pytest.raises(ValueError, match=r"measure must be one of .* got 'f2'"):
+        report.plot("f2")
+    plt.close("all")

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from report_cases import MODELS, PEOPLE, N, X, Y, make_report, regression_report
+from sklearn.metrics import f1_score
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, audit
 from sklearn_fairprune.report.page.payload import page_payload
@@ -105,13 +106,14 @@ def test_the_first_table_and_the_words(make, columns, loss):
     head = re.search(r'<table class="glance">.*?</thead>', page, flags=re.S).group()
     titles = re.findall(r'<th scope="col">(.*?)</th>', head)
     assert titles == ["model", "sparsity", *columns, "who pays most", "how sure"]
-    words = ["Loss J", "Excessive loss R", "Accuracy drop", "Accuracy spread"]
-    words = words if "accuracy %" in columns else words[:2]
-    assert re.findall("<dt>(.*?)</dt>", page)[: len(words) + 2] == [
-        *words,
-        "Fairness violation xi",
-        "Pays most",
-    ]
+    words = ["Loss J", "Excessive loss R", "Fairness violation xi", "Pays most"]
+    if "accuracy %" in columns:
+        words = ["Balanced accuracy", *words[:2], "Accuracy drop"]
+        words += ["Selection rate", "True positive rate", "False positive rate", "Precision"]
+        words += ["Accuracy spread", "Fairness violation xi", "Demographic parity difference"]
+        words += ["Equal opportunity difference", "Equalized odds difference", "Pays most"]
+        assert "Share of a group&#39;s rows that are predicted yes." in page
+    assert re.findall("<dt>(.*?)</dt>", page)[: len(words)] == words
     assert f"Mean {loss} of a group&#39;s rows." in page
 
 
@@ -182,7 +184,10 @@ def test_tables_without_scripts_have_every_group(report):
         assert f"Groups by {feature.replace('&', '&amp;')}" in page
         assert page.count(f'aria-label="Groups by {feature.replace("&", "&amp;")}"') == 1
         assert len(part.by_group) == len(MODELS) * (4 if "&" in feature else 2)
-    assert page.count("<tr") == 3 * (2 + len(MODELS)) + len(MODELS) * (4 + 2 + 2)
+        assert page.count(f"Rates by {feature.replace('&', '&amp;')} (positive") == 4
+    # Of each feature: a table at a glance, one of the groups, one of their rates, and one of
+    # the rates of all rows.
+    assert page.count("<tr") == 3 * (4 + 2 * len(MODELS)) + 2 * len(MODELS) * (4 + 2 + 2)
     assert list(PEOPLE) == ["sex", "age"]
 
 
@@ -199,3 +204,27 @@ def test_every_number_of_the_charts_is_in_a_table():
             assert f"<td>{value:.3f}</td>" in tables
     for kept in (int(mask.sum()) for mask in held.masks_.values()):
         assert f"<td>{kept:,} of " in tables
+
+
+def test_rates_and_metrics_are_in_the_menus_and_in_tables():
+    pytest.importorskip("vl_convert")
+    report = make_report(n_boot=40, metrics={"a": f1_score, "<b>": "roc_auc"})
+    payload = page_payload(report)
+    ids = [m["id"] for m in payload["measures"]]
+    assert ids[0] == "accuracy"
+    assert ids[-2:] == ["precision", "selection_rate", "true_positive_rate"][-2:]
+    assert {"a", "<b>", "balanced_accuracy"} <= set(ids)
+    assert payload["disparities"][0]["id"] == "accuracy_spread"
+    ids = [m["id"] for m in payload["disparities"]]
+    assert {"demographic_parity_difference", "a_difference"} <= set(ids)
+    row = payload["features"][0]["byGroup"][0]
+    assert row["a"] == [1.0, None, None]
+    assert payload["features"][1]["overall"][1]["equalized_odds_difference"][0] > 0.4
+    page = report.to_html()
+    assert "<b>" not in page
+    assert page.count('aria-label="Metrics by sex"') == 1
+    number = report.by_feature["sex"].by_group.loc[("harmed", "f"), "a"]
+    assert f"<td>{number:.3f} [" in page
+    assert "<dt>metrics</dt><dd>a, a_difference, &lt;b&gt;, &lt;b&gt;_difference</dd>" in page
+    boxes = re.findall(r'<div class="scroll".*?</div>', page, flags=re.S)
+    assert sum("<table class" in box for box in boxes) == page.count("<table class")
