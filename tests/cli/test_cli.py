@@ -189,7 +189,7 @@ def loans(tmp_path, monkeypatch):
         (["--out", "loans.csv"], "--out loans.csv: .* is no folder"),
         (
             ["--target", "price", "--fail-above", "spread=0.1"],
-            "a quantity has no classes, so no degradation; limit viol",
+            "a quantity has no classes, so no spread; limit viol",
         ),
         (["--target", "same"], "loans.csv has no column 'same'"),
     ],
