@@ -11,13 +11,13 @@ import torch
 from . import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
 from ._compat.sklearn import safe_indexing
 from .arguments import (
+    add_rate_options,
     check_outputs,
     class_called,
     limits,
     numbers_of,
     refuse_limits_of_classifiers,
     say_limits,
-    scorers,
     share,
     whole,
 )
@@ -82,6 +82,7 @@ def make_parser():
     add_data_options(command)
     add_training_options(command)
     add_report_options(command)
+    add_rate_options(command)
     command.set_defaults(run=audit_command)
     command = commands.add_parser(
         "compare",
@@ -138,18 +139,6 @@ def add_report_options(command):
         metavar="N",
         help="held-out rows that a group needs to be compared with others; smaller ones are "
         f"listed apart; default: {LEAST_ROWS}",
-    )
-    add(
-        "--pos-label",
-        metavar="CLASS",
-        help="class that selection rates and the like are about; default: the second of two "
-        "classes in sorted order, and no rates of several classes",
-    )
-    add(
-        "--metrics",
-        type=scorers,
-        metavar="NAME[,NAME]",
-        help="further metrics by the names of scikit-learn's scorers, such as roc_auc,f1",
     )
     add_output_options(command)
 
@@ -278,9 +267,7 @@ def run_audit(arguments):
     kind = PrunedRegressor if is_regression(y) else PrunedClassifier
     if kind is PrunedRegressor:
         refuse_limits_of_classifiers(arguments.fail_above)
-    if kind is PrunedRegressor and arguments.pos_label is not None:
-        raise ValueError("--pos-label: the target is a quantity, which has no classes.")
-    positive = class_called(arguments.pos_label, y)
+    positive = class_called(arguments.pos_label, y, kind is PrunedRegressor)
     train, test = split(data, arguments.test_size, arguments.seed)
     check_rows(data, train, test, kind is PrunedRegressor)
     preprocessing = make_preprocessing(X)

@@ -58,8 +58,10 @@ def refuse_limits_of_classifiers(limits: dict[str, float]) -> None:
     """Refuse limits of what regressors lack, before anything is trained."""
     words = {word: MEASURES[limit_columns()[name]] for word, name in limit_words().items()}
     lacked = [word for word, measure in words.items() if measure.classifiers_only]
-    if {limit_words()[word] for word in lacked} & set(limits):
+    given = [word for word in lacked if limit_words()[word] in limits]
+    if given:
         others = [word for word in words if word not in lacked]
+        lacked = [word for word in lacked if words[word].limit or word in given]
         raise ValueError(
             f"--fail-above: a quantity has no accuracy, so no {' and no '.join(lacked)}; "
             f"limit {' or '.join(others)}."
@@ -76,10 +78,12 @@ def scorers(text: str) -> dict[str, str]:
     return names
 
 
-def class_called(text: str | None, y: np.ndarray) -> Any:
+def class_called(text: str | None, y: np.ndarray, quantity: bool) -> Any:
     """Class of the targets that is written so; None if nothing is."""
     if text is None:
         return None
+    if quantity:
+        raise ValueError("--pos-label: the target is a quantity, which has no classes.")
     classes = np.unique(y)
     found = [label for label in classes if str(label) == text]
     if not found:
@@ -88,6 +92,23 @@ def class_called(text: str | None, y: np.ndarray) -> Any:
             f"{text!r}."
         )
     return found[0]
+
+
+def add_rate_options(command: Any) -> None:
+    """Add the options that say which rates and metrics there are."""
+    add = command.add_argument_group("rates").add_argument
+    add(
+        "--pos-label",
+        metavar="CLASS",
+        help="class that selection rates and the like are about; default: the second of two "
+        "classes in sorted order, and no rates of several classes",
+    )
+    add(
+        "--metrics",
+        type=scorers,
+        metavar="NAME[,NAME]",
+        help="further metrics by the names of scikit-learn's scorers, such as roc_auc,f1",
+    )
 
 
 def share(text: str) -> float:
