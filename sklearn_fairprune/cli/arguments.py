@@ -77,10 +77,12 @@ def scorers(text: str) -> dict[str, str]:
     return names
 
 
-def class_called(text: str | None, y: np.ndarray) -> Any:
+def class_called(text: str | None, y: np.ndarray, quantity: bool) -> Any:
     """Class of the targets that is written so; None if nothing is."""
     if text is None:
         return None
+    if quantity:
+        raise ValueError("--pos-label: the target is a quantity, which has no classes.")
     classes = np.unique(y)
     found = [label for label in classes if str(label) == text]
     if not found:

@@ -137,9 +137,7 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
     kind = PrunedRegressor if is_regression(y) else PrunedClassifier
     if kind is PrunedRegressor:
         refuse_limits_of_classifiers(arguments.fail_above)
-    if kind is PrunedRegressor and arguments.pos_label is not None:
-        raise ValueError("--pos-label: the target is a quantity, which has no classes.")
-    positive = class_called(arguments.pos_label, y)
+    positive = class_called(arguments.pos_label, y, kind is PrunedRegressor)
     train, test = split(data, arguments.test_size, arguments.seed)
     check_rows(data, train, test, kind is PrunedRegressor)
     notes += told_by_columns(data, train)

@@ -133,7 +133,7 @@ def test_features_named_like_columns_survive_every_form(name, tmp_path):
         changed = pd.read_csv(tmp_path / "changed_rows.csv")
         assert set(changed["model"]) == {"harmed"}
         assert changed.shape[1] == 6 + given.shape[1]
-        assert len(pd.read_csv(tmp_path / "by_group.csv").columns) == 14 + given.shape[1]
+        assert len(pd.read_csv(tmp_path / "by_group.csv").columns) == 29 + given.shape[1]
 
 
 def test_why_of_features_named_like_columns():
