@@ -1,6 +1,5 @@
 """The result of an audit: tables, and the forms it can take."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from .displays import GroupPathDisplay
 from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
 from .page import render_page, render_summary
+from .reading import check_report, levels_of, read_values
 from .report import Report, frame_from
 from .text import as_text
 from .writing import write_whole
@@ -72,7 +72,7 @@ class AuditReport(Audited, Report):
 
     @property
     def _every_frame(self) -> tuple[str, ...]:
-        return ("by_group", "overall", *self._grouped, *self._networks)
+        return self._tables()
 
     def __str__(self) -> str:
         """Tables, findings and notes as plain text."""
@@ -110,32 +110,30 @@ class AuditReport(Audited, Report):
         Raises
         ------
         ValueError
-            If it is no such report.
+            If it is no such report, or not a whole one, with what is wrong where.
+        OSError
+            If there is no such file.
         """
-        text = str(source)
         try:
-            if not text.lstrip().startswith("{"):
-                text = Path(source).read_text(encoding="utf-8")
-            return cls._from_dict(json.loads(text))
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            values = read_values(source)
+            check_report(values, cls._tables(), cls._networks)
+        except ValueError as error:
             raise ValueError(
-                f"This is no audit report written by to_json: {type(error).__name__} {error}."
+                f"This is no audit report written by to_json: {error}. Read a whole copy of "
+                "the file, or audit the models again."
             ) from error
+        return cls._from_dict(values)
+
+    @classmethod
+    def _tables(cls) -> tuple[str, ...]:
+        return ("by_group", "overall", *cls._grouped, *cls._networks)
 
     @classmethod
     def _from_dict(cls, values: dict[str, Any]) -> "AuditReport":
-        names = values["about"]["sensitive_features"]
-        levels = {
-            "by_group": ["model", *names],
-            "changes": ["model", *names],
-            "why": ["model", *names],
-            "explanations": ["model", "damage", "explanation"],
-            "layers": ["model", "layer"],
-            "payers": ["model", "by"],
-        }
+        levels = levels_of(values["about"]["sensitive_features"])
         frames = {
             name: frame_from(values[name], levels.get(name, ["model"]))
-            for name in ("by_group", "overall", *cls._grouped, *cls._networks)
+            for name in cls._tables()
             if name in values
         }
         others = {k: cls._from_dict(v) for k, v in values.get("features", {}).items()}

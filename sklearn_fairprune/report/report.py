@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +101,30 @@ def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame
     frame = pd.DataFrame(records)
     if frame.empty:
         return frame
-    frame = frame.set_index(_columns_of(levels, frame)).rename_axis(levels)
+    frame = frame.set_index(level_columns(levels, frame)).rename_axis(levels)
     unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
     return frame.astype(dict.fromkeys(unknown, float))
 
 
-def _columns_of(levels, frame):
-    """Columns that `_flat` made of the levels: the names they had to take, if they had to."""
+def level_columns(levels: list[str], columns: Iterable[str]) -> list[str]:
+    """Columns that the levels of an index became: the names they had to take, if they had to.
+
+    Parameters
+    ----------
+    levels : list of str
+        Names of the index, the models first.
+    columns : iterable of str
+        Of the flat table.
+
+    Returns
+    -------
+    names : list of str
+    """
+    columns = list(columns)
     found = {levels[0]: levels[0]}  # the models, whose name no column has
     for level in sorted(levels[1:], key=len):
         name = found[level] = level
-        while (name := f"{name} (group)") in {*frame, *levels}:
+        while (name := f"{name} (group)") in {*columns, *levels}:
             if name not in {*levels, *found.values()}:
                 found[level] = name
     return [found[level] for level in levels]
@@ -132,6 +146,8 @@ def _records(frame):
 
 def _plain(value):
     """Return a JSON value: NaN becomes None, dates and the like their text."""
+    if isinstance(value, (np.float16, np.float32)):
+        value = float(str(value))  # 0.1, not 0.10000000149
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
