@@ -1,6 +1,6 @@
 """Rows whose prediction changed with pruning, and the groups they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,3 +137,28 @@ def changed_rows(
     taken = {*table, *predictions}
     free = {n: free_name(n, {*taken, *members}) if n in taken else n for n in members}
     return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | predictions)
+
+
+CLASSES = ("true", "dense_prediction", "prediction")
+LISTED = {"row", "index", *CLASSES, "outcome"}
+
+
+def feature_columns(names: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """Columns of the sensitive features in the table of `changed_rows`.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the features.
+    columns : iterable of str
+        Of the table.
+
+    Returns
+    -------
+    columns : list of str
+        The names, and where another column has the name, the one that was free.
+    """
+    taken = set(LISTED)
+    if free_name("index", {*LISTED, *names}) not in [*columns]:
+        taken -= {"index"} & {*names}  # rows without names leave theirs to the feature
+    return [free_name(n, {*taken, *names}) if n in taken else n for n in names]

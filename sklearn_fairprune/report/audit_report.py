@@ -68,7 +68,7 @@ class AuditReport(Audited, Report):
         Empty for a single sensitive feature.
     """
 
-    _flat_frames = ("changed_rows",)  # without an index of their own
+    _listed = ("changed_rows",)
 
     @property
     def _every_frame(self) -> tuple[str, ...]:

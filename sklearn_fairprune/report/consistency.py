@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from ..measurement.groups import distinct_labels, free_name
+from ..measurement.changes import CLASSES, feature_columns
+from ..measurement.groups import distinct_labels
 from ..measurement.measures import MEASURES, disparities, payments, performances
 from ..measurement.payers import Payer
 from .schema import FLAGS, Records
@@ -12,9 +13,6 @@ from .schema import FLAGS, Records
 SLACK = 1e-9
 ENDS = ("", "_low", "_high")
 OF_PRUNED = ("payers", "changes", "why", "explanations")
-# Columns of the list of changed rows whose names a sensitive feature cannot have.
-CLASSES = ("true", "dense_prediction", "prediction")
-LISTED = {"row", "index", *CLASSES, "outcome"}
 # Whether the dense and the pruned prediction of a changed row are right.
 WHEN = {"harmed": (True, False), "helped": (False, True), "wrong both times": (False, False)}
 PARTS = (("kept", "weights"), ("nonzero", "parameters"), ("rows_used", "rows"))
@@ -158,7 +156,8 @@ def _groups(part):
     models, rows, groups = part.models, part.about["rows"], part.groups
     for name, those in (("by_group", models), ("changes", models[1:])):
         for model in those if name in part.tables else []:
-            if (found := part.groups_of(name, model)) != groups:
+            found = part.groups_of(name, model)
+            if found != groups or str(found) != str(groups):  # 60 is not 60.0
                 yield (
                     f"{part.prefix}{name}: groups and rows of {model!r} must be those of the "
                     f"first model, {short(groups)}, got {short(found)}"
@@ -278,7 +277,7 @@ def _changed(part):
         return
     listed = part.rows("changed_rows")
     names = part.about["sensitive_features"]
-    columns = _feature_columns(names, listed[0]) if listed else []
+    columns = feature_columns(names, listed[0]) if listed else []
     if listed and (lost := {*columns} - listed[0].keys()):
         yield f"{part.prefix}changed_rows lacks {min(lost)!r}"
         return
@@ -305,14 +304,6 @@ def _changed(part):
                 yield f"{where} must have {row[name]} {name}, as in changes, got {there}"
     if counts:
         yield f"{part.prefix}changes lacks groups of changed_rows: {short([*counts])}"
-
-
-def _feature_columns(names, columns):
-    """Columns of the sensitive features in the list of changed rows."""
-    taken = set(LISTED)
-    if free_name("index", {*LISTED, *names}) not in columns:
-        taken -= {"index"} & {*names}  # rows without names leave theirs to the feature
-    return [free_name(n, {*taken, *names}) if n in taken else n for n in names]
 
 
 def _networks(part):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..measurement.groups import free_name
+from ..measurement.changes import feature_columns
+from ..measurement.groups import distinct_labels, file_labels, free_name
 from .writing import inert, write_whole
 
 
@@ -19,6 +20,8 @@ class Report:
     about: dict[str, Any]
     findings: list[str]
     notes: list[str]
+    by_group: pd.DataFrame
+    _listed: tuple[str, ...] = ()  # tables of rows, in which the groups are columns
 
     @property
     def _frames(self) -> tuple[str, ...]:
@@ -29,9 +32,30 @@ class Report:
         """Names of all tables that such a report can have."""
         return self._frames
 
+    def _filed(self, name: str, write: Any = None) -> pd.DataFrame:
+        """Table whose index has become columns, with names of groups that stay apart."""
+        frame, index = getattr(self, name), self.by_group.index
+        flat = _flat(frame)
+        if frame.empty:
+            return flat
+        for level in (n for n in index.names if n != "model"):
+            if level in frame.index.names:
+                column = flat.columns[frame.index.names.index(level)]
+            elif name in self._listed:
+                names = [n for n in index.names if n != "model"]
+                column = feature_columns(names, flat)[names.index(level)]
+            else:
+                continue
+            values = index.unique(level).tolist()
+            labels = file_labels(values)
+            if write is not None and (texts := write(values)) != [*map(str, values)]:
+                labels = dict(zip(values, texts, strict=True))
+            flat[column] = flat[column].map(labels)
+        return flat
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values; unknown numbers are None."""
-        tables = {name: _records(getattr(self, name)) for name in self._frames}
+        tables = {name: _records(self._filed(name)) for name in self._frames}
         return {
             "about": {name: _plain(value) for name, value in self.about.items()},
             **tables,
@@ -77,7 +101,7 @@ class Report:
         directory.mkdir(parents=True, exist_ok=True)
         paths = [directory / f"{name}.csv" for name in self._frames]
         for name, path in zip(self._frames, paths, strict=True):
-            text = inert(_flat(getattr(self, name))).to_csv(index=False)
+            text = inert(self._filed(name, distinct_labels)).to_csv(index=False)
             write_whole(path, text, newline="")
         for name in set(self._every_frame) - set(self._frames):
             (directory / f"{name}.csv").unlink(missing_ok=True)
@@ -139,8 +163,8 @@ def _flat(frame):
     return frame.rename_axis(names).reset_index()
 
 
-def _records(frame):
-    rows = _flat(frame).to_dict("records")
+def _records(flat):
+    rows = flat.to_dict("records")
     return [{k: _plain(v) for k, v in row.items()} for row in rows]
 
 

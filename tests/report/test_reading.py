@@ -29,6 +29,8 @@ ACCEPTED = {
     "empty text for str": "the same",
     "renamed": "the same",
     "lone surrogate for NoneType": "the same",
+    "a fraction for int": "a measure that counts may be a mean of counts",
+    "number as float": "the same",
     "too large for int": "another number of bootstrap samples, or another seed",
     "null for float": "unknown is told as unknown",
     "column of null": "the same for a measure without limits",
