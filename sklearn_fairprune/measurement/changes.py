@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.intervals import proportion_interval
+from ..statistics.paired import exact_paired_p
+from ..statistics.rank_correlation import holm
 from .groups import as_tuple, free_name
 
 
@@ -42,8 +44,11 @@ def change_columns(
     -------
     columns : dict of str to ndarray of shape (m,)
         ``rows``, ``changed``, ``harmed`` (right before, wrong now), ``helped`` (wrong
-        before, right now), ``changed_share`` and ``representation`` with ``_low`` and
-        ``_high`` limits; representation is NaN where no row changed.
+        before, right now), ``changed_share``, ``harmed_share``, ``helped_share`` and
+        ``representation`` with exact ``_low`` and ``_high`` limits; representation is NaN
+        where no row changed. ``p_value`` of the exact paired test of harmed against helped (1
+        where there is neither), and the same corrected for the number of groups
+        (``p_value_holm``).
 
     Examples
     --------
@@ -66,10 +71,15 @@ def change_columns(
     columns = {"rows": sizes}
     columns |= {k: np.bincount(groups[v], minlength=n_groups) for k, v in cases.items()}
     changed, total = columns["changed"], int(moved.sum())
-    share = [
-        proportion_interval(k, n, confidence) for k, n in zip(changed, sizes, strict=True)
-    ]
-    columns |= _with_limits("changed_share", changed / sizes, share)
+    for name in cases:
+        counts = columns[name]
+        share = [
+            proportion_interval(k, n, confidence) for k, n in zip(counts, sizes, strict=True)
+        ]
+        columns |= _with_limits(f"{name}_share", counts / sizes, share)
+    pairs = zip(columns["harmed"], columns["helped"], strict=True)
+    columns["p_value"] = np.array([exact_paired_p(*pair) for pair in pairs])
+    columns["p_value_holm"] = holm(columns["p_value"])
     expected = sizes / sizes.sum()
     among = [proportion_interval(k, total, confidence) if total else _UNKNOWN for k in changed]
     value = changed / total if total else np.full(n_groups, np.nan)

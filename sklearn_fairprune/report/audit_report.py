@@ -45,7 +45,10 @@ class AuditReport(Audited, Report):
         ``negligible``, the ``verdict``, the groups that are ``possible``, and the sentence.
     changes : DataFrame, default=None
         One row per pruned model and group: how many predictions changed, for worse
-        (``harmed``) and for better (``helped``), and the group's representation among them.
+        (``harmed``) and for better (``helped``), the shares of the group's rows with exact
+        intervals, the group's representation among them, and ``p_value`` of the exact paired
+        test of harmed against helped (McNemar), also corrected for all groups of the model
+        by Holm's method (``p_value_holm``); 1 where no row is either.
     changed_rows : DataFrame, default=None
         One row per pruned model and changed prediction, over-represented groups first.
     why, explanations : DataFrame, default=None

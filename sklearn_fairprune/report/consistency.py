@@ -210,12 +210,13 @@ def _counts(part):
                     where = f"{table.place}[{k}]: {one}"
                     yield f"{where} must be at most {whole}, {row[whole]}, got {row[one]}"
     for k, row in enumerate(part.rows("changes")):
-        count, share = row["changed"], row["changed_share"]
-        if abs(share - count / row["rows"]) > SLACK or row["harmed"] + row["helped"] > count:
-            yield (
-                f"{part.prefix}changes[{k}]: changed {count}, of them harmed {row['harmed']} "
-                f"and helped {row['helped']}, changed_share {share} do not agree"
-            )
+        where, counts = f"{part.prefix}changes[{k}]", ("changed", "harmed", "helped")
+        if row["harmed"] + row["helped"] > row["changed"]:
+            yield f"{where}: harmed and helped must be at most changed, {row['changed']}"
+        for name in (name for name in counts if f"{name}_share" in row):
+            share, right = row[f"{name}_share"], row[name] / row["rows"]
+            if share is None or abs(share - right) > SLACK:
+                yield f"{where}: {name}_share must be {right}, as counted, got {share}"
 
 
 def _told(part):
