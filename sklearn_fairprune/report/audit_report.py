@@ -11,6 +11,7 @@ from ..measurement.sizes import size_of
 from .displays import GroupPathDisplay
 from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
+from .model_card import as_model_card
 from .page import render_page, render_summary
 from .reading import check_report, levels_of, read_values
 from .report import Report, frame_from
@@ -171,20 +172,24 @@ class AuditReport(Audited, Report):
 
     # ---- for readers ---------------------------------------------------------------
 
-    def to_markdown(self, path: str | Path | None = None) -> str:
+    def to_markdown(self, path: str | Path | None = None, *, technical: bool = False) -> str:
         """Return the report as a section of a model card, and write it to `path` if given.
 
         Parameters
         ----------
         path : str or Path, default=None
             File to write.
+        technical : bool, default=False
+            Whether to write the section on performance and limits of a technical
+            documentation instead, along point 3 of Annex IV of the EU AI Act; what a report
+            cannot know is left open for the author.
 
         Returns
         -------
         text : str
             Markdown.
         """
-        text = as_markdown(self)
+        text = (as_model_card if technical else as_markdown)(self)
         if path is not None:
             write_whole(path, text)
         return text

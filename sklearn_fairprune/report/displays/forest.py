@@ -135,7 +135,9 @@ class ForestDisplay(AuditedDisplay):
                 shown = np.where(table["rows"] >= least, table[measure], -np.inf)
                 payer = int(np.argmax(shown))
         return cls(
-            *(table[f"{measure}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high")),
+            table[measure].to_numpy(dtype=float),
+            table[f"{measure}_low"].to_numpy(dtype=float),
+            table[f"{measure}_high"].to_numpy(dtype=float),
             table["rows"].to_numpy(),
             groups=names,
             enough=(table["rows"] >= least).to_numpy(),
