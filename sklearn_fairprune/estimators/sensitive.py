@@ -167,6 +167,8 @@ def _number(column):
 def _names(values):
     """Array of group names: of their own type if they share one, else objects."""
     simple = len({type(v) for v in values}) == 1 and np.ndim(values[0]) == 0
+    # An array of texts drops the null characters at their ends.
+    simple &= not any(isinstance(v, (str, bytes)) and v[-1:] in ("\0", b"\0") for v in values)
     return np.asarray(values) if simple else _as_objects(values)
 
 

@@ -1,12 +1,14 @@
 """Rows whose prediction changed with pruning, and the groups they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..statistics.intervals import proportion_interval
+from ..statistics.paired import exact_paired_p
+from ..statistics.rank_correlation import holm
 from .groups import as_tuple, free_name
 
 
@@ -42,8 +44,11 @@ def change_columns(
     -------
     columns : dict of str to ndarray of shape (m,)
         ``rows``, ``changed``, ``harmed`` (right before, wrong now), ``helped`` (wrong
-        before, right now), ``changed_share`` and ``representation`` with ``_low`` and
-        ``_high`` limits; representation is NaN where no row changed.
+        before, right now), ``changed_share``, ``harmed_share``, ``helped_share`` and
+        ``representation`` with exact ``_low`` and ``_high`` limits; representation is NaN
+        where no row changed. ``p_value`` of the exact paired test of harmed against helped (1
+        where there is neither), and the same corrected for the number of groups
+        (``p_value_holm``).
 
     Examples
     --------
@@ -66,10 +71,15 @@ def change_columns(
     columns = {"rows": sizes}
     columns |= {k: np.bincount(groups[v], minlength=n_groups) for k, v in cases.items()}
     changed, total = columns["changed"], int(moved.sum())
-    share = [
-        proportion_interval(k, n, confidence) for k, n in zip(changed, sizes, strict=True)
-    ]
-    columns |= _with_limits("changed_share", changed / sizes, share)
+    for name in cases:
+        counts = columns[name]
+        share = [
+            proportion_interval(k, n, confidence) for k, n in zip(counts, sizes, strict=True)
+        ]
+        columns |= _with_limits(f"{name}_share", counts / sizes, share)
+    pairs = zip(columns["harmed"], columns["helped"], strict=True)
+    columns["p_value"] = np.array([exact_paired_p(*pair) for pair in pairs])
+    columns["p_value_holm"] = holm(columns["p_value"])
     expected = sizes / sizes.sum()
     among = [proportion_interval(k, total, confidence) if total else _UNKNOWN for k in changed]
     value = changed / total if total else np.full(n_groups, np.nan)
@@ -137,3 +147,28 @@ def changed_rows(
     taken = {*table, *predictions}
     free = {n: free_name(n, {*taken, *members}) if n in taken else n for n in members}
     return pd.DataFrame(table | {free[n]: v for n, v in members.items()} | predictions)
+
+
+CLASSES = ("true", "dense_prediction", "prediction")
+LISTED = {"row", "index", *CLASSES, "outcome"}
+
+
+def feature_columns(names: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """Columns of the sensitive features in the table of `changed_rows`.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the features.
+    columns : iterable of str
+        Of the table.
+
+    Returns
+    -------
+    columns : list of str
+        The names, and where another column has the name, the one that was free.
+    """
+    taken = set(LISTED)
+    if free_name("index", {*LISTED, *names}) not in [*columns]:
+        taken -= {"index"} & {*names}  # rows without names leave theirs to the feature
+    return [free_name(n, {*taken, *names}) if n in taken else n for n in names]

@@ -1,7 +1,9 @@
 """Groups of the rows in a report: codes, names, index, small ones."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -73,7 +75,7 @@ def group_label(label: Any) -> str:
 
 
 def distinct_labels(labels: Iterable[Any]) -> list[str]:
-    """Names of groups as texts that differ: 1 and "1" would else look alike.
+    """Names of groups as texts that differ to the eye: 1 and "1" would else look alike.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ def distinct_labels(labels: Iterable[Any]) -> list[str]:
     Returns
     -------
     texts : list of str
-        Those that would look alike are written as Python writes them.
+        Those that would look alike are written as Python writes them, with escapes for what
+        has no ink.
 
     Examples
     --------
@@ -93,16 +96,71 @@ def distinct_labels(labels: Iterable[Any]) -> list[str]:
     >>> distinct_labels([1, "1", "a"])
     ['1', "'1'", 'a']
     """
-    labels = list(labels)
-    plain = [group_label(label) for label in labels]
-    counts = Counter(plain)
-    literal = [" & ".join(map(_literal, as_tuple(label))) for label in labels]
-    mixed = [q if counts[p] > 1 else p for p, q in zip(plain, literal, strict=True)]
-    return mixed if len(set(mixed)) == len(mixed) else literal
+    labels = [as_tuple(label) for label in labels]
+    texts = [_texts_of(values) for values in zip_longest(*labels)]  # models may be ragged
+    mixed = [
+        " & ".join(
+            level[type(value), value] for level, value in zip(texts, label, strict=False)
+        )
+        for label in labels
+    ]
+    if len(set(map(_look, mixed))) == len(mixed):
+        return mixed
+    return [" & ".join(map(_literal, label)) for label in labels]
+
+
+def _texts_of(values):
+    """Texts by type and value, none of which looks like another."""
+    kept = {(type(value), value): value for value in values}
+    counts = Counter(_look(str(value)) for value in kept.values())
+    texts = {
+        key: str(value) if counts[_look(str(value))] == 1 else _literal(value)
+        for key, value in kept.items()
+    }
+    if len(set(map(_look, texts.values()))) < len(texts):
+        texts = {key: ascii(_plain(value)) for key, value in kept.items()}
+    return texts
+
+
+def _look(text):
+    """What is seen of a text: no control and format characters, and one kind of space."""
+    seen = (c for c in text if unicodedata.category(c) != "Cf" and (c.isspace() or c >= " "))
+    text = "".join(c for c in seen if not "\x7f" <= c < "\x85" and not "\x85" < c < "\xa0")
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _literal(value):
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    return repr(_plain(value))
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def file_labels(values: Iterable[Any]) -> dict[Any, Any]:
+    """Values of a sensitive feature as files hold them, all different.
+
+    Parameters
+    ----------
+    values : iterable of object
+        Some may be the same.
+
+    Returns
+    -------
+    plain : dict of object to (str, bool, int or float)
+        Texts, numbers and truth values that are finite stay; of the rest, and of those that
+        it would be mistaken for, the text that `distinct_labels` gives.
+    """
+    values = list(dict.fromkeys(values))
+    found = [_plain(value) for value in values]
+    kept = [isinstance(v, (str, int)) or (type(v) is float and abs(v) < np.inf) for v in found]
+    mistaken = {str(v) for v, stays in zip(found, kept, strict=True) if not stays}
+    return {
+        value: plain if stays and plain not in mistaken else text
+        for value, plain, stays, text in zip(
+            values, found, kept, distinct_labels(values), strict=True
+        )
+    }
 
 
 def group_names(by_group: pd.DataFrame) -> dict[tuple[Any, ...], str]:

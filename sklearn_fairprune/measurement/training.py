@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..estimators.constrained import GroupConstrainedPruner
 from ..estimators.unwrap import doors
-from .groups import group_label
+from .groups import distinct_labels
 
 
 def constrained_pruner(model: Any) -> Any:
@@ -43,7 +43,9 @@ def training_table(models: dict[str, Any]) -> pd.DataFrame:
     for name, model in models.items():
         pruner = constrained_pruner(model)
         if pruner is not None:
-            group = pruner.history_["group"].map(group_label)
+            labels = pruner.history_["group"].unique()
+            texts = dict(zip(labels, distinct_labels(labels), strict=True))
+            group = pruner.history_["group"].map(texts)
             tables[name] = pruner.history_.assign(group=group, tolerance=pruner.tolerance)
     if not tables:
         return pd.DataFrame()

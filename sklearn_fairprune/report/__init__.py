@@ -8,6 +8,7 @@ from .diagnose import diagnose
 from .diagnosis_report import DiagnosisReport
 from .displays import (
     DualHistoryDisplay,
+    ForestDisplay,
     GroupDiagnosticsDisplay,
     GroupPathDisplay,
     LayerSparsityDisplay,
@@ -22,6 +23,7 @@ __all__ = [
     "DisparityError",
     "DualHistoryDisplay",
     "FairnessDashboardData",
+    "ForestDisplay",
     "GroupDiagnosticsDisplay",
     "GroupPathDisplay",
     "LayerSparsityDisplay",

@@ -1,6 +1,5 @@
 """The result of an audit: tables, and the forms it can take."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from ..measurement.sizes import size_of
 from .displays import GroupPathDisplay
 from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
+from .model_card import as_model_card
 from .page import render_page, render_summary
+from .reading import check_report, levels_of, read_values
 from .report import Report, frame_from
 from .text import as_text
 from .writing import write_whole
@@ -45,7 +46,10 @@ class AuditReport(Audited, Report):
         ``negligible``, the ``verdict``, the groups that are ``possible``, and the sentence.
     changes : DataFrame, default=None
         One row per pruned model and group: how many predictions changed, for worse
-        (``harmed``) and for better (``helped``), and the group's representation among them.
+        (``harmed``) and for better (``helped``), the shares of the group's rows with exact
+        intervals, the group's representation among them, and ``p_value`` of the exact paired
+        test of harmed against helped (McNemar), also corrected for all groups of the model
+        by Holm's method (``p_value_holm``); 1 where no row is either.
     changed_rows : DataFrame, default=None
         One row per pruned model and changed prediction, over-represented groups first.
     why, explanations : DataFrame, default=None
@@ -72,11 +76,11 @@ class AuditReport(Audited, Report):
         Empty for a single sensitive feature.
     """
 
-    _flat_frames = ("changed_rows",)  # without an index of their own
+    _listed = ("changed_rows",)
 
     @property
     def _every_frame(self) -> tuple[str, ...]:
-        return ("by_group", "overall", *self._grouped, *self._networks)
+        return self._tables()
 
     def __str__(self) -> str:
         """Tables, findings and notes as plain text."""
@@ -114,33 +118,30 @@ class AuditReport(Audited, Report):
         Raises
         ------
         ValueError
-            If it is no such report.
+            If it is no such report, or not a whole one, with what is wrong where.
+        OSError
+            If there is no such file.
         """
-        text = str(source)
         try:
-            if not text.lstrip().startswith("{"):
-                text = Path(source).read_text(encoding="utf-8")
-            return cls._from_dict(json.loads(text))
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            values = read_values(source)
+            check_report(values, cls._tables(), cls._networks)
+        except ValueError as error:
             raise ValueError(
-                f"This is no audit report written by to_json: {type(error).__name__} {error}."
+                f"This is no audit report written by to_json: {error}. Read a whole copy of "
+                "the file, or audit the models again."
             ) from error
+        return cls._from_dict(values)
+
+    @classmethod
+    def _tables(cls) -> tuple[str, ...]:
+        return ("by_group", "overall", *cls._grouped, *cls._networks)
 
     @classmethod
     def _from_dict(cls, values: dict[str, Any]) -> "AuditReport":
-        names = values["about"]["sensitive_features"]
-        levels = {
-            "by_group": ["model", *names],
-            "changes": ["model", *names],
-            "why": ["model", *names],
-            "explanations": ["model", "damage", "explanation"],
-            "layers": ["model", "layer"],
-            "payers": ["model", "by"],
-            "reading": ["column"],
-        }
+        levels = levels_of(values["about"]["sensitive_features"])
         frames = {
             name: frame_from(values[name], levels.get(name, ["model"]))
-            for name in ("by_group", "overall", *cls._grouped, *cls._networks)
+            for name in cls._tables()
             if name in values
         }
         others = {k: cls._from_dict(v) for k, v in values.get("features", {}).items()}
@@ -175,20 +176,24 @@ class AuditReport(Audited, Report):
 
     # ---- for readers ---------------------------------------------------------------
 
-    def to_markdown(self, path: str | Path | None = None) -> str:
+    def to_markdown(self, path: str | Path | None = None, *, technical: bool = False) -> str:
         """Return the report as a section of a model card, and write it to `path` if given.
 
         Parameters
         ----------
         path : str or Path, default=None
             File to write.
+        technical : bool, default=False
+            Whether to write the section on performance and limits of a technical
+            documentation instead, along point 3 of Annex IV of the EU AI Act; what a report
+            cannot know is left open for the author.
 
         Returns
         -------
         text : str
             Markdown.
         """
-        text = as_markdown(self)
+        text = (as_model_card if technical else as_markdown)(self)
         if path is not None:
             write_whole(path, text)
         return text

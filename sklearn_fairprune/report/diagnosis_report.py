@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..measurement.diagnosis import Evidence, GroupMeans
 from ..measurement.formats import number, with_interval
-from ..measurement.groups import group_label
+from ..measurement.groups import distinct_labels
 from ..measurement.payers import Told, payer_row, payer_sentence
 from ..measurement.quantities import DENSE, PRUNED, Section, quantities
 from ..statistics.broken import says_broken
@@ -108,11 +108,11 @@ def _group_table(frame, *sections):
     header = [" & ".join(frame.index.names), "rows", *(title for title, _ in columns.values())]
     lines = [
         [
-            group_label(label),
+            text,
             int(row["rows"]),
             *(with_interval(row, k, **options) for k, (_, options) in columns.items()),
         ]
-        for label, row in frame.iterrows()
+        for text, (_, row) in zip(distinct_labels(frame.index), frame.iterrows(), strict=True)
     ]
     return table(header, lines)
 
@@ -157,7 +157,7 @@ def who_pays_most(
     """Say who pays most, measured and predicted, if the intervals can tell."""
     if len(labels) == 1:
         return ["One group only, nothing to compare."]
-    sentences, texts = [], [group_label(label) for label in labels]
+    sentences, texts = [], distinct_labels(labels)
     negligible = 0.01 * float(means.values["dense_loss"] @ means.sizes / means.sizes.sum())
     for name, quantity in quantities(*PRUNED).items():
         if quantity.phrase and name in table:
@@ -170,19 +170,17 @@ def who_pays_most(
             predicted = "Predicted: " * (quantity.section is Section.PREDICTION)
             sentences.append(predicted + sentence)
     order = np.argsort(-table["second_order"], kind="stable")
-    ranked = " > ".join(
-        f"{group_label(labels[a])} ({table['second_order'][a]:+.3g})" for a in order
-    )
+    ranked = " > ".join(f"{texts[a]} ({table['second_order'][a]:+.3g})" for a in order)
     return [*sentences, f"Predicted order of harm, by R2: {ranked}."]
 
 
 def notes_on_dense(evidence: Evidence, table: pd.DataFrame, labels: Any) -> list[str]:
     """What a reader must know of the numbers."""
-    notes, used = [], table["rows_used"]
+    notes, used, texts = [], table["rows_used"], distinct_labels(labels)
     unsure = [
-        f"{group_label(label)} (residual {residual:.2g})"
-        for label, residual, converged in zip(
-            labels, table["eigenvalue_residual"], table["eigenvalue_converged"], strict=True
+        f"{text} (residual {residual:.2g})"
+        for text, residual, converged in zip(
+            texts, table["eigenvalue_residual"], table["eigenvalue_converged"], strict=True
         )
         if not converged
     ]
@@ -196,7 +194,7 @@ def notes_on_dense(evidence: Evidence, table: pd.DataFrame, labels: Any) -> list
             f"At most {used.max()} rows of a group were used (max_samples). Intervals cover "
             "the drawing; the largest eigenvalue is biased upwards by few rows."
         )
-    if single := [group_label(v) for v, n in zip(labels, used, strict=True) if n == 1]:
+    if single := [text for text, n in zip(texts, used, strict=True) if n == 1]:
         notes.append(
             f"Groups of one row have no intervals and are left out of the rank correlations: "
             f"{', '.join(single)}."

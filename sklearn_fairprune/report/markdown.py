@@ -2,6 +2,8 @@
 
 import html
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -29,20 +31,20 @@ def as_markdown(report: Audited) -> str:
     out = [
         "## What pruning costs each group",
         "",
-        f"{_escaped(about.get('data', 'Data'))}: {about['rows']} held-out rows; in brackets "
+        f"{escaped(about.get('data', 'Data'))}: {about['rows']} held-out rows; in brackets "
         f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
-        f"{_escaped(about['dense_model'])}, is the one the others are compared with.",
+        f"{escaped(about['dense_model'])}, is the one the others are compared with.",
     ]
     for feature, audited in report.by_feature.items():
-        out += ["", f"### By {_escaped(feature)}", ""]
+        out += ["", f"### By {escaped(feature)}", ""]
         out += [*_overall(audited), "", *_groups(audited, "")]
-        out += ["", *(f"- {_escaped(line)}" for line in audited.findings)]
+        out += ["", *(f"- {escaped(line)}" for line in audited.findings)]
         for section in sections(audited.measures, audited.by_group, audited.overall):
-            out += ["", f"#### {_escaped(section_title(audited, section))}", ""]
+            out += ["", f"#### {escaped(section_title(audited, section))}", ""]
             out += _section(audited, section)
     notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:
-        out += ["", "### Take care", "", *(f"- {_escaped(line)}" for line in notes)]
+        out += ["", "### Take care", "", *(f"- {escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
 
 
@@ -54,7 +56,7 @@ def _overall(audited):
         cells = [measure.write(row, name) for name, measure in measures.items()]
         sparsity = "n/a" if pd.isna(row["sparsity"]) else f"{row['sparsity']:.3g}"
         lines.append([model, sparsity, *cells, _payer(audited.payers, model)])
-    return _table(header, lines)
+    return markdown_table(header, lines)
 
 
 def _payer(payers, model):
@@ -78,7 +80,9 @@ def _section(audited, section):
         for model, row in audited.overall.iterrows()
     ]
     out += (
-        _table(["model", *(m.heading for m in measures.values())], lines) if measures else []
+        markdown_table(["model", *(m.heading for m in measures.values())], lines)
+        if measures
+        else []
     )
     return out
 
@@ -92,16 +96,29 @@ def _groups(audited, section):
         + [measure.write(row, name) for name, measure in measures.items()]
         for label, row in audited.by_group.iterrows()
     ]
-    return _table(header, lines)
+    return markdown_table(header, lines)
 
 
-def _table(header, lines):
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of a table whose cells cannot break it.
+
+    Parameters
+    ----------
+    header : sequence of str
+        Titles of the columns.
+    lines : iterable of sequence
+        Cells of the rows.
+
+    Returns
+    -------
+    lines : list of str
+    """
     rule = "|" + " --- |" * len(header)
-    rows = ["| " + " | ".join(map(_escaped, line)) + " |" for line in [header, *lines]]
+    rows = ["| " + " | ".join(map(escaped, line)) + " |" for line in [header, *lines]]
     return [rows[0], rule, *rows[1:]]
 
 
-def _escaped(value):
+def escaped(value: Any) -> str:
     """Text that Markdown and HTML leave as it is."""
     text = html.escape(" ".join(str(value).split()), quote=False)
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)

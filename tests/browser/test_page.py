@@ -364,3 +364,39 @@ def test_sparsities_that_round_to_one_number_are_two_points(open_page, tmp_path)
     axis = page.locator("#chart-path .role-axis-label").first.text_content()
     assert "0.9991" in axis
     assert "0.9994" in axis
+
+
+STRANGE = [
+    "line\u2028 \u2029 \u0085 \x0b \x1c \r\n\t end",
+    "\u202eright to left\u202c \u200f",
+    "\0",
+    "long " * 200,
+    "__proto__",
+    "constructor",
+    "a.b['c'].d[0]",
+    "back\\slash \\u0041 \\",
+    "${x} {{x}} %s $x_1$",
+]
+
+
+def test_strange_names_draw_every_chart(open_page, tmp_path):
+    column = np.array(STRANGE, dtype=object)[np.arange(N) % len(STRANGE)]
+    path = pruner().pruning_path(X, Y, sparsities=[0, 0.5])
+    models = {"dense": path.estimators[0]} | {name: path.estimators[1] for name in STRANGE}
+    held = GroupConstrainedPruner(pruner(sparsity=0.6, finetune_epochs=1), tolerance=9.0)
+    models["constrained.model['x']"] = held.fit(X, Y, sensitive_features=column)
+    for name in ("a.b[0]\\ \u2028\0", "__proto__"):
+        groups = pd.DataFrame({name: column}, dtype=object)
+        report = audit(models, X, Y, sensitive_features=groups, n_boot=20, min_group_size=1)
+        report.to_html(tmp_path / "strange.html")
+        page, problems = open_page(tmp_path / "strange.html")
+        page.wait_for_selector(READY)
+        for chart in ("path", "tradeoff", "bars", "training-0", "layers"):
+            assert page.locator(f"#chart-{chart} svg.marks").count() == 1
+        for group in range(len(STRANGE)):
+            page.select_option("#follow", index=group + 1)
+        page.select_option("#detail", index=len(STRANGE) - 1)
+        page.wait_for_timeout(300)
+        heard = [s for s in spoken(page, "chart-bars") if "rows" in s]
+        assert len(heard) == 2 * len(STRANGE)
+        assert problems == []

@@ -44,6 +44,34 @@ def test_limits_are_exact_binomial(confidence):
     np.testing.assert_allclose(np.array(limits) * n / N, (among.low, among.high))
 
 
+@pytest.mark.parametrize("name", ["harmed", "helped"])
+def test_rates_for_worse_and_for_better_are_exact(name):
+    ours = columns(confidence=0.9)
+    for a in range(3):
+        test = stats.binomtest(int(ours[name][a]), int(ours["rows"][a]))
+        exact = test.proportion_ci(0.9)
+        found = [ours[f"{name}_share{end}"][a] for end in ("", "_low", "_high")]
+        np.testing.assert_allclose(found, [test.statistic, exact.low, exact.high])
+
+
+def test_the_paired_test_of_every_group_and_holm_s_correction():
+    ours = columns()
+    p = np.array(
+        [
+            stats.binomtest(int(b), int(b + c)).pvalue
+            for b, c in zip(ours["harmed"], ours["helped"], strict=True)
+        ]
+    )
+    np.testing.assert_allclose(ours["p_value"], p)
+    first, second, third = np.argsort(p)
+    held = ours["p_value_holm"]
+    assert held[first] == pytest.approx(min(1, 3 * p[first]))
+    assert held[second] == pytest.approx(min(1, max(2 * p[second], 3 * p[first])))
+    assert held[third] >= held[second]
+    same = columns(pruned=DENSE)
+    assert same["p_value"].tolist() == same["p_value_holm"].tolist() == [1, 1, 1]
+
+
 @pytest.mark.slow
 def test_changes_in_proportion_are_represented_once():
     hits = 0

@@ -2,6 +2,7 @@
 
 from .comparison import plot_model_comparison
 from .dual_history import DualHistoryDisplay
+from .forest import ForestDisplay
 from .group_diagnostics import GroupDiagnosticsDisplay
 from .group_path import GroupPathDisplay
 from .layer_sparsity import LayerSparsityDisplay
@@ -9,6 +10,7 @@ from .trade_off import TradeOffDisplay
 
 __all__ = [
     "DualHistoryDisplay",
+    "ForestDisplay",
     "GroupDiagnosticsDisplay",
     "GroupPathDisplay",
     "LayerSparsityDisplay",

@@ -24,6 +24,7 @@ class AuditedDisplay(Display):
     """
 
     _choices: dict[str, Callable[..., Mapping[str, Measure]]] = {}
+    _picks: tuple[str, ...] = ()  # arguments of `_of_report` that are no measures
     _of_report: Callable[..., Any]
     plot: Callable[..., Any]
 
@@ -51,7 +52,7 @@ class AuditedDisplay(Display):
                 "report must be an AuditReport, which audit(models, X, y) returns, got "
                 f"{type(report).__name__}."
             )
-        chosen = {k: options.pop(k) for k in cls._choices if k in options}
+        chosen = {k: options.pop(k) for k in (*cls._choices, *cls._picks) if k in options}
         return cls._of_report(report, **chosen).plot(ax=ax, **options)
 
     @classmethod
@@ -90,7 +91,7 @@ class AuditedDisplay(Display):
             This class, drawn.
         """
         require_matplotlib(f"{cls.__name__}.from_estimators")
-        own = {*cls._choices, *inspect.signature(cls.plot).parameters}
+        own = {*cls._choices, *cls._picks, *inspect.signature(cls.plot).parameters}
         drawn = {k: options.pop(k) for k in list(options) if k in own}
         for name in cls._choices.keys() & drawn.keys():  # an audit may take long
             known = {*cls._choices[name](), *metric_names(options.get("metrics"))}

@@ -4,9 +4,11 @@
   const $ = (id) => document.getElementById(id);
   const all = (selector) => [...document.querySelectorAll(selector)];
   const NO_NAME = "(empty)";
-  /* Vega cannot tell a name such as "constructor" from what every object has. */
+  /* Vega cannot tell a name such as "constructor" from what every object has, and its
+     expressions cannot hold separators of lines. Names that look alike are told apart before. */
   const nameable = (_, value) => typeof value !== "string" ? value
-    : value in Object.prototype ? `${value}\u200b` : value || NO_NAME;
+    : value in Object.prototype ? `${value}\u200b`
+      : value.replace(/[\u2028\u2029]/g, " ") || NO_NAME;
   const audit = JSON.parse($("audit").textContent, nameable);
   const level = `${+(100 * audit.confidence).toFixed(4)} %`;
 

@@ -1,0 +1,155 @@
+"""Performance and limits for groups of persons: what a technical documentation asks for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..measurement.audited import Audited
+from ..measurement.groups import group_names
+from ..measurement.measures import MEASURES, by_unit, payments, performances
+from ..measurement.verdicts import broken_models
+from ..statistics.broken import CAUTION
+from .markdown import escaped, markdown_table
+
+BLANK = "*To be filled in by the author:"
+UNCOVERED = (
+    "Other data: the numbers are about rows like those that were held out, and nobody else.",
+    "Drift: people and data change, and the numbers do not follow; measure again.",
+    "Rows that depend on each other, such as several of one person or household: the "
+    "intervals take rows as independent, and would be too narrow.",
+    "The randomness of training: another training of the same network may cost other groups.",
+    "Groups that the data do not name, and parts of the groups that they do.",
+    "What follows from a prediction: who is harmed by a wrong one, how much, and who notices.",
+)
+
+
+def as_model_card(report: Audited) -> str:
+    """Return the section on performance and limits of a technical documentation.
+
+    Parameters
+    ----------
+    report : AuditReport
+        What to write.
+
+    Returns
+    -------
+    text : str
+        Markdown; what a report cannot know is left open, in words that say so.
+    """
+    about = report.about
+    level = f"{100 * about['confidence']:g} %"
+    out = [
+        "## Performance and limits for groups of persons",
+        "",
+        "Written along point 3 of Annex IV of Regulation (EU) 2024/1689. It holds what an "
+        "audit measured and leaves open what it cannot know; whether that is enough is for "
+        "the author to judge, not for this text.",
+        "",
+        f"{BLANK} intended purpose, and the persons and groups on which the system is meant "
+        "to be used.*",
+        "",
+        "### Overall accuracy",
+        "",
+        f"On {about['rows']} held-out rows of {escaped(about.get('data', 'the data'))}, with "
+        f"{level} intervals over these rows; loss is {escaped(about['loss'])}.",
+        "",
+        *_overall(report),
+        "",
+        f"{BLANK} the level of accuracy that the intended purpose needs.*",
+    ]
+    for feature, audited in report.by_feature.items():
+        out += ["", f"### Accuracy by {escaped(feature)}", "", *_groups(audited)]
+        out += [
+            "",
+            "What pruning changed, and who pays most, as far as the rows can tell:",
+            "",
+        ]
+        out += [f"- {escaped(line)}" for line in audited.findings] or ["- One model only."]
+    out += ["", "### Foreseeable limits and sources of risk", "", *_limits(report)]
+    out += [
+        "",
+        f"{BLANK} risks to health, safety and fundamental rights in the intended use, and "
+        "what is done about them.*",
+        "",
+        "### Human oversight",
+        "",
+        f"{BLANK} who oversees the predictions, with which means, and when they step in.*",
+        "",
+        "### What was measured",
+        "",
+        *_digests(report),
+    ]
+    return "\n".join(out) + "\n"
+
+
+def _overall(report):
+    measures = performances(report.overall)
+    header = ["model", "sparsity", *(measure.heading for measure in measures.values())]
+    lines = []
+    for model, row in report.overall.iterrows():
+        sparsity = "n/a" if row["sparsity"] != row["sparsity"] else f"{row['sparsity']:.3g}"
+        cells = [measure.write(row, name) for name, measure in measures.items()]
+        lines.append([model, sparsity, *cells])
+    return markdown_table(header, lines)
+
+
+def _groups(audited):
+    """A row per pruned model and group: dense, pruned, the change, and how many got worse."""
+    table, names = audited.by_group, group_names(audited.by_group)
+    both = {k: m for k, m in MEASURES.items() if m.by_group and m.overall and k in table}
+    name, measure = next(iter(by_unit(both).items()))
+    paid = {k: m for k, m in payments().items() if k in table}
+    dense, *pruned = audited.overall.index
+    change = "changed for worse, for better"
+    header = ["model", audited.grouped_by, "rows", f"{measure.heading}, dense"]
+    header += [f"{measure.heading}, pruned", *(m.heading for m in paid.values()), change]
+    lines = []
+    for model in pruned or [dense]:
+        for label, row in table.loc[[model]].iterrows():
+            first = table.loc[[(dense, *label[1:])]].iloc[0]
+            few = row["rows"] < audited.about["min_group_size"]
+            cells = [measure.write(first, name), measure.write(row, name)]
+            cells += [m.write(row, k) for k, m in paid.items()]
+            count = f"{int(row['rows'])}{' (too few to compare)' if few else ''}"
+            lines.append([model, names[label[1:]], count, *cells, _moved(audited, label)])
+    return markdown_table(header, lines)
+
+
+def _moved(audited, label):
+    """Predictions that became worse and better."""
+    if not len(audited.changes) or label not in audited.changes.index:
+        return "n/a"
+    row = audited.changes.loc[[label]].iloc[0]
+    return f"{int(row['harmed'])}, {int(row['helped'])} of {int(row['rows'])}"
+
+
+def _limits(report) -> Iterator[str]:
+    broken = broken_models(report.overall)
+    for model, reason in broken.items():
+        yield f"- {escaped(f'{model} is broken: {reason}.')}"
+    if broken:
+        yield f"- {escaped(CAUTION)}"
+    notes = (note for audited in report.by_feature.values() for note in audited.notes)
+    for note in dict.fromkeys(notes):
+        yield f"- {escaped(note)}"
+    yield (
+        "- A group whose predictions become worse more often is more often decided about "
+        "wrongly: a source of discrimination, also where overall accuracy hardly moves."
+    )
+    least = report.about["min_group_size"]
+    if any((audited.by_group["rows"] < least).any() for audited in report.by_feature.values()):
+        yield f"- Of groups of fewer than {least} rows next to nothing is known."
+    yield "- Not covered by the numbers above:"
+    yield from (f"    - {line}" for line in UNCOVERED)
+
+
+def _digests(report: Any) -> Iterator[str]:
+    about = report.about
+    epochs = about.get("finetune_epochs")
+    training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
+    yield f"- Recovery after pruning: {training}."
+    yield f"- Rows: SHA-256 {about.get('rows_sha256', 'not recorded')}."
+    digests = dict(report.sizes.get("sha256", {}))
+    for model in report.overall.index:
+        digest = digests.get(model, "not recorded: no network inside")
+        yield f"- {escaped(model)}: SHA-256 {digest}."
+    yield f"- Bootstrap samples and seed: {about.get('n_boot')}, {about.get('random_state')}."
