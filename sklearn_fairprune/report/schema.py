@@ -128,10 +128,14 @@ ABOUT = {
     "n_boot": COUNT,
     "random_state": COUNT,
     "sensitive_features": _NAMES,
+    "positive_class": GROUP,
+    "metrics": {
+        "type": "object",
+        "description": "metrics by name",
+        "additionalProperties": {"type": "object", "description": "what is known of it"},
+    },
 }
-
-
-_LATE = ("rows_sha256", "n_boot", "random_state")
+_LATE = ("rows_sha256", "n_boot", "random_state", "positive_class", "metrics")
 
 
 def _object(words: str, properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:
