@@ -276,3 +276,14 @@ def check_table(name: str, records: Records, levels: list[str], place: str) -> N
 
     values = {column: [v for _, v in found.values()] for column, found in cells.items()}
     check(values, table_schema(name, levels, values), where)
+    named = {*levels, *(values if name == "changed_rows" else ())}  # 1 and "1" may be names
+    for column in values.keys() - named:
+        kinds = {_kind(value) for value in values[column]} - {"null"}
+        if len(kinds) > 1:
+            raise ValueError(f"{where(column)} must be of one kind, got {sorted(kinds)}")
+
+
+def _kind(value):
+    if value is None or isinstance(value, (bool, str)):
+        return {type(None): "null", bool: "true or false", str: "texts"}[type(value)]
+    return "numbers"
