@@ -52,7 +52,7 @@ def network_inputs(table, train):
             table[column].astype(object).where(table[column].notna(), "missing").astype(str)
         )
         counts = values.iloc[train].value_counts()
-        frequent = sorted(counts.index[counts >= 5])
+        frequent = sorted(counts.index[counts >= 5], key=lambda v: (v == "missing", v))
         encoded += [(values == value).to_numpy()[:, None] for value in frequent]
         if (counts < 5).any():
             encoded.append(~values.isin(frequent).to_numpy()[:, None])

@@ -302,7 +302,7 @@ def test_csv(audited):
             values = pd.Series([row[column] for row in rows])
             if seen[column].dtype.kind in "if":
                 assert seen[column].to_numpy() == pytest.approx(
-                    values.astype(float).to_numpy(), rel=1e-12, nan_ok=True
+                    values.replace("", np.nan).astype(float).to_numpy(), rel=1e-12, nan_ok=True
                 )
             else:
                 assert seen[column].astype(str).tolist() == values.astype(str).tolist()
