@@ -11,23 +11,31 @@ import pandas as pd
 import torch
 from sklearn.utils import Bunch
 
-from .. import PrunedClassifier, PrunedRegressor, __version__, audit, datasets
+from .. import (
+    PrunedClassifier,
+    PrunedRegressor,
+    __version__,
+    audit,
+    audit_predictions,
+    datasets,
+)
 from .._compat.sklearn import safe_indexing
 from ..measurement.measures import performances
+from ..measurement.predictions import is_quantity
 from ..report import AuditReport, DisparityError, UndecidedError
 from ..tables.files import FileOptions
 from ..tables.leaks import telling
 from ..tables.preparation import (
     check_rows,
-    is_regression,
     make_preprocessing,
     merged_levels,
     split,
     standardized,
     steps_of,
 )
+from ..tables.scored import read_scored
 from .arguments import check_outputs, class_called, refuse_limits_of_classifiers
-from .parser import UNDECIDED
+from .parser import UNDECIDED, trained_with
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
 # Options of the training that a report tells.
@@ -49,6 +57,7 @@ def load(arguments: argparse.Namespace) -> Bunch:
     sensitive = arguments.sensitive
     written = {name: getattr(arguments, name) for name in FileOptions._fields}
     if arguments.data in ("mortgage", "digits"):
+        written |= {"predictions": arguments.predictions}
         if given := [f"--{name}" for name, value in written.items() if value]:
             raise ValueError(f"{', '.join(given)}: for a file, not for {arguments.data}.")
         if arguments.target:
@@ -75,6 +84,16 @@ def load(arguments: argparse.Namespace) -> Bunch:
         )
     if not arguments.target:
         raise ValueError("--target COL is required with a file: the column to predict.")
+    if arguments.predictions:
+        if given := trained_with(arguments):
+            raise ValueError(f"{', '.join(given)}: with --predictions nothing is trained.")
+        return read_scored(
+            Path(arguments.data),
+            arguments.target.strip(),
+            arguments.predictions,
+            sensitive or [],
+            FileOptions(**written),
+        )
     return datasets.read_table(
         arguments.data,
         arguments.target.strip(),
@@ -133,8 +152,40 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
     check_outputs(arguments)
     torch.set_num_threads(arguments.threads)
     data = load(arguments)
+    made = audit_given if arguments.predictions else audit_trained
+    report = made(data, arguments)
+    report.reading = data.get("reading", report.reading)
+    report.about |= {"data": data.name, "version": __version__}
+    told = ("target", "sensitive", "seed") if arguments.predictions else TOLD
+    report.about |= {k: v for k, v in vars(arguments).items() if k in told}
+    return report
+
+
+def audit_given(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
+    """Audit predictions that stand in a file."""
+    quantity = is_quantity(data.y)
+    if quantity:
+        refuse_limits_of_classifiers(arguments.fail_above)
+    positive = class_called(arguments.pos_label, data.y, quantity)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
+        report = audit_predictions(
+            data.y,
+            data.predictions,
+            sensitive_features=data.sensitive,
+            min_group_size=arguments.min_group_size,
+            pos_label=positive,
+            metrics=arguments.metrics,
+            random_state=arguments.seed,
+        )
+    report.notes[:0] = data.notes
+    return report
+
+
+def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
+    """Train, prune along a path, and audit."""
     X, y, notes = data.X, data.y, list(data.notes)
-    kind = PrunedRegressor if is_regression(y) else PrunedClassifier
+    kind = PrunedRegressor if is_quantity(y) else PrunedClassifier
     if kind is PrunedRegressor:
         refuse_limits_of_classifiers(arguments.fail_above)
     positive = class_called(arguments.pos_label, y, kind is PrunedRegressor)
@@ -171,11 +222,20 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
             random_state=arguments.seed,
         )
     report.notes[:0] = notes + too_good(report)
-    report.reading = data.get("reading", report.reading)
-    report.about |= {"data": data.name, "training_rows": len(train), "version": __version__}
-    report.about |= {k: v for k, v in vars(arguments).items() if k in TOLD}
+    report.about["training_rows"] = len(train)
     report.about["preprocessing"] = steps_of(preprocessing)
     return report
+
+
+def headline(about: dict[str, Any]) -> str:
+    """What the report is about, in a line or two."""
+    if "training_rows" not in about:
+        return f"{about['data']}: predictions of {about['rows']} rows, seed {about['seed']}"
+    return (
+        f"{about['data']}: {about['training_rows']} training rows, {about['rows']} held-out "
+        f"rows, seed {about['seed']}\n"
+        f"preprocessing, fitted on the training rows: {about['preprocessing']}"
+    )
 
 
 def audit_command(arguments: argparse.Namespace) -> int:
@@ -185,12 +245,7 @@ def audit_command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.to_json())
     elif not arguments.quiet:
-        about = report.about
-        print(
-            f"\n{about['data']}: {about['training_rows']} training rows, {about['rows']} "
-            f"held-out rows, seed {about['seed']}\n"
-            f"preprocessing, fitted on the training rows: {about['preprocessing']}\n"
-        )
+        print(f"\n{headline(report.about)}\n")
         print(report)
         if written:
             print(f"\nWritten: {', '.join(map(str, written))}")

@@ -18,6 +18,15 @@ EXIT_STATUS = """exit status:
   130  interrupted"""
 
 
+def trained_with(arguments: argparse.Namespace) -> list[str]:
+    """Options of the training that were given."""
+    options = ("keep_sensitive", "test_size", "sparsities", "hidden", "finetune_epochs")
+    words = ["audit", "--data", "-"]
+    usual = make_parser().parse_args(words)
+    given = [name for name in options if getattr(arguments, name) != getattr(usual, name)]
+    return [f"--{name.replace('_', '-')}" for name in given]
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -139,6 +148,13 @@ def add_data_options(command: argparse.ArgumentParser) -> None:
         help="column(s) that make the groups; several mean their intersections "
         "(mortgage: race, sex or race,sex; default race); a name with a comma in it stands in "
         "quotation marks",
+    )
+    add(
+        "--predictions",
+        type=names,
+        metavar="COL,COL[,COL]",
+        help="columns of a file with the predictions of models, the dense one first: labels, "
+        "or probabilities of the second of two classes; nothing is trained then",
     )
     add(
         "--keep-sensitive",

@@ -9,31 +9,36 @@ from sklearn.utils import column_or_1d
 from ..engine.losses import SMALLEST
 
 
-def estimator_outcomes(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def estimator_outcomes(
+    estimator: Any, X: Any, y: np.ndarray, *, labels_suffice: bool = False
+) -> tuple[Any, np.ndarray]:
     """Loss and prediction of every row.
 
     Parameters
     ----------
-    estimator : fitted classifier with ``predict_proba``, or fitted regressor
+    estimator : fitted classifier or regressor
         Anything of scikit-learn's kind.
     X : array-like
         Features.
     y : ndarray of shape (n,) or (n, 1)
         Targets; of shape (n, k) for a regressor of k targets.
+    labels_suffice : bool, default=False
+        Whether a classifier may lack probabilities.
 
     Returns
     -------
-    losses : ndarray of shape (n,)
+    losses : ndarray of shape (n,) or None
         Cross-entropy of the probability of the true class, where a probability of 0 counts
         as 1.2e-38 (the smallest normal float32); or squared error (mean over the targets).
+        None of a classifier without probabilities.
     predicted : ndarray of shape (n,)
         Predictions.
 
     Raises
     ------
     ValueError
-        If y has labels that the model does not know, or another number of targets a row
-        than it predicts.
+        If a classifier lacks probabilities that are needed, or y has labels that the model
+        does not know, or another number of targets a row than it predicts.
     """
     predicted = np.asarray(estimator.predict(X))
     if not is_classifier(estimator):
@@ -50,6 +55,13 @@ def estimator_outcomes(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarra
         with np.errstate(divide="ignore"):
             logs = np.asarray(estimator.predict_log_proba(X), dtype=np.float64)[of_truth]
         return -np.where(np.isneginf(logs), np.log(SMALLEST), logs), predicted
+    if not hasattr(estimator, "predict_proba"):
+        if labels_suffice:
+            return None, predicted
+        raise ValueError(
+            f"{type(estimator).__name__} has no predict_proba, which its loss needs; wrap it "
+            "in CalibratedClassifierCV."
+        )
     probability = np.asarray(estimator.predict_proba(X), dtype=np.float64)[of_truth]
     return -np.log(np.maximum(probability, SMALLEST)), predicted
 

@@ -39,6 +39,8 @@ class HeldOut:
         The same rows in other groups, whose samples over all rows are shared.
     least_rows : int, default=0
         Groups of fewer rows are not compared.
+    scored : bool, default=True
+        Whether the losses are known; without probabilities they are not.
     positive : object, default=None
         Class that rates are about; None if there are none.
 
@@ -73,10 +75,11 @@ class HeldOut:
         totals: Any = None,
         least_rows: int = 0,
         positive: Any = None,
+        scored: bool = True,
     ) -> None:
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.predicted, self.m = predicted, n_groups
-        self.positive, self.whole = positive, False
+        self.positive, self.whole, self.scored = positive, False, scored
         self.confidence, self.n_boot, self.least_rows = confidence, n_boot, least_rows
         self.sizes = np.bincount(groups, minlength=n_groups)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)

@@ -103,6 +103,7 @@ MEASURES = Shelf(
         symbol="J",
         about="both",
         unit="loss",
+        needs_loss=True,
         meaning="Mean {loss} of a group's rows.",
         cost="Mean {loss}. Lower is better.",
     ),
@@ -111,6 +112,7 @@ MEASURES = Shelf(
         symbol="xi",
         about="disparity",
         unit="loss",
+        needs_loss=True,
         limit="max_violation",
         meaning="Largest difference between the excessive losses of two groups.",
     ),
@@ -127,6 +129,7 @@ MEASURES = Shelf(
         excessive_loss,
         symbol="R",
         unit="loss",
+        needs_loss=True,
         signed=True,
         against="against the dense model",
         meaning="Loss of the group under the pruned model minus that under the dense one; "

@@ -1,5 +1,6 @@
 """The models of a report by name, the dense one first."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from .groups import distinct_labels
 from .sizes import sparsity_of
 
 
-def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
+def named_models(
+    models: Any, adapt: Callable[[Any], Any] = lambda model: model
+) -> tuple[dict[str, Any], list[float]]:
     """Return the models of a report by name, and the sparsity of each.
 
     Parameters
@@ -20,6 +23,8 @@ def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
     models : dict of str to fitted estimator, Bunch, or fitted estimator
         The dense model first; or what ``pruning_path`` returned; or one pruned estimator,
         which is compared with its own dense network.
+    adapt : callable, default=none
+        Of each model: an estimator that stands for it.
 
     Returns
     -------
@@ -58,7 +63,8 @@ def named_models(models: Any) -> tuple[dict[str, Any], list[float]]:
         raise TypeError(_expected(models))
     if not models:
         raise ValueError("models is empty; give the dense model first, then pruned ones.")
-    models = dict(zip(distinct_labels(models), models.values(), strict=True))
+    names = distinct_labels(models)
+    models = dict(zip(names, map(adapt, models.values()), strict=True))
     for name, model in models.items():
         if isinstance(model, type) or not hasattr(model, "predict"):
             raise TypeError(f"models must be fitted estimators, and {name!r} is {model!r}.")
@@ -88,7 +94,7 @@ def check_kinds(models: dict[str, Any]) -> bool:
     Raises
     ------
     ValueError
-        If some are classifiers and some are not, or a classifier has no probabilities.
+        If some are classifiers and some are not.
     """
     kinds = {name: is_classifier(model) for name, model in models.items()}
     if len(set(kinds.values())) > 1:
@@ -96,15 +102,7 @@ def check_kinds(models: dict[str, Any]) -> bool:
         raise ValueError(
             f"models must be all classifiers or all regressors; {others} are no classifiers."
         )
-    classifies = next(iter(kinds.values()))
-    for name, model in models.items():
-        ways = (hasattr(model, way) for way in ("predict_proba", "predict_log_proba"))
-        if classifies and not any(ways):
-            raise ValueError(
-                f"{name} is a {type(model).__name__} without predict_proba, which its loss "
-                "needs; wrap it in CalibratedClassifierCV."
-            )
-    return classifies
+    return next(iter(kinds.values()))
 
 
 def positive_class(models: dict[str, Any], pos_label: Any, classifies: bool) -> Any:

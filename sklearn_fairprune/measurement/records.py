@@ -64,6 +64,8 @@ class Measure(Member):
         Whether it is about one class, the positive one, and lacking where there is none.
     lacking : str
         Why it may be unknown: "no rows of the positive class".
+    needs_loss : bool
+        Whether models that give labels alone lack it.
 
     Raises
     ------
@@ -95,6 +97,7 @@ class Measure(Member):
     leads: bool = False
     one_class: bool = False
     lacking: str = ""
+    needs_loss: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the reports cannot show."""
@@ -162,7 +165,8 @@ class Measure(Member):
         """Whether there is such a measure for models of this kind."""
         if self.one_class and rows.positive is None:
             return False
-        return rows.correct is not None or not self.classifiers_only
+        known = rows.scored or not self.needs_loss
+        return known and (rows.correct is not None or not self.classifiers_only)
 
     def columns(self, name: str, rows: HeldOut, k: int) -> dict[str, Any]:
         """Value and limits under model k, as columns called `name`."""

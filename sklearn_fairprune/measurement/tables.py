@@ -1,14 +1,12 @@
 """The tables of an audit: outcomes of every model, measured group by group."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_consistent_length
 
 from .._compat.warnings import warn
-from ..estimators.outcomes import estimator_outcomes
 from ..estimators.sensitive import sensitive_columns
 from ..statistics.worst import Worst
 from .answers import answers_of
@@ -27,7 +25,7 @@ from .held_out import HeldOut
 from .lacking import lacking_notes
 from .measures import MEASURES, Measures, by_unit, payments
 from .metric_functions import Metric, check_metrics
-from .models import check_kinds, held_out_targets, named_models, positive_class
+from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
@@ -39,75 +37,6 @@ LISTED = "They are listed, not compared: no verdict, spread or violation counts 
 NOT_ENOUGH = (
     "They are listed, not compared: no verdict counts them, and spreads are over all groups."
 )
-
-
-class Outcomes(NamedTuple):
-    """What all models make of the held-out rows.
-
-    Attributes
-    ----------
-    models : dict of str to fitted estimator
-        The dense model first.
-    sparsities : list of float
-        As achieved; NaN for a model without a network.
-    y : ndarray of shape (n,)
-        Targets.
-    losses : ndarray of shape (n, n_models)
-        Loss of every row.
-    predicted, correct : ndarray of shape (n, n_models) or None
-        Labels, and 1.0 where they are right; None for regression.
-    row_names : Index or None
-        Names of the rows, if X has them.
-    answers : list of ndarray
-        Predictions of every model, labels or numbers.
-    positive : object
-        Class that rates are about, or None.
-    """
-
-    models: dict
-    sparsities: list
-    y: np.ndarray
-    losses: np.ndarray
-    predicted: np.ndarray | None
-    correct: np.ndarray | None
-    row_names: pd.Index | None
-    answers: list
-    positive: Any
-
-
-def gather_outcomes(models: Any, X: Any, y: Any, pos_label: Any = None) -> Outcomes:
-    """Predict every row with every model.
-
-    Parameters
-    ----------
-    models : dict of str to fitted estimator, or Bunch
-        As in `audit`.
-    X, y : array-like
-        Held-out rows.
-    pos_label : object, default=None
-        Class that rates are about.
-
-    Returns
-    -------
-    outcomes : Outcomes
-    """
-    models, sparsities = named_models(models)
-    classifies = check_kinds(models)
-    positive = positive_class(models, pos_label, classifies)
-    y = held_out_targets(y, classifies)
-    check_consistent_length(X, y)
-    outcomes = [estimator_outcomes(model, X, y) for model in models.values()]
-    losses = np.column_stack([loss for loss, _ in outcomes])
-    predicted = correct = None
-    if classifies:
-        predicted = np.column_stack([labels for _, labels in outcomes])
-        correct = (predicted == y[:, None]).astype(float)
-    index = getattr(X, "index", None)
-    index = index if isinstance(index, pd.Index) else None
-    answers = [labels for _, labels in outcomes]
-    return Outcomes(
-        models, sparsities, y, losses, predicted, correct, index, answers, positive
-    )
 
 
 def feature_columns(sensitive_features: Any) -> dict[str, Any]:
@@ -157,7 +86,7 @@ def measure_models(
     """
     check_settings(settings, payments())
     metrics = check_metrics(settings.metrics)
-    outcomes = gather_outcomes(models, X, y, settings.pos_label)
+    outcomes = gather_outcomes(models, X, y, sensitive_features, settings)
     own, resampled = metrics_of(outcomes, X, metrics, settings)
     rated = sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
@@ -169,7 +98,7 @@ def measure_models(
         "rows": len(outcomes.y),
         "rows_sha256": rows_digest(X, outcomes.y, sensitive_features),
         "dense_model": next(iter(outcomes.models)),
-        "loss": "squared error" if outcomes.predicted is None else "cross-entropy",
+        "loss": outcomes.loss_name,
     }
     about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
     about |= {"metrics": descriptors(own)} if own else {}
@@ -190,6 +119,7 @@ def measure_models(
             totals=rows,
             least_rows=settings.min_group_size,
             positive=outcomes.positive if rated else None,
+            scored=not outcomes.labels_only,
         )
         texts = distinct_labels(labels)
         tables = grouped_tables(outcomes, rows, names, labels, settings, own)
@@ -203,7 +133,7 @@ def measure_models(
     if small[0]:
         warn(small[0][0])
     first, *others = audited
-    audited[first]["notes"] += notes_on_skipped(outcomes.models)
+    audited[first]["notes"] += [*outcomes.notes, *notes_on_skipped(outcomes.models)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
     networks = network_tables(outcomes.models)
     return Audited(**audited[first], **networks, other_features=alone), outcomes

@@ -77,7 +77,8 @@ def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.Da
         ``no_better_than_chance``.
     """
     several = len(np.unique(y, axis=0)) > 1
-    above = several & (overall["loss_low"] > (1 + MARGIN) * constant_loss(y, classifies))
+    surely = overall.get("loss_low", pd.Series(-np.inf, overall.index))
+    above = several & (surely > (1 + MARGIN) * constant_loss(y, classifies))
     if not classifies:
         return overall.assign(loss_above_constant=above)
     chance = no_better_than_chance(overall["balanced_accuracy_high"], len(np.unique(y)))

@@ -1,6 +1,6 @@
 """Floor 5: audit and diagnosis as text, page, plots, gate, comparison and dashboards."""
 
-from .audit import audit
+from .audit import audit, audit_predictions
 from .audit_report import AuditReport
 from .compare import compare_reports
 from .dashboards import FairnessDashboardData, to_fairness_dashboard
@@ -30,6 +30,7 @@ __all__ = [
     "TradeOffDisplay",
     "UndecidedError",
     "audit",
+    "audit_predictions",
     "compare_reports",
     "diagnose",
     "plot_model_comparison",

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from ..measurement.predictions import given_models
 from ..measurement.settings import Settings
 from ..measurement.tables import feature_columns, measure_models
 from ..statistics.worst import LEAST_ROWS
@@ -37,7 +41,9 @@ def audit(
     ----------
     models : dict of str to fitted estimator, Bunch, or fitted estimator
         The dense model first; or what ``pruning_path`` returned; or one estimator that holds a
-        pruned network (a pruner, a Pipeline, a search), compared with its own dense one.
+        pruned network (a pruner, a Pipeline, a search), compared with its own dense one. In a
+        dict may stand trained torch modules too (of classifiers, with logits, and classes 0,
+        1, ...), and mitigators of fairlearn. Of models without probabilities no loss is known.
     X : array-like
         Features of rows that no model was fitted on.
     y : array-like of shape (n,)
@@ -157,3 +163,87 @@ def audit(
             one.why, one.explanations = tables["why"], tables["explanations"]
             one.notes += notes
     return report
+
+
+def audit_predictions(
+    y: Any,
+    predictions: Any,
+    *,
+    sensitive_features: Any = None,
+    classes: Any = None,
+    confidence: float = 0.95,
+    n_boot: int = 2000,
+    min_group_size: int = LEAST_ROWS,
+    negligible: dict[str, float] | None = None,
+    pos_label: Any = None,
+    metrics: dict[str, Any] | None = None,
+    random_state: Any = 0,
+) -> AuditReport:
+    """Measure what pruning costs each group, from predictions that were made elsewhere.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Targets of rows that no model was fitted on. Fractions, and numbers of more than 20
+        different values, are quantities unless `classes` is given.
+    predictions : dict of str to array-like
+        Of every model, the dense one first: labels of shape (n,); probabilities of shape
+        (n, n_classes), or of two classes those of the second one, of shape (n,); or numbers.
+        Of labels alone no loss is known, and who pays is told by decisions only.
+    sensitive_features : array-like of shape (n,) or (n, k), default=None
+        As in `audit`.
+    classes : array-like of shape (n_classes,), default=None
+        In the order of the columns of probabilities; None: the labels of `y`, sorted.
+    confidence : float, default=0.95
+        Level of every interval.
+    n_boot : int, default=2000
+        Bootstrap samples.
+    min_group_size : int, default=75
+        Smaller groups are listed, not compared.
+    negligible : dict of str to float, default=None
+        As in `audit`.
+    pos_label : object, default=None
+        As in `audit`.
+    metrics : dict of str to callable or str, default=None
+        As in `audit`.
+    random_state : int, default=0
+        Of the bootstrap.
+
+    Returns
+    -------
+    report : AuditReport
+        Without sizes, layers and digests of networks, which are not known.
+
+    Raises
+    ------
+    ValueError
+        If predictions are not of these targets: another number of rows, NaN, unknown labels,
+        probabilities that do not add up to 1.
+
+    Warns
+    -----
+    UserWarning
+        Naming the groups with fewer than `min_group_size` rows.
+
+    See Also
+    --------
+    audit : The same from models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune import audit_predictions
+    >>> y, sex = np.array([0, 1] * 100), np.repeat(["f", "m"], 100)
+    >>> pruned = np.where((sex == "f") & (np.arange(200) % 4 == 0), 1 - y, y)
+    >>> report = audit_predictions(y, {"dense": y, "pruned": pruned}, sensitive_features=sex)
+    >>> print(report.findings[0])
+    pruned, by decisions: f (100 rows) pays most: accuracy drop +25.0 [...] points; ...
+    """
+    models = given_models(y, predictions, classes)
+    index = y.index if isinstance(y, pd.Series) else pd.RangeIndex(len(y))
+    rows = pd.DataFrame({"row": np.arange(len(y))}, index=index)
+    settings = Settings(
+        confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics
+    )
+    audited, _ = measure_models(models, rows, np.asarray(y), sensitive_features, settings)
+    return AuditReport.of(audited)

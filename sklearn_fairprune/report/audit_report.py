@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..measurement.audited import Audited
 from ..measurement.sizes import size_of
+from ..measurement.user_metrics import measures_of
 from .displays import GroupPathDisplay
 from .gate import DisparityError, UndecidedError, judged
 from .markdown import as_markdown
@@ -125,7 +126,8 @@ class AuditReport(Audited, Report):
         try:
             values = read_values(source)
             check_report(values, cls._tables(), cls._networks)
-        except ValueError as error:
+            measures_of(values["about"])
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"This is no audit report written by to_json: {error}. Read a whole copy of "
                 "the file, or audit the models again."

@@ -96,7 +96,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "satisfied": _cell("true, false or null", "boolean", "null"),
     },
     "reading": {
-        "used_as": _one_of(["target", "group", "group, seen", "seen", "left out"]),
+        "used_as": _one_of(
+            ["target", "group", "group, seen", "seen", "prediction", "left out"]
+        ),
         "holds": TEXT,
         **dict.fromkeys(("rows", "missing", "unread"), COUNT),
         "why": TEXT,

@@ -9,8 +9,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.utils.multiclass import type_of_target
 
+from ..measurement.predictions import is_quantity
 from .columns import FREQUENT
 
 
@@ -48,7 +48,7 @@ def split(data: Any, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarra
     if data.sensitive is not None:
         strata += [data.sensitive[c].astype(str).to_numpy() for c in data.sensitive]
     rows = np.arange(len(data.y))
-    continuous = is_regression(data.y)
+    continuous = is_quantity(data.y)
     for keys in [] if continuous else [strata, strata[:1]]:
         cells = np.array(["\x1f".join(cell) for cell in zip(*keys, strict=True)])
         if np.unique(cells, return_counts=True)[1].min() >= 2:
@@ -69,14 +69,6 @@ def check_rows(data: Any, train: np.ndarray, test: np.ndarray, regression: bool)
             f"The target has values in the held-out rows that no training row has: {unknown}. "
             "Merge rare values, or take another column."
         )
-
-
-def is_regression(y: Any) -> bool:
-    """Whether the target is a quantity: fractions, or more than 20 different numbers."""
-    if not len(y):
-        return False
-    kind = type_of_target(y)
-    return kind == "continuous" or (y.dtype.kind in "iuf" and len(np.unique(y)) > 20)
 
 
 def steps_of(preprocessing: Any) -> str:

@@ -1,7 +1,8 @@
 """A table as a task: targets, groups, what a network sees, and what became of the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,16 +29,14 @@ def read_table(
 ) -> Bunch:
     """Read a file as a task; see `sklearn_fairprune.datasets.read_table`."""
     frame, notes, sep = read_file(path, options)
-    frame, twice = _without_twins(frame, [target, *sensitive])
-    for name in [target, *sensitive]:
-        if name not in frame:
-            raise ValueError(_no_column(path.name, name, frame))
+    frame, twice = without_twins(frame, [target, *sensitive])
+    check_columns(path.name, frame, [target, *sensitive])
     if target in sensitive:
         raise ValueError(f"The target {target!r} cannot be a sensitive column as well.")
     frame = pd.DataFrame({name: plain(frame[name]) for name in frame})
     style = (options.decimal, sep)
     y, known, more = target_values(frame[target], target, *style)
-    left = _account(target, "target", frame[target], y)
+    left = account(target, "target", frame[target], y)
     frame, y = frame[known].reset_index(drop=True), y[known]
     notes += more
     groups = {}
@@ -58,10 +57,10 @@ def read_table(
     reading = [left, *twice]
     for name in sensitive:
         use = "group, seen" if keep_sensitive else "group"
-        reading.append(_account(name, use, frame[name], pd.Series(groups[name])))
+        reading.append(account(name, use, frame[name], pd.Series(groups[name])))
     for name, column in columns.items():
         reading.append(_account_of_feature(name, column, reasons.get(name, "")))
-    notes += _left_out(reading, sensitive, keep_sensitive)
+    notes += left_out_notes(reading, sensitive, keep_sensitive)
     texts = dict.fromkeys([target, *sensitive, *_categories(seen)])
     notes += _words_for_missing(frame[list(texts)])
     return Bunch(
@@ -74,16 +73,22 @@ def read_table(
     )
 
 
-def _no_column(file, name, frame):
-    message = f"{file} has no column {name!r}; it has {', '.join(map(repr, frame))}."
-    if any("," in column and name.strip() in column for column in frame):
-        message += " Quote a name with a comma in it: --sensitive '\"a, b\",c'."
-    return message
+def check_columns(file: str, frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Refuse names of columns that a table lacks."""
+    for name in names:
+        if name not in frame:
+            message = f"{file} has no column {name!r}; it has {', '.join(map(repr, frame))}."
+            if any("," in column and name.strip() in column for column in frame):
+                message += " Quote a name with a comma in it: --sensitive '\"a, b\",c'."
+            raise ValueError(message)
 
 
-def _without_twins(frame, named):
+def without_twins(
+    frame: pd.DataFrame, named: Collection[str]
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Columns of different names, and an account of those that are there twice."""
-    kept, twice = {}, []
+    kept: dict[str, pd.Series] = {}
+    twice = []
     for k, name in enumerate(frame.columns):
         column, label = frame.iloc[:, k], name
         if name in kept:
@@ -138,8 +143,8 @@ def _categories(seen):
     return [name for name, column in seen.items() if column.kind is Kind.CATEGORIES]
 
 
-def _account(name, used_as, column, values):
-    """Line of the reading of a target or a group."""
+def account(name: str, used_as: str, column: pd.Series, values: pd.Series) -> dict[str, Any]:
+    """Line of the reading of a column that no network sees."""
     holds = "numbers" if values.dtype.kind in "iuf" else "values as written"
     unread = int((values.isna() & column.notna().to_numpy()).sum())
     return _line(name, used_as, holds, column, unread)
@@ -156,7 +161,9 @@ def _line(name, used_as, holds, column, unread=0, why=""):
     return {"column": name, "used_as": used_as, "holds": str(holds), **counts, "why": why}
 
 
-def _left_out(reading, sensitive, keep_sensitive):
+def left_out_notes(
+    reading: list[dict[str, Any]], sensitive: Sequence[str], keep_sensitive: bool
+) -> list[str]:
     """Say which columns no network sees, and why."""
     names: dict[str, list[str]] = {}
     for line in reading:
