@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..measurement.measures import MEASURES, limit_columns
+from ..measurement.measures import MEASURES, limit_columns, payments
 from ..measurement.metric_functions import check_metrics
+from ..measurement.settings import Settings, check_settings
 from ..report.displays._style import require_matplotlib
 from ..report.gate import check_limit
 from ..report.page import charts_library
@@ -52,6 +53,21 @@ def limits(text: str) -> dict[str, float]:
             check_limit(words[word], found[words[word]])
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error).removeprefix("max_")) from None
+    return found
+
+
+def negligible(text: str) -> dict[str, float]:
+    """Read ``accuracy_drop=0.01,excessive_loss=0.005``."""
+    found = {}
+    for entry in text.split(","):
+        name, _, value = entry.partition("=")
+        try:
+            found[name] = float(value)
+            check_settings(Settings(negligible=found), payments())
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(
+                f"{entry!r}: {error} Write for example accuracy_drop=0.01"
+            ) from None
     return found
 
 
@@ -149,6 +165,8 @@ def check_outputs(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         require_matplotlib("--plot")
         check_file("--plot", Path(arguments.plot), "accuracy.png")
+    if arguments.markdown:
+        check_file("--markdown", Path(arguments.markdown), "report.md")
     if arguments.out:
         check_writable(f"--out {arguments.out}", Path(arguments.out))
 

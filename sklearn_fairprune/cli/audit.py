@@ -176,6 +176,7 @@ def audit_given(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             min_group_size=arguments.min_group_size,
             pos_label=positive,
             metrics=arguments.metrics,
+            negligible=arguments.negligible,
             random_state=arguments.seed,
         )
     report.notes[:0] = data.notes
@@ -219,6 +220,7 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             min_group_size=arguments.min_group_size,
             pos_label=positive,
             metrics=arguments.metrics,
+            negligible=arguments.negligible,
             random_state=arguments.seed,
         )
     report.notes[:0] = notes + too_good(report)
@@ -271,7 +273,7 @@ def write_report(report: AuditReport, arguments: argparse.Namespace) -> list[Any
         out = Path(arguments.out)
         written += [out / "audit.json", *report.to_csv(out)]
         report.to_json(out / "audit.json")
-    for path in filter(None, (arguments.plot, arguments.html)):
+    for path in filter(None, (arguments.plot, arguments.html, arguments.markdown)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         written.append(path)
     if arguments.plot:
@@ -279,4 +281,6 @@ def write_report(report: AuditReport, arguments: argparse.Namespace) -> list[Any
         report.plot(measure).figure_.savefig(arguments.plot, dpi=130)
     if arguments.html:
         report.to_html(arguments.html)
+    if arguments.markdown:
+        report.to_markdown(arguments.markdown, technical=True)
     return written

@@ -6,7 +6,17 @@ from typing import Any
 from .. import __version__
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
-from .arguments import limits, names, numbers_of, say_limits, scorers, separator, share, whole
+from .arguments import (
+    limits,
+    names,
+    negligible,
+    numbers_of,
+    say_limits,
+    scorers,
+    separator,
+    share,
+    whole,
+)
 
 SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
 UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
@@ -78,6 +88,12 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
     add("--plot", metavar="FILE", help="draw each group's accuracy (or loss) along the path")
     add("--out", metavar="DIR", help="write the report there as JSON and CSV")
     add(
+        "--markdown",
+        metavar="FILE",
+        help="write it there as a section of a technical documentation (EU AI Act, Annex IV, "
+        "point 3), with blanks for the author",
+    )
+    add(
         "--fail-above",
         type=limits,
         default={},
@@ -107,6 +123,13 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="held-out rows that a group needs to be compared with others; smaller ones are "
         f"listed apart; default: {LEAST_ROWS}",
+    )
+    add(
+        "--negligible",
+        type=negligible,
+        metavar="NAME=AMOUNT[,...]",
+        help="what is negligible, such as accuracy_drop=0.01,excessive_loss=0.005; default: "
+        "half a point of accuracy, 1 %% of the dense loss",
     )
     add(
         "--pos-label",

@@ -353,3 +353,30 @@ def test_options_of_a_file_that_are_none(words, message, capsys):
 def test_options_of_a_file_are_for_a_file(capsys):
     assert main(["audit", "--data", "mortgage", "--na", "NA"]) == 2
     assert "--na: for a file, not for mortgage" in capsys.readouterr().err
+
+
+def test_what_is_negligible_and_a_technical_section(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--min-group-size", "5", "--sparsities", "0.5", *QUICK]
+    card = tmp_path / "card" / "section.md"
+    assert main([*command, "--negligible", "accuracy_drop=1", "--markdown", str(card)]) == 0
+    told = capsys.readouterr().out
+    assert "by decisions: no group pays more than 100.0 points." in told
+    assert str(card) in told
+    assert card.read_text().startswith("## Performance and limits for groups of persons")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accuracy=0.1", "'accuracy' is no measure that tells who pays"),
+        ("accuracy_drop=-1", "must be finite and at least 0, got -1"),
+        ("accuracy_drop", "could not convert"),
+    ],
+)
+def test_what_cannot_be_negligible(text, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["audit", "--data", "mortgage", "--negligible", text])
+    assert message in capsys.readouterr().err

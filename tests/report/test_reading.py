@@ -123,8 +123,8 @@ def test_a_damaged_report_is_refused_or_the_damage_is_harmless(tmp_path, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
-def test_every_damage_is_refused_or_harmless(name, tmp_path, monkeypatch):
-    counts = judge(name, tmp_path, monkeypatch)
+def test_many_damages_are_refused_or_harmless(name, tmp_path, monkeypatch):
+    counts = judge(name, tmp_path, monkeypatch, share=400)
     print(name, dict(counts))
     assert counts["refused"] > 0.8 * counts["damaged"]
 
