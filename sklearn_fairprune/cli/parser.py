@@ -62,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_options(command)
     add_file_options(command)
     add_training_options(command)
+    add_measure_options(command)
     add_report_options(command)
     command = commands.add_parser(
         "compare",
@@ -116,6 +117,12 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
         help="what to do where nothing fails, but too few rows leave a limit open: exit with "
         "status 3, or as if it had failed (1) or passed (0); default: status",
     )
+    add_output_options(command)
+
+
+def add_measure_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what is measured, and which groups are compared."""
+    add = command.add_argument_group("measures").add_argument
     add(
         "--min-group-size",
         type=whole(1),
@@ -143,7 +150,6 @@ def add_report_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME]",
         help="further metrics by the names of scikit-learn's scorers, such as roc_auc,f1",
     )
-    add_output_options(command)
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 from ..statistics.worst import Worst
 from .formats import number, with_interval
 
+MUCH = 0.5  # share of a loss that is worth a word, if few rows make it up
+
 
 class Payer(StrEnum):
     """What is known of the group that pays most."""
@@ -152,7 +154,7 @@ def payer_sentence(
     sentence : str
     """
     who, value = f"{row['group']} ({row['rows']} rows)", told.interval(row)
-    largest = f"The largest {told.title} is {value}, of {who}."
+    largest = f"The largest {told.title} is {value}, of {who}.{concentration(row)}"
     enough = f" of {least_rows} rows or more" if least_rows > 1 else ""
     match row["verdict"]:
         case Payer.TOO_FEW:
@@ -172,11 +174,12 @@ def payer_sentence(
             )
             if row["lead_low"] <= told.negligible:
                 sentence += f" Its lead over {row['rival']} may be negligible."
-            return sentence
+            return sentence + concentration(row)
         case Payer.PERHAPS_NEGLIGIBLE:
             return (
                 f"{who} has the largest {told.title}, {value}, but not surely more "
                 f"than {told.size(told.negligible)}, which is negligible."
+                f"{concentration(row)}"
             )
         case Payer.ONE_OF:
             return (
@@ -184,6 +187,26 @@ def payer_sentence(
                 f"{largest}"
             )
     return f"cannot tell who pays most. {largest}"
+
+
+def concentration(row: dict[str, Any]) -> str:
+    """Say that half or more of what is paid comes from few rows, if it does.
+
+    Parameters
+    ----------
+    row : dict
+        With ``top_share`` and ``top_rows``, if they are known.
+
+    Returns
+    -------
+    sentence : str
+        With a blank before it, or empty.
+    """
+    if not row.get("top_share", np.nan) >= MUCH:
+        return ""
+    part = "more than all" if row["top_share"] > 1 else f"{100 * row['top_share']:.0f} %"
+    rows = f"{row['top_rows']} of its rows" if row["top_rows"] > 1 else "one of its rows"
+    return f" Of this {part} comes from {rows}."
 
 
 def too_few_sentence(

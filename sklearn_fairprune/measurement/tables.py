@@ -8,7 +8,7 @@ import pandas as pd
 
 from .._compat.warnings import warn
 from ..estimators.sensitive import sensitive_columns
-from ..statistics.worst import Worst
+from ..statistics.worst import Worst, top_share
 from .answers import answers_of
 from .audited import Audited
 from .changes import change_columns, changed_rows
@@ -27,6 +27,7 @@ from .measures import MEASURES, Measures, by_unit, payments
 from .metric_functions import Metric, check_metrics
 from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
+from .records import Measure
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
@@ -265,6 +266,7 @@ def who_pays(
             if measure.there_is(rows):
                 told, worst, values = told_payments(key, rows, k, settings)
                 row = payer_row(worst, texts, rows.sizes, values, told)
+                row |= few_rows(measure.paid(rows, k)[rows.groups == worst.group], measure)
                 others = np.flatnonzero(worst.eligible & ~worst.possible)
                 sentence = payer_sentence(row, told, [texts[a] for a in others], least)
                 told_of.append(f"{name}, by {measure.told_by}: {sentence}")
@@ -275,6 +277,14 @@ def who_pays(
     frame = pd.DataFrame.from_dict(table, orient="index")
     frame.index = pd.MultiIndex.from_tuples(table, names=["model", "by"]) if table else []
     return frame, findings
+
+
+def few_rows(paid: np.ndarray, measure: Measure) -> dict[str, float]:
+    """How much of what the payer pays comes from how many of its rows; of losses alone."""
+    if not (measure.needs_loss and len(paid)):
+        return {"top_share": np.nan, "top_rows": 0}
+    part, n_top = top_share(paid)
+    return {"top_share": part, "top_rows": n_top}
 
 
 def told_payments(

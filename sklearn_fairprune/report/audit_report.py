@@ -44,7 +44,8 @@ class AuditReport(Audited, Report):
         One row per pruned model and what it is told ``by`` ("decisions", "loss"): the group
         with the largest change of those with enough rows, its ``value`` with limits, the
         ``rival`` that comes nearest with the ``lead`` over it and its lower limit, what is
-        ``negligible``, the ``verdict``, the groups that are ``possible``, and the sentence.
+        ``negligible``, the ``verdict``, the groups that are ``possible``, the sentence, and of
+        losses the ``top_share`` that comes from one row in a hundred (``top_rows``).
     changes : DataFrame, default=None
         One row per pruned model and group: how many predictions changed, for worse
         (``harmed``) and for better (``helped``), the shares of the group's rows with exact

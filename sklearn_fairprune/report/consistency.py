@@ -217,6 +217,11 @@ def _counts(part):
             share, right = row[f"{name}_share"], row[name] / row["rows"]
             if share is None or abs(share - right) > SLACK:
                 yield f"{where}: {name}_share must be {right}, as counted, got {share}"
+        total = sum(r["changed"] for r in part.tables["changes"].of(row["model"]))
+        n, got = part.about["rows"], row["representation"]
+        right = row["changed"] / total * n / row["rows"] if total else None
+        if (got is None) != (right is None) or (total and abs(got - right) > SLACK * n):
+            yield f"{where}: representation must be {right}, as counted, got {got}"
 
 
 def _told(part):

@@ -5,6 +5,7 @@ distribution may be unseen, so a group's variance is at least that of all rows t
 its rows are enough to have seen the tail, and Student's statistic is corrected for skewness.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -221,6 +222,38 @@ def lead_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
     freedom = np.where(several[:, None] & several, freedom, 0)
     difference = found.means[:, None] - found.means
     return hall_limits(difference, variance, skews[:, None] - skews, freedom, tail)
+
+
+def top_share(values: np.ndarray, share: float = 0.01) -> tuple[float, int]:
+    """Share of a sum that its largest terms make up.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Terms.
+    share : float, default=0.01
+        Of the terms that are the largest, rounded up.
+
+    Returns
+    -------
+    part : float
+        More than 1 where the others add up to less than nothing; NaN unless the sum is
+        above 0.
+    n_top : int
+        Number of these terms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.statistics.worst import top_share
+    >>> top_share(np.r_[6.0, np.full(199, 0.02)])[1]
+    2
+    """
+    n_top = math.ceil(share * len(values))
+    total = float(values.sum())
+    if total <= 0:
+        return math.nan, n_top
+    return float(np.partition(values, -n_top)[-n_top:].sum()) / total, n_top
 
 
 def worst_group(

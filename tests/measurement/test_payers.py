@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_fairprune import audit_predictions
 from sklearn_fairprune.measurement.payers import (
     Payer,
     Told,
+    concentration,
     leading,
     payer_row,
     payer_sentence,
@@ -164,3 +166,33 @@ def test_decisions_lead_unless_only_the_loss_names_somebody():
 def test_verdicts_are_their_texts():
     assert json.dumps([Payer.PAYS_MOST, Payer.ONE_OF]) == '["pays most", "one of several"]'
     assert f"{Payer.NO_MORE}" == "no group pays more"
+
+
+def lost_by_rows(share):
+    """Of 400 rows in two groups, f loses 0.2 on average, a share of it in its first two."""
+    sex, y = np.repeat(["f", "m"], 200), np.tile([0, 1], 200)
+    lost = np.zeros(400)
+    lost[:200] = np.r_[np.full(2, 20 * share), np.full(198, 40 * (1 - share) / 198)]
+    truth = {"dense": np.full(400, 0.9), "pruned": 0.9 * np.exp(-lost)}
+    given = {name: np.where(y == 1, p, 1 - p) for name, p in truth.items()}
+    return audit_predictions(y, given, sensitive_features=sex)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_loss_that_few_rows_make_up_is_told(share):
+    report = lost_by_rows(share)
+    row = report.payers.loc[("pruned", "loss")]
+    assert row["group"] == "f"
+    assert row["value"] == pytest.approx(0.2)
+    assert row["top_share"] == pytest.approx(share)
+    assert row["top_rows"] == 2
+    told = "Of this 70 % comes from 2 of its rows." in str(report)
+    assert told == (share == 0.7)
+    assert np.isnan(report.payers.loc[("pruned", "decisions"), "top_share"])
+
+
+def test_words_on_few_rows():
+    words = " Of this more than all comes from one of its rows."
+    assert concentration({"top_share": 1.2, "top_rows": 1}) == words
+    assert concentration({"top_share": NAN, "top_rows": 1}) == ""
+    assert concentration({}) == ""
