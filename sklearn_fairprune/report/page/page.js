@@ -188,8 +188,8 @@
       const length = 7 * Math.min(row.model.length, 23) + 12;
       row.side = at + length > width - 15 && at - length > axis ? -1 : 1;
       const [left, right] = row.side < 0 ? [at - length, at] : [at, at + length];
-      const free = (lift) => top + lift < height - 6 && placed.every((other) => Math.abs(other.top - top - lift) > 13 ||
-        other.right < left || right < other.left);
+      const free = (lift) => top + lift < height - 6 && placed.every((other) =>
+        Math.abs(other.top - top - lift) > 13 || other.right < left || right < other.left);
       row.lift = [-9, 11, -23, 25, -37, 39, -51, 53].find(free) ?? -9;
       placed.push({ left, right, top: top + row.lift });
     }
