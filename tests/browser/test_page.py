@@ -80,7 +80,7 @@ def test_what_a_reader_sees_first(page, report):
     assert page.title().startswith("What pruning costs each group")
     assert page.locator(".lead:visible").inner_text()
     assert page.locator(".glance:visible tbody tr").count() == 5
-    for chart in ("path", "tradeoff", "bars", "training-0"):
+    for chart in ("forest", "path", "tradeoff", "bars", "training-0"):
         assert page.locator(f"#chart-{chart} svg.marks").count() == 1
     names = page.locator(".glance:visible tbody th").all_inner_texts()
     assert names == list(report.overall.index)
@@ -391,7 +391,7 @@ def test_strange_names_draw_every_chart(open_page, tmp_path):
         report.to_html(tmp_path / "strange.html")
         page, problems = open_page(tmp_path / "strange.html")
         page.wait_for_selector(READY)
-        for chart in ("path", "tradeoff", "bars", "training-0", "layers"):
+        for chart in ("forest", "path", "tradeoff", "bars", "training-0", "layers"):
             assert page.locator(f"#chart-{chart} svg.marks").count() == 1
         for group in range(len(STRANGE)):
             page.select_option("#follow", index=group + 1)

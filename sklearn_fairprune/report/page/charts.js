@@ -5,6 +5,7 @@ const AuditCharts = (() => {
   const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down",
     "triangle-right", "triangle-left"];
   const DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 2], [10, 3], [1, 3], [6, 2, 1, 2]];
+  const AXIS = 60; // what numbers and their title take beside a plot
   const text = "var(--ink)", soft = "var(--soft)", line = "var(--line)";
 
   const CONFIG = {
@@ -15,7 +16,7 @@ const AuditCharts = (() => {
       tickColor: soft, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500,
       labelLimit: 220, labelOverlap: true },
     legend: { labelColor: text, titleColor: text, labelFontSize: 12, titleFontSize: 13,
-      symbolSize: 90, symbolOpacity: 1, labelLimit: 260, orient: "top", columns: 4, symbolStrokeWidth: 0 },
+      symbolSize: 90, symbolOpacity: 1, orient: "top", symbolStrokeWidth: 0 },
     header: { labelColor: text, titleColor: text, labelFontSize: 13 },
     title: { color: text, fontSize: 13, fontWeight: 500, anchor: "start" },
   };
@@ -36,10 +37,29 @@ const AuditCharts = (() => {
     };
   }
 
-  function base(description, rows, rest) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "12px system-ui, sans-serif";
+
+  /* `names` are those of the legend, which has as many columns as there is room above the plot. */
+  function base(description, rows, names, room, rest) {
+    const labelLimit = Math.min(260, room - 30);
+    const widest = Math.max(0, ...names.map((name) => pen.measureText(name).width));
+    const columns = Math.floor(room / (Math.min(widest, labelLimit) + 30));
+    const legend = { ...CONFIG.legend, labelLimit, columns: Math.max(1, Math.min(columns, 8)) };
     return { $schema: "https://vega.github.io/schema/vega-lite/v6.json", description,
       width: "container", autosize: { type: "fit-x", contains: "padding" },
-      data: { values: rows }, config: CONFIG, ...rest };
+      data: { values: rows }, config: { ...CONFIG, legend }, ...rest };
+  }
+
+  /* A title of an axis below a plot, in lines that fit. */
+  function lines(title, room) {
+    const letters = Math.max(20, Math.floor(room / 7.5)), found = [""];
+    for (const word of title.split(" ")) {
+      const longer = `${found.at(-1)} ${word}`.trim();
+      if (longer.length > letters && found.at(-1)) found.push(word);
+      else found[found.length - 1] = longer;
+    }
+    return found;
   }
 
   const quantity = (field, title, zero) => ({ field, type: "quantitative", title,
@@ -47,7 +67,7 @@ const AuditCharts = (() => {
   const range = { field: "range", title: "interval" };
 
   /* A measure of every group along the models, with bands. */
-  function path({ rows, models, groups, follow, bands, measure, ordered, description }) {
+  function path({ rows, models, groups, follow, bands, measure, ordered, description, width }) {
     const scale = groupScale(groups, follow);
     const x = { field: "at", type: "ordinal", sort: models, title: ordered ? "sparsity" : "model",
       scale: ordered ? { type: "point", padding: 0.3 } : { type: "band" }, axis: ordered ? { labelAngle: 0 }
@@ -59,15 +79,13 @@ const AuditCharts = (() => {
     const tooltip = [{ field: "group" }, { field: "model" }, { field: "rows" },
       { field: "shown", title: measure.name }, range];
     const offset = ordered ? {} : { xOffset: { field: "group", sort: groups } };
+    const limits = { x, y: quantity("low", measure.axis), y2: { field: "high" }, color };
+    const areas = bands.length ? [{ mark: { type: "area", opacity: 0.13, aria: false },
+      transform: [{ filter: { field: "group", oneOf: bands } }], encoding: limits }] : [];
+    const rules = [{ mark: { type: "rule", aria: false },
+      encoding: { ...limits, ...offset, opacity: faint } }];
     const layers = [
-      ordered
-        ? { mark: { type: "area", opacity: 0.13, aria: false },
-          transform: [{ filter: { field: "group", oneOf: bands } }],
-          encoding: { x, y: quantity("low", measure.axis), y2: { field: "high" },
-            color } }
-        : { mark: { type: "rule", aria: false },
-          encoding: { x, ...offset, y: quantity("low", measure.axis), y2: { field: "high" },
-            color, opacity: faint } },
+      ...(ordered ? areas : rules),
       { mark: { type: "point", filled: true, size: 75, opacity: 1 },
         encoding: { x, ...offset, y: quantity("value", measure.axis), color,
           shape: { field: "group", type: "nominal", scale: scale.shape, legend },
@@ -75,26 +93,26 @@ const AuditCharts = (() => {
           description: { field: "spoken" } } },
     ];
     if (ordered) {
-      layers.splice(1, 0, { mark: { type: "line", strokeWidth: 2, aria: false },
+      layers.splice(-1, 0, { mark: { type: "line", strokeWidth: 2, aria: false },
         encoding: { x, y: quantity("value", measure.axis), color,
           strokeDash: { field: "group", type: "nominal", scale: scale.dash, legend },
           opacity: faint } });
     }
-    return base(description, rows, { height: 340, layer: layers });
+    return base(description, rows, scale.shown, width - AXIS, { height: 340, layer: layers });
   }
 
   /* One point a model: quality against disparity. */
-  function tradeoff({ rows, quality, disparity, description }) {
+  function tradeoff({ rows, quality, disparity, description, width }) {
     const tooltip = [{ field: "model" }, { field: "quality", title: quality.axis },
       { field: "qualityRange", title: "interval" },
       { field: "disparity", title: disparity.name }, { field: "range", title: "interval" },
       { field: "remark", title: "remark" }];
     const x = quantity("x", quality.axis), y = quantity("y", disparity.axis, true);
+    const kinds = ["dense", "pruned", "broken"];
     const kind = { field: "kind", type: "nominal", title: null,
-      scale: { domain: ["dense", "pruned", "broken"],
-        range: ["var(--g0)", "var(--g1)", "var(--mute)"] } };
+      scale: { domain: kinds, range: ["var(--g0)", "var(--g1)", "var(--mute)"] } };
     const shape = { ...kind, scale: { ...kind.scale, range: ["square", "circle", "cross"] } };
-    return base(description, rows, { height: 340, layer: [
+    return base(description, rows, kinds, width - AXIS, { height: 340, layer: [
       { mark: { type: "rule", opacity: 0.45, aria: false },
         encoding: { x, y: quantity("yLow", disparity.axis, true), y2: { field: "yHigh" },
           color: kind } },
@@ -103,32 +121,61 @@ const AuditCharts = (() => {
           color: kind } },
       { mark: { type: "point", filled: true, size: 110, opacity: 1 },
         encoding: { x, y, color: kind, shape, tooltip, description: { field: "spoken" } } },
-      { mark: { type: "text", align: "left", dx: 9, dy: { expr: "datum.lift" }, color: text, aria: false,
-          limit: 160 },
+      { mark: { type: "text", align: { expr: "datum.side < 0 ? 'right' : 'left'" },
+        dx: { expr: "9 * datum.side" }, dy: { expr: "datum.lift" }, color: text, aria: false, limit: 160 },
         encoding: { x, y, text: { field: "model" } } },
     ] });
   }
 
   /* Dense against one pruned model, group by group. */
-  function bars({ rows, groups, names, measure, description }) {
-    const y = { field: "group", type: "nominal", sort: groups, title: null,
-      axis: { labelLimit: 180 } };
+  function bars({ rows, groups, names, measure, description, width }) {
+    const labelLimit = Math.min(180, 0.4 * width), room = width - labelLimit - 10;
+    const title = lines(measure.axis, room);
+    const y = { field: "group", type: "nominal", sort: groups, title: null, axis: { labelLimit } };
     const yOffset = { field: "model", sort: names };
     const color = { field: "model", type: "nominal", title: null,
       scale: { domain: names, range: ["var(--g0)", "var(--g1)"] } };
-    return base(description, rows, { height: 34 * groups.length + 10, layer: [
+    return base(description, rows, names, room, { height: 34 * groups.length + 10, layer: [
       { mark: { type: "bar", opacity: 0.75 },
-        encoding: { y, yOffset, color, x: quantity("value", measure.axis, true),
+        encoding: { y, yOffset, color, x: quantity("value", title, true),
           description: { field: "spoken" },
           tooltip: [{ field: "group" }, { field: "model" }, { field: "rows" },
             { field: "shown", title: measure.name }, range] } },
       { mark: { type: "rule", color: text, aria: false },
-        encoding: { y, yOffset, x: quantity("low", measure.axis, true), x2: { field: "high" } } },
+        encoding: { y, yOffset, x: quantity("low", title, true), x2: { field: "high" } } },
+    ] });
+  }
+
+  /* What pruning cost each group of one model: small groups apart, below a gap. */
+  function forest({ rows, order, kinds, measure, negligible, description, width }) {
+    const letters = width < 500 ? 22 : 40, labelLimit = Math.min(8 * letters, 0.45 * width);
+    const room = width - labelLimit - 10, title = lines(measure.axis, room);
+    const y = { field: "label", type: "nominal", title: null, scale: { domain: order },
+      axis: { labelLimit, labelOverlap: false, ticks: false, domain: false,
+        labelExpr: `truncate(datum.label, ${letters}, 'center')` } };
+    const legend = kinds.some((k) => k.look !== "other") ? {} : null; // or all look alike
+    const kind = { field: "kind", type: "nominal", title: null, legend };
+    const pick = (list) => ({ domain: kinds.map((k) => k.name), range: kinds.map((k) => list[k.look]) });
+    const color = { ...kind, scale: pick({ pays: "var(--g1)", other: text, small: "var(--mute)" }) };
+    const shape = { ...kind, scale: pick({ pays: "diamond", other: "circle", small: "circle" }) };
+    const x = (field) => quantity(field, title, true);
+    const still = (mark, encoding) => ({ data: { values: [{}] }, mark: { aria: false, ...mark },
+      encoding });
+    return base(description, rows, kinds.map((k) => k.name), room, { height: 28 * order.length + 10, layer: [
+      ...(negligible ? [still({ type: "rect", color: line },
+        { x: { datum: -negligible, type: "quantitative" }, x2: { datum: negligible } })] : []),
+      still({ type: "rule", color: text }, { x: { datum: 0, type: "quantitative" } }),
+      { mark: { type: "rule", strokeWidth: 2, aria: false },
+        encoding: { y, x: x("low"), x2: { field: "high" }, color } },
+      { mark: { type: "point", filled: true, size: 90, opacity: 1 },
+        encoding: { y, x: x("value"), color, shape, description: { field: "spoken" },
+          tooltip: [{ field: "group" }, { field: "model" }, { field: "rows" },
+            { field: "shown", title: measure.name }, range, { field: "kind", title: "remark" }] } },
     ] });
   }
 
   /* Multipliers and violations by epoch. */
-  function training({ rows, groups, follow, description }) {
+  function training({ rows, groups, follow, description, width }) {
     const scale = groupScale(groups, follow);
     const legend = { title: null, values: scale.shown };
     const limit = (name) => Math.max(...rows.filter((row) => row.what === name)
@@ -156,12 +203,12 @@ const AuditCharts = (() => {
       ["holdout_violation", "violation on held-out rows"]]
       .filter(([name]) => rows.some((row) => row.what === name));
     return panels.map(([name, title]) => base(`${description} ${title}.`, rows,
-      panel(name, title)));
+      scale.shown, width - AXIS, panel(name, title)));
   }
 
   /* Share of the weights removed in each layer. */
-  function layers({ rows, names, description }) {
-    return base(description, rows, { height: 26 * names.length, encoding: {
+  function layers({ rows, names, description, width }) {
+    return base(description, rows, [], width, { height: 26 * names.length, encoding: {
       y: { field: "layer", type: "nominal", sort: names, title: null } }, layer: [
       { mark: { type: "bar", color: "var(--g0)", opacity: 0.4 },
         encoding: { x: { field: "value", type: "quantitative", title: "weights removed, %",
@@ -173,5 +220,5 @@ const AuditCharts = (() => {
     ] });
   }
 
-  return { path, tradeoff, bars, training, layers };
+  return { forest, path, tradeoff, bars, training, layers };
 })();

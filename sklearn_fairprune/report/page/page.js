@@ -110,8 +110,41 @@
     return bar;
   }
 
+  const wide = (id) => $(id).clientWidth || 600;
+
   function say(id, text) {
     $(id).textContent = text;
+  }
+
+  function drawForest(chosen) {
+    const { groups, payers } = chosen.feature, told = payers[chosen.detail];
+    const measure = audit.measures.find((m) => m.id === told.measure);
+    const look = (row) => row.rows < audit.leastRows ? "small"
+      : told.pays && row.group === told.group ? "pays" : "other";
+    const names = { pays: "pays most", other: "compared groups",
+      small: `fewer than ${audit.leastRows} rows` };
+    const rows = groupRows({ ...chosen, measure }, [chosen.detail]).map((row) => ({ ...row,
+      label: `${row.group} (${row.rows.toLocaleString("en")})`, look: look(row),
+      kind: names[look(row)], spoken: `${row.spoken}, ${names[look(row)]}` }));
+    rows.sort((a, b) => (a.look === "small") - (b.look === "small") || b.value - a.value ||
+      groups.indexOf(a.group) - groups.indexOf(b.group));
+    const order = rows.map((row) => row.label), few = rows.findIndex((r) => r.look === "small");
+    if (few > 0) order.splice(few, 0, " "); // a gap
+    const kinds = Object.keys(names).filter((k) => rows.some((row) => row.look === k))
+      .map((k) => ({ look: k, name: names[k] }));
+    const negligible = times(told.negligible, measure.scale);
+    const { name } = audit.models[chosen.detail];
+    const description = `${measure.name} of each group by ${chosen.feature.name}, ${name} ` +
+      "against the dense model.";
+    draw("chart-forest", AuditCharts.forest({ rows, order, kinds, measure, negligible, description,
+      width: wide("chart-forest") }));
+    const verdict = !told.verdict ? "" : told.pays ? ` ${told.group} pays most.`
+      : ` Who pays most: ${told.verdict}.`;
+    const unit = measure.scale === 100 ? " points" : "";
+    const band = negligible ? ` Shaded: negligible, up to ${+negligible.toPrecision(3)}${unit}.` : "";
+    const small = few < 0 ? "" : ` Groups of ${names.small} are not compared.`;
+    say("caption-forest", `${description}${verdict} To the right the group pays; lines are ` +
+      `${level} intervals.${band}${small}`);
   }
 
   function drawPath(chosen) {
@@ -128,7 +161,8 @@
       `${chosen.models.length} models.`;
     const bands = chosen.follow ? [chosen.follow] : groups.length > MOST_BANDS ? [] : groups;
     draw("chart-path", AuditCharts.path({ rows, models: chosen.models.map(at), groups, bands,
-      follow: chosen.follow, measure: chosen.measure, ordered, description }));
+      follow: chosen.follow, measure: chosen.measure, ordered, description,
+      width: wide("chart-path") }));
     const marks = !ordered ? `Thin lines are ${level} intervals.`
       : bands.length ? `${bands.length > 1 ? "Bands are" : `The band of ${bands[0]} is its`} ` +
         `${level} interval${bands.length > 1 ? "s" : ""}.`
@@ -138,21 +172,24 @@
     say("caption-path", `${description} ${marks}${many} All numbers are in the table below.`);
   }
 
-  /* Heights of the names beside the points, so that none lies on another. */
+  /* Sides and heights of the names beside the points, so that none is cut or lies on another. */
   function liftLabels(rows) {
-    const width = $("chart-tradeoff").clientWidth || 600, height = 340;
-    const span = (keys) => {
-      const values = rows.flatMap((row) => keys.map((key) => row[key])).filter((v) => v !== null);
+    const width = wide("chart-tradeoff"), height = 340, axis = 45;
+    const span = (keys, ...more) => {
+      const drawn = rows.flatMap((row) => keys.map((key) => row[key]));
+      const values = [...more, ...drawn.filter((v) => v !== null)];
       const low = Math.min(...values), high = Math.max(...values);
       return (v) => (high > low ? (v - low) / (high - low) : 0.5);
     };
-    const px = span(["x", "xLow", "xHigh"]), py = span(["y", "yLow", "yHigh"]);
+    const px = span(["x", "xLow", "xHigh"]), py = span(["y", "yLow", "yHigh"], 0);
     const placed = [];
     for (const row of rows) {
-      const left = width * px(row.x), top = height * (1 - py(row.y));
-      const right = left + 7 * Math.min(row.model.length, 23) + 12;
-      const free = (lift) => placed.every((other) => Math.abs(other.top - top - lift) > 13 ||
-        other.right < left || right < other.left);
+      const at = axis + (width - axis) * px(row.x), top = height * (1 - py(row.y));
+      const length = 7 * Math.min(row.model.length, 23) + 12;
+      row.side = at + length > width - 15 && at - length > axis ? -1 : 1;
+      const [left, right] = row.side < 0 ? [at - length, at] : [at, at + length];
+      const free = (lift) => top + lift < height - 6 && placed.every((other) =>
+        Math.abs(other.top - top - lift) > 13 || other.right < left || right < other.left);
       row.lift = [-9, 11, -23, 25, -37, 39, -51, 53].find(free) ?? -9;
       placed.push({ left, right, top: top + row.lift });
     }
@@ -174,7 +211,7 @@
     liftLabels(rows);
     const description = `${chosen.disparity.name} against ${quality.axis}, one point a model.`;
     draw("chart-tradeoff", AuditCharts.tradeoff({ rows, quality, disparity: chosen.disparity,
-      description }));
+      description, width: wide("chart-tradeoff") }));
     const better = quality.better > 0 ? "right" : "left";
     say("caption-tradeoff", `${description} Better is down and to the ${better}; lines are ` +
       `${level} intervals. ${audit.caution}`);
@@ -185,7 +222,7 @@
     const rows = groupRows(chosen, [0, chosen.detail]);
     const description = `${chosen.measure.name} of each group, ${names.join(" against ")}.`;
     draw("chart-bars", AuditCharts.bars({ rows, groups: chosen.feature.groups, names,
-      measure: chosen.measure, description }));
+      measure: chosen.measure, description, width: wide("chart-bars") }));
     say("caption-bars", `${description} Groups that pay most come first; thin lines are ` +
       `${level} intervals.`);
   }
@@ -210,7 +247,8 @@
     const groups = [...new Set(mine.map((row) => row.group))];
     const description = `${name}, by epoch and group:`;
     const follow = groups.includes(chosen.follow) ? chosen.follow : "";
-    const specs = AuditCharts.training({ rows, groups, follow, description });
+    const specs = AuditCharts.training({ rows, groups, follow, description,
+      width: wide("chart-training") });
     const target = $("chart-training");
     target.replaceChildren(...specs.map((_, k) => {
       const div = document.createElement("div");
@@ -236,7 +274,7 @@
     const description = `Share of the weights removed in each layer of ${name}.`;
     if (rows.length) {
       draw("chart-layers", AuditCharts.layers({ rows, names: rows.map((r) => r.layer),
-        description }));
+        description, width: wide("chart-layers") }));
     } else {
       $("chart-layers").replaceChildren();
     }
@@ -267,16 +305,18 @@
 
   function fillGroups() {
     const chosen = $("follow").value;
-    const { groups } = audit.features[Number($("feature").value)];
+    const { groups, payers } = audit.features[Number($("feature").value)];
     $("follow").replaceChildren();
     fill($("follow"), [["", "all"], ...groups.map((g) => [g, g])]);
+    const payer = payers[Number($("detail").value || 0)].group;
     $("follow").value = groups.includes(chosen) ? chosen
-      : groups.length > MOST_BANDS ? groups[0] : "";
+      : groups.length > MOST_BANDS && groups.includes(payer) ? payer : "";
   }
 
   function update() {
     const chosen = choice();
     showTables(chosen);
+    if ($("chart-forest")) drawForest(chosen);
     drawPath(chosen);
     drawTradeoff(chosen);
     if ($("chart-bars")) drawBars(chosen);

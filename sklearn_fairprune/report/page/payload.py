@@ -5,7 +5,8 @@ from typing import Any
 
 from ...measurement.audited import Audited
 from ...measurement.groups import group_names
-from ...measurement.measures import disparities, performances, shown
+from ...measurement.measures import disparities, payments, performances, shown
+from ...measurement.payers import Payer, leading
 from ...measurement.verdicts import broken_models
 from ...statistics.broken import CAUTION
 from ..summary import group_order, lead_model
@@ -44,6 +45,7 @@ def page_payload(report: Audited) -> dict[str, Any]:
         "layers": _layers(report.layers, overall.index),
         "training": _training(report.training),
         "confidence": report.about["confidence"],
+        "leastRows": report.about["min_group_size"],
     }
 
 
@@ -74,6 +76,7 @@ def _feature(name, audited):
     return {
         "name": name,
         "groups": group_order(audited),
+        "payers": [_payer(audited, model) for model in overall.index],
         "byGroup": [
             {
                 "model": order[label[0]],
@@ -84,6 +87,23 @@ def _feature(name, audited):
             for label, row in audited.by_group.iterrows()
         ],
         "overall": [{m: _interval(row, m) for m in totals} for _, row in overall.iterrows()],
+    }
+
+
+def _payer(audited, model):
+    """Who pays in a model, by the measure that leads: what the forest is about."""
+    told, known = audited.payers, payments()
+    if not len(told) or model not in told.index.levels[0]:
+        first = next(name for name in known if name in audited.by_group)
+        nobody = {"group": "", "pays": False, "verdict": "", "negligible": None}
+        return {"measure": first} | nobody
+    row = leading(told, model)
+    return {
+        "measure": next(name for name, m in known.items() if m.told_by == row["by"]),
+        "group": str(row["group"]),
+        "pays": bool(row["verdict"] == Payer.PAYS_MOST),
+        "verdict": str(row["verdict"]),
+        "negligible": _number(row["negligible"]),
     }
 
 

@@ -68,6 +68,54 @@ def test_payload_has_the_numbers(report):
     assert payload["features"][2]["overall"][2]["accuracy_spread"][0] == pytest.approx(spread)
 
 
+def test_payload_says_who_pays_in_every_model(report):
+    payload = page_payload(report)
+    assert payload["leastRows"] == 1
+    dense, harmed, stuck = payload["features"][0]["payers"]
+    nobody = {"group": "", "pays": False, "verdict": "", "negligible": None}
+    assert dense == {"measure": "accuracy_drop"} | nobody
+    told = report.payers.loc[("harmed", "decisions")]
+    assert harmed == {
+        "measure": "accuracy_drop",
+        "group": "f & 60",
+        "pays": True,
+        "verdict": "pays most",
+        "negligible": told["negligible"],
+    }
+    assert not stuck["pays"]
+    assert stuck["verdict"] == report.payers.loc[("stuck", "decisions"), "verdict"]
+    other = page_payload(regression_report())["features"][0]["payers"]
+    assert [payer["measure"] for payer in other] == ["excessive_loss"] * 2
+
+
+def test_the_table_of_changed_predictions(report):
+    pytest.importorskip("vl_convert")
+    page = report.to_html()
+    table = re.search(r'aria-label="Changed predictions by group">.*?</table>', page, re.S)
+    titles = re.findall(r'<th scope="col">(.*?)</th>', table.group())
+    assert titles == [
+        *("model", "group", "rows", "changed", "worse for", "better for"),
+        *("changed %", "worse for %", "better for %"),
+        *("exact paired test, p", "p, Holm over the groups", "representation"),
+    ]
+    cells = re.search(r"<td>f &amp; 60</td>(.*?)</tr>", table.group(), re.S).group(1)
+    cells = re.findall(r"<td>(.*?)</td>", cells)
+    row = report.changes.loc[("harmed", "f", 60)]
+    low, high = (100 * row[f"harmed_share_{end}"] for end in ("low", "high"))
+    assert cells[5] == f"{100 * row['harmed_share']:.1f} [{low:.1f}, {high:.1f}]"
+    assert cells[7:9] == ["&lt; 0.001"] * 2
+    assert row["p_value_holm"] < 0.001
+
+
+def test_a_report_saved_before_has_a_table_of_changed_predictions():
+    pytest.importorskip("vl_convert")
+    report = make_report(sensitive_features=PEOPLE["sex"])
+    later = [c for c in report.changes if c.startswith(("harmed_", "helped_", "p_"))]
+    report.changes = report.changes.drop(columns=later)
+    page = report.to_html()
+    assert '<th scope="col">changed %</th><th scope="col">representation</th>' in page
+
+
 def test_payload_of_networks_and_their_training():
     clf = PrunedClassifier(
         hidden_layer_sizes=(4,), finetune_epochs=2, sparsity=0.5, random_state=0
