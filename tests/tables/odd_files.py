@@ -270,6 +270,12 @@ NUMBERS = [
         check=unread("income", (AGE == 30).sum()),
     ),
     Case(
+        "too large in parquet",
+        base(income=np.where(AGE == 30, 1e308, INCOME)),
+        "parquet",
+        check=unread("income", (AGE == 30).sum()),
+    ),
+    Case(
         "decimals in parquet",
         base(income=[Decimal(f"{v:.2f}") for v in INCOME]),
         "parquet",
@@ -781,6 +787,12 @@ WRITTEN = [
     Case("semicolons", BASE, write=csv_as(sep=";"), check=numbers_are("income", CENTS)),
     Case("tabs", BASE, write=csv_as(sep="\t"), says=[r"separated by '\t'"], seen=["income"]),
     Case("tabs and their ending", BASE, "tsv", write=csv_as(sep="\t"), silent=["separated"]),
+    Case(
+        "semicolons and a comma in a name",
+        {"income, in thousands": [f"{v:.1f}".replace(".", ",") for v in INCOME]} | BASE,
+        write=csv_as(sep=";"),
+        seen=["income, in thousands", "income"],
+    ),
     Case("bars", BASE, "txt", write=csv_as(sep="|"), seen=["income"]),
     Case(
         "a separator that is told",
