@@ -1,5 +1,6 @@
 """What must agree in a saved audit: models, groups, rows, counts, and what is said of them."""
 
+import math
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -263,8 +264,24 @@ def _payers(part):
                 yield f"{where}: rows and value must be those of {row['group']!r} in by_group"
             elif row["rows"] < part.about["min_group_size"]:
                 yield f"{where}: rows must be at least min_group_size, got {row['rows']}"
+            elif not _top_share_is_known(row):
+                yield f"{where}: top_share must be known of top_rows of a loss above 0 alone"
+            elif _top_rows(row) not in (0, math.ceil(row["rows"] / 100)):
+                yield f"{where}: top_rows must be one in a hundred, got {row['top_rows']}"
             elif not _joined(row["possible"], texts):
                 yield f"{where}: possible must be groups of by_group, got {row['possible']!r}"
+
+
+def _top_rows(row):
+    """Rows that make up the `top_share`; 0 of what is no loss, and of earlier releases."""
+    return row.get("top_rows", 0)
+
+
+def _top_share_is_known(row):
+    """Whether the share is there where it should be; of a value of about 0 it may be."""
+    wanted = _top_rows(row) > 0 and row["value"] > 0
+    unsure = _top_rows(row) > 0 and abs(row["value"]) < SLACK
+    return unsure or wanted == (row.get("top_share") is not None)
 
 
 def _joined(possible, texts):
