@@ -37,7 +37,7 @@ def read_table(
     style = (options.decimal, sep)
     y, known, more = target_values(frame[target], target, *style)
     left = account(target, "target", frame[target], y)
-    frame, y = frame[known].reset_index(drop=True), y[known]
+    frame, y = frame[known].reset_index(drop=True), y[known].reset_index(drop=True)
     notes += more
     groups = {}
     for name in sensitive:
@@ -144,7 +144,7 @@ def _categories(seen):
 
 
 def account(name: str, used_as: str, column: pd.Series, values: pd.Series) -> dict[str, Any]:
-    """Line of the reading of a column that no network sees."""
+    """Line of the reading of a column that is no feature."""
     holds = "numbers" if values.dtype.kind in "iuf" else "values as written"
     unread = int((values.isna() & column.notna().to_numpy()).sum())
     return _line(name, used_as, holds, column, unread)

@@ -480,6 +480,15 @@ LEAKS = [
         says=["Left out repaid: it is paid in other words."],
     ),
     Case(
+        "the target with gaps in other words",
+        base(
+            paid=[None if k % 5 == 0 else p for k, p in enumerate(PAID)],
+            repaid=np.where(PAID == "yes", 1, 0),
+        ),
+        seen=["income"],
+        says=["Left out repaid: it is paid in other words."],
+    ),
+    Case(
         "the target in cents",
         base(price=INCOME, cents=(INCOME * 100).round(), age=AGE) | {"income": AGE * 2},
         target="price",
