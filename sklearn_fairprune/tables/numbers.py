@@ -104,14 +104,16 @@ def read_numbers(texts: pd.Series, decimal: str | None = None, sep: str = "") ->
     """
     codes, unique = pd.factorize(texts)
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
+    first, second = (",", ".") if sep == ";" else (".", ",")
     read = {}
-    for form in [decimal] if decimal else [".", ","]:
+    for form in [decimal] if decimal else [first, second]:
         read[form] = [_number(text, form) for text in unique]
+        if None not in read[form]:
+            break  # the other one reads no more
     found = {
         form: sum(n for cell, n in zip(cells, counts, strict=True) if cell is not None)
         for form, cells in read.items()
     }
-    first = "," if sep == ";" else "."
     form = max(read, key=lambda form: (found[form], form == first))
     values, thousands = np.full(len(unique) + 1, np.nan), False
     units: dict[str, int] = {}
