@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 from report_cases import MODELS, N, make_report
 
 from sklearn_fairprune import AuditReport
@@ -86,7 +87,9 @@ def test_plots_of_strange_names(draw):
     report = report_of(STRANGE, {"dense": TWO["dense"]} | models, name=STRANGE[0])
     display = getattr(displays, draw).from_report(report)
     display.figure_.canvas.draw()
+    drawn = {text.get_text() for text in display.figure_.findobj(Text)} - {""}
     plt.close("all")
+    assert len(drawn) >= len(STRANGE)  # each has a text of its own
 
 
 @pytest.mark.parametrize("name", [n for n in STRANGE if n != "\0"])
