@@ -4,6 +4,7 @@ from .estimators.constrained import GroupConstrainedPruner
 from .estimators.path import PruningPath
 from .estimators.pruned import PrunedClassifier, PrunedRegressor
 from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
+from .estimators.ways import Cubic, Distill, Iterative, Reconstruct, Rewind
 from .metrics import GroupScorer, diagnostic_metrics
 from .report import (
     AuditReport,
@@ -30,8 +31,10 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "AuditReport",
     "BoundaryCloseness",
+    "Cubic",
     "DiagnosisReport",
     "DisparityError",
+    "Distill",
     "DualHistoryDisplay",
     "FairnessDashboardData",
     "ForestDisplay",
@@ -39,10 +42,13 @@ __all__ = [
     "GroupDiagnosticsDisplay",
     "GroupPathDisplay",
     "GroupScorer",
+    "Iterative",
     "LayerSparsityDisplay",
     "PrunedClassifier",
     "PrunedRegressor",
     "PruningPath",
+    "Reconstruct",
+    "Rewind",
     "SampleDiagnostics",
     "TradeOffDisplay",
     "UndecidedError",

@@ -30,22 +30,34 @@ def pick(values: Any, index: Index) -> Any:
 
 
 class Batch(tuple):
-    """The pair ``(X, y)`` of one step, with `groups` and `weights` of the same rows."""
+    """The pair ``(X, y)`` of one step, with what belongs to the same rows beside it.
+
+    Attributes
+    ----------
+    groups, weights, dense_outputs : torch.Tensor or None
+        As in `Rows`.
+    """
 
     groups: Tensor | None
     weights: Tensor | None
+    dense_outputs: Tensor | None
 
     def __new__(
-        cls, X: Any, y: Any, groups: Tensor | None = None, weights: Tensor | None = None
+        cls,
+        X: Any,
+        y: Any,
+        groups: Tensor | None = None,
+        weights: Tensor | None = None,
+        dense_outputs: Tensor | None = None,
     ) -> "Batch":
         """Make the pair and attach what belongs to its rows."""
         self = super().__new__(cls, (X, y))
-        self.groups, self.weights = groups, weights
+        self.groups, self.weights, self.dense_outputs = groups, weights, dense_outputs
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle whole: a callback may keep a batch."""
-        return Batch, (*self, self.groups, self.weights)
+        return Batch, (*self, self.groups, self.weights, self.dense_outputs)
 
 
 class Rows(skorch.dataset.Dataset):
@@ -68,6 +80,11 @@ class Rows(skorch.dataset.Dataset):
         Hand integer features over as integers (for embeddings), not as `dtype`.
     seed : int, default=0
         Of the generator that shuffles the batches.
+
+    Attributes
+    ----------
+    dense_outputs : torch.Tensor or None
+        Raw outputs of the dense network for every row, where it is the teacher.
     """
 
     def __init__(
@@ -95,6 +112,7 @@ class Rows(skorch.dataset.Dataset):
         if weights is not None:
             weights = torch.tensor(weights / weights.mean(), dtype=dtype)
         self.weights = weights
+        self.dense_outputs: Tensor | None = None
 
     @property
     def sliceable(self) -> bool:
@@ -138,11 +156,17 @@ class Rows(skorch.dataset.Dataset):
             self.features(pick(self.X, index)), pick(self.y, index), *self.beside(index)
         )
 
-    def beside(self, index: Index) -> tuple[Tensor | None, Tensor | None]:
-        """Return the groups and weights of the rows `index` (None where there are none)."""
-        return tuple(
-            None if v is None else pick(v, index) for v in (self.groups, self.weights)
-        )
+    def beside(self, index: Index) -> tuple[Tensor | None, ...]:
+        """Return what stands beside the rows `index`: groups, weights, dense outputs."""
+        columns = (self.groups, self.weights, self.dense_outputs)
+        return tuple(None if v is None else pick(v, index) for v in columns)
+
+    def beside_outputs(self, outputs: Tensor) -> "Rows":
+        """Return the same rows with the dense network's outputs beside."""
+        copy = object.__new__(Rows)
+        copy.__dict__.update(self.__dict__)
+        copy.dense_outputs = outputs
+        return copy
 
     def head(self) -> "Rows":
         """Return the first two rows (one if there is only one)."""
@@ -168,7 +192,7 @@ class Rows(skorch.dataset.Dataset):
         copy.__dict__.update(self.__dict__)
         copy.X = pick(self.X, index) if self.sliceable else Subset(self.X, index.tolist())
         copy.y = pick(self.y, index)
-        copy.groups, copy.weights = self.beside(index)
+        copy.groups, copy.weights, copy.dense_outputs = self.beside(index)
         return copy
 
 

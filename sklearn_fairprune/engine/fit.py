@@ -1,22 +1,22 @@
-"""A fit from beginning to end: dense training, then pruning step by step."""
+"""A fit from beginning to end: dense training, then pruning and what is regained."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from .._compat.torch import BatchNorm
-from ..functional.masks import apply_masks, masks_sparsity
-from ..functional.params import prunable
+from ..functional.masks import masks_sparsity
+from ..functional.schedules import mask_updates
 from .batches import Rows
 from .dual_ascent import DualAscent
-from .networks import copy_net, renew_optimizer, restart
+from .holding import Snapshot
+from .networks import copy_net, renew_optimizer
 from .recipe import Recipe
-from .scoring import keep_all, weight_masks
-from .training import randomness, train
+from .scoring import keep_all
+from .training import train
+from .tuning import FineTuning, check_rate_schedules, epochs_of
 
 
 class Hooks(NamedTuple):
@@ -38,8 +38,8 @@ class Hooks(NamedTuple):
 class Listener:
     """Hears what a fit does. This one keeps silent, and constrains nothing.
 
-    A `phase` surrounds the dense training, and then every pruning step. `branch` comes before
-    the pruning steps of every network of a path.
+    A `phase` surrounds the dense training, and then the pruning. `branch` comes before the
+    pruning of every network of a path.
     """
 
     @contextmanager
@@ -90,12 +90,27 @@ class Pruned(NamedTuple):
     masks : dict of str to torch.BoolTensor
         True = kept.
     history : list of dict
-        One row per epoch of training after a step.
+        One row per epoch of the training after it.
     """
 
     net: NeuralNet
     masks: dict[str, Tensor]
     history: list[dict[str, Any]]
+
+
+class Dense(NamedTuple):
+    """What the dense training leaves beside the network.
+
+    Attributes
+    ----------
+    history : list of dict
+        One row per epoch.
+    early : dict of str to torch.Tensor
+        Weights of the epoch that a schedule goes back to; empty if none does.
+    """
+
+    history: list[dict[str, Any]]
+    early: dict[str, Tensor]
 
 
 def train_dense(
@@ -104,7 +119,7 @@ def train_dense(
     recipe: Recipe,
     listener: Listener = SILENT,
     training: Callable = train,
-) -> list[dict[str, Any]]:
+) -> Dense:
     """Train a network before anything is pruned, in place.
 
     Parameters
@@ -122,16 +137,35 @@ def train_dense(
 
     Returns
     -------
-    history : list of dict
-        One row per epoch; none if the network is trained already.
+    dense : Dense
+        Empty if the network is trained already.
+
+    Raises
+    ------
+    ValueError
+        If the fine-tuning that follows cannot be what the recipe says.
     """
+    rewinds = recipe.schedule.rewind_at
+    if recipe.sparsity:
+        epochs = epochs_of(recipe, net, rows)
+        mask_updates(recipe.schedule, recipe.sparsity, epochs)
+        if recipe.rate == "net" or not epochs:
+            check_rate_schedules(net, rows, epochs)
     if not recipe.trains:
-        return []
+        if rewinds is not None:
+            raise ValueError(
+                f"schedule={recipe.schedule.name} goes back to weights early in the dense "
+                "training, and a FrozenEstimator tells nothing of it. Use another schedule, "
+                "or give the net unfitted."
+            )
+        return Dense([], {})
+    snapshot = None if rewinds is None else Snapshot(rewinds, net.max_epochs)
     with listener.phase("dense training", net.max_epochs, net, rows) as hooks:
         options = {"seed": recipe.dense_seed, **hooks._asdict()}
-        history = training(net, rows, net.max_epochs, **options)
+        history = training(net, rows, net.max_epochs, snapshot=snapshot, **options)
         renew_optimizer(net)
-    return label(history, "dense", 0, 0.0)
+    early = {} if snapshot is None else snapshot.state
+    return Dense(label(history, "dense", 0, 0.0), early)
 
 
 def fit(
@@ -140,7 +174,7 @@ def fit(
     recipe: Recipe,
     listener: Listener = SILENT,
     training: Callable = train,
-) -> Pruned:
+) -> tuple[Dense, Pruned]:
     """Train a network, unless it is trained already, and prune a copy of it.
 
     Parameters
@@ -152,18 +186,22 @@ def fit(
 
     Returns
     -------
+    dense : Dense
     pruned : Pruned
-        With the history of the dense training first.
     """
-    history = train_dense(net, rows, recipe, listener, training)
-    pruned = prune(net, rows, recipe, listener)
-    return pruned._replace(history=history + pruned.history)
+    dense = train_dense(net, rows, recipe, listener, training)
+    pruned = prune(net, rows, recipe, listener, dense.early)
+    return dense, pruned
 
 
 def prune(
-    dense: NeuralNet, rows: Rows | None, recipe: Recipe, listener: Listener = SILENT
+    dense: NeuralNet,
+    rows: Rows | None,
+    recipe: Recipe,
+    listener: Listener = SILENT,
+    early: dict[str, Tensor] | None = None,
 ) -> Pruned:
-    """Prune a copy of a dense network, and train what is left after every step.
+    """Prune a copy of a dense network, and let what is left recover.
 
     Parameters
     ----------
@@ -172,37 +210,31 @@ def prune(
     rows : Rows or None
         Data to fine-tune on; None only masks.
     recipe : Recipe
-        The steps.
+        How.
     listener : Listener
         Hears it.
+    early : dict of str to torch.Tensor, default=None
+        Weights early in the dense training, for schedules that go back to them.
 
     Returns
     -------
     pruned : Pruned
+
+    Raises
+    ------
+    ValueError
+        If the schedule goes back to weights that were not kept.
     """
     net = copy_net(dense)
-    masks, history = keep_all(net.module_), []
-    options: dict[str, Any] = {
-        "criterion": recipe.criterion,
-        "scope": recipe.scope,
-        "seed": recipe.seed,
-    }
-    seeds = zip(recipe.steps, recipe.tuning_seeds, strict=True)
-    for number, (step, seed) in enumerate(seeds, start=1):
-        if step.sparsity == 0:
-            continue
-        epochs, name = 0 if rows is None else step.epochs, f"pruning to {step.sparsity:g}"
-        with listener.phase(name, epochs, net, rows, dense) as hooks:
-            masks = weight_masks(net, rows, sparsity=step.sparsity, kept=masks, **options)
-            apply_masks(prunable(net.module_), masks)
-            if rows is not None:
-                reestimate_batch_norm(net, rows, seed)
-            if epochs:
-                restart(net)
-                tuning: dict[str, Any] = {"seed": seed, "masks": masks, "stage": "Fine-tuning"}
-                tuned = train(net, rows, epochs, **tuning, **hooks._asdict())
-                history += label(tuned, "finetune", number, masks_sparsity(masks))
-    return Pruned(net if not masks_sparsity(masks) else renew_optimizer(net), masks, history)
+    if recipe.sparsity == 0:
+        return Pruned(net, keep_all(net.module_), [])
+    epochs = 0 if rows is None else epochs_of(recipe, dense, rows)
+    with listener.phase(f"pruning to {recipe.sparsity:g}", epochs, net, rows, dense) as hooks:
+        tuning = FineTuning(dense, net, rows, recipe, epochs)
+        tuning.begin(early)
+        history = tuning.train(hooks) if epochs else []
+    masks = tuning.held.masks
+    return Pruned(renew_optimizer(net) if masks_sparsity(masks) else net, masks, history)
 
 
 def label(
@@ -214,54 +246,3 @@ def label(
         place | {k: v for k, v in row.items() if isinstance(v, (int, float))}
         for row in history
     ]
-
-
-def reestimate_batch_norm(net: NeuralNet, rows: Rows, seed: int) -> None:
-    """Recompute the running statistics of batch norm for the weights the net has now.
-
-    One pass over the rows in training order; the statistics become plain averages over
-    the batches. Does nothing without batch norm, leaves layers alone that their owner keeps
-    in evaluation mode while the rest trains, and keeps the statistics where no batch could
-    give any.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNet
-        Changed in place.
-    rows : Rows
-        Training data.
-    seed : int
-        For the order of the rows and whatever reading them draws.
-    """
-    net.module_.train()
-    norms = [
-        m
-        for m in net.module_.modules()
-        if isinstance(m, BatchNorm) and m.track_running_stats and m.training
-    ]
-    net.module_.eval()
-    if not norms:
-        return
-    before = [(norm.momentum, _copied(norm.state_dict())) for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    # One vector has no variance; one image has that of its pixels.
-    fewest = 2 if any(isinstance(norm, torch.nn.BatchNorm1d) for norm in norms) else 1
-    rows.generator.manual_seed(seed)
-    try:
-        with torch.no_grad(), randomness(net, seed):
-            for batch in net.get_iterator(rows, training=True):
-                if len(batch[1]) >= fewest:
-                    net.infer(batch[0])
-    finally:
-        for norm, (momentum, state) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            if norm.num_batches_tracked == 0:
-                norm.load_state_dict(state)
-        net.module_.eval()
-
-
-def _copied(state: Any) -> Any:
-    return {name: value.clone() for name, value in state.items()}

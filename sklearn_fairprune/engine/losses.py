@@ -102,11 +102,15 @@ class RowWeightedLoss(Callback):
         Whether the training rows have weights; a batch without them is then an error.
     dual : DualAscent, default=None
         Sees the row losses of every training batch, and gives :math:`u`.
+    distillation : Distillation, default=None
+        Mixes the divergence from the dense network into the loss of training batches.
     """
 
-    def __init__(self, net: NeuralNet, weighted: bool, dual: Any = None) -> None:
+    def __init__(
+        self, net: NeuralNet, weighted: bool, dual: Any = None, distillation: Any = None
+    ) -> None:
         self.net_, self.own_loss_ = net, net.get_loss
-        self.weighted, self.dual = weighted, dual
+        self.weighted, self.dual, self.distillation = weighted, dual, distillation
         self.batch_, self.training_ = None, False
 
     def on_batch_begin(
@@ -114,9 +118,12 @@ class RowWeightedLoss(Callback):
     ) -> None:
         """Remember the batch: its weights and groups are not part of (X, y)."""
         self.batch_, self.training_ = batch, training
-        wanted = (
-            "sample_weight" if self.weighted else "a group constraint" if self.dual else ""
-        )
+        asked = {
+            "sample_weight": self.weighted,
+            "a group constraint": self.dual is not None,
+            "balance": getattr(self.distillation, "group_weights", None) is not None,
+        }
+        wanted = next((name for name, is_asked in asked.items() if is_asked), "")
         if wanted and training and not hasattr(batch, "weights"):
             raise ValueError(
                 f"{wanted} cannot reach the loss through iterator_train="
@@ -127,31 +134,55 @@ class RowWeightedLoss(Callback):
     def __call__(self, y_pred: Any, y_true: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Compute the loss of the current batch."""
         y_true = shaped_like(y_pred, y_true)
-        weights, losses = getattr(self.batch_, "weights", None), None
+        weights = getattr(self.batch_, "weights", None)
+        losses = scales = None
+        teacher = self.distillation if self.training_ else None
+        share = 0.0 if teacher is None else teacher.share
         if self.dual is not None and self.training_:
-            with nullcontext() if self.dual.active else torch.no_grad():
+            with nullcontext() if self.dual.active and share < 1 else torch.no_grad():
                 losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
             measured = measured_losses(self.net_, y_pred, y_true, losses.detach())
             scales = self.dual.observe(self.batch_, y_pred, measured)
-            if scales is not None:
-                return self._mean(losses, scales, y_true, weights)
-        if weights is None:
-            return self.own_loss_(y_pred, y_true, *args, **kwargs)
-        losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
-        return self._mean(losses, 1, y_true, weights)
+        scales = _product(
+            scales, None if teacher is None else teacher.row_weights(self.batch_)
+        )
+        if share == 1:
+            return self._mean(teacher.row_losses(self.batch_, y_pred), scales, None, weights)
+        if weights is None and scales is None:
+            loss = self.own_loss_(y_pred, y_true, *args, **kwargs)
+        else:
+            if losses is None or not losses.requires_grad:
+                losses = row_losses(self.net_, y_pred, y_true, *args, **kwargs)
+            loss = self._mean(losses, scales, y_true, weights)
+        if not share:
+            return loss
+        divergences = teacher.row_losses(self.batch_, y_pred)
+        return (1 - share) * loss + share * self._mean(divergences, scales, None, weights)
 
     def _mean(
-        self, losses: Tensor, scales: Any, y_true: Tensor, weights: Tensor | None
+        self, losses: Tensor, scales: Any, y_true: Tensor | None, weights: Tensor | None
     ) -> Tensor:
-        """Weighted mean (or sum) of row losses, whose rows count `scales` times."""
+        """Weighted mean (or sum) of row losses, whose rows count `scales` times.
+
+        Without targets the criterion's own label weights do not count.
+        """
         criterion = self.net_.criterion_
-        if weights is None and self.dual.plain and not is_summed(criterion):
-            return torch.dot(scales / len(losses), losses)
-        scales = scales if weights is None else weights.to(losses.device) * scales
-        total = (scales * losses).sum()
+        plain = y_true is None or (self.dual is not None and self.dual.plain)
+        if weights is None and plain and not is_summed(criterion):
+            return losses.mean() if scales is None else torch.dot(scales / len(losses), losses)
+        scales = _product(scales, weights)
+        scaled = losses if scales is None else scales.to(losses.device) * losses
         if is_summed(criterion):
-            return total
-        return total / row_mass(criterion, y_true, weights).to(losses.device).sum()
+            return scaled.sum()
+        mass = weights if y_true is None else row_mass(criterion, y_true, weights)
+        return scaled.sum() / mass.to(losses.device).sum()
+
+
+def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Product of row weights, where None is 1."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a * b.to(a)
 
 
 def shaped_like(y_pred: Any, y_true: Tensor) -> Tensor:

@@ -289,7 +289,7 @@ def predict(net: NeuralNet, rows: Rows) -> np.ndarray:
     ValueError
         If it is NaN or infinite anywhere.
     """
-    return _finite(predict_nonlinearity(net)(_raw_outputs(net, rows)))
+    return _finite(predict_nonlinearity(net)(raw_outputs(net, rows)))
 
 
 def predict_log(net: NeuralNet, rows: Rows) -> np.ndarray:
@@ -311,11 +311,11 @@ def predict_log(net: NeuralNet, rows: Rows) -> np.ndarray:
     ValueError
         If it is NaN or infinite anywhere.
     """
-    return _finite(logit_form(net)(_raw_outputs(net, rows)).log_softmax(dim=-1))
+    return _finite(logit_form(net)(raw_outputs(net, rows)).log_softmax(dim=-1))
 
 
-def _raw_outputs(net: NeuralNet, rows: Rows) -> Tensor:
-    """Raw outputs of all rows in float64."""
+def raw_outputs(net: NeuralNet, rows: Rows) -> Tensor:
+    """Raw outputs of all rows in evaluation mode, in float64."""
     evaluation_mode(net)
     with torch.no_grad(), nullcontext() if _own_batches(net) else seeded(0):
         raw = [outputs(net, batch) for batch in net.get_iterator(rows, training=False)]

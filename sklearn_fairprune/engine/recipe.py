@@ -1,38 +1,33 @@
 """What a fit does to a network, decided before it begins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 from ..functional.criteria import CRITERIA, Criterion
 from ..functional.needs import needs
+from ..functional.schedules import SCHEDULES, Schedule
 from .randomness import derive_seeds
+from .recovery import RECOVERIES, Recovery
 from .statistics import STATISTICS
-
-
-class Step(NamedTuple):
-    """One pruning step: remove weights, then train what is left.
-
-    Attributes
-    ----------
-    sparsity : float
-        Share of the prunable weights that are gone after it; 0 does nothing.
-    epochs : int
-        Of the training after it.
-    """
-
-    sparsity: float
-    epochs: int
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is pruned.
+    """How a network is pruned, and what it gets back.
 
     Attributes
     ----------
-    steps : tuple of Step
-        In order; each respects what earlier ones removed.
+    sparsity : float
+        Share of the prunable weights that are gone in the end; 0 does nothing.
+    epochs : int or None
+        Of the training after pruning; None is `recovery_epochs`.
+    schedule : Schedule
+        When the weights go.
+    recovery : Recovery
+        What those left are fitted to.
+    rate : {"net", "cosine"} or float
+        Learning rate of the fine-tuning; see `engine.tuning.rate_of`.
     criterion : Criterion
         What the weights are scored by.
     scope : {"global", "layerwise"}
@@ -41,27 +36,35 @@ class Recipe:
         Of whatever the criterion draws.
     dense_seed : int
         Of the first weights and of the dense training.
-    tuning_seeds : tuple of int
-        Of the training after each step.
+    tuning_seed : int
+        Of the training after pruning.
     trains : bool
         Whether the dense network is trained, or is trained already.
     """
 
-    steps: tuple[Step, ...]
+    sparsity: float
+    epochs: int | None
+    schedule: Schedule
+    recovery: Recovery
+    rate: Any
     criterion: Criterion
     scope: str
     seed: int
     dense_seed: int
-    tuning_seeds: tuple[int, ...]
+    tuning_seed: int
     trains: bool
 
 
 def make_recipe(
-    steps: Sequence[Step],
+    sparsity: float,
+    epochs: int | None,
+    *,
     criterion: str | Callable = "magnitude",
     scope: str = "global",
+    schedule: str | Callable = "one_shot",
+    recovery: str | Callable | Recovery = "plain",
+    rate: Any = "net",
     seed: int = 0,
-    *,
     trains: bool = True,
     rows: bool = True,
 ) -> Recipe:
@@ -69,10 +72,12 @@ def make_recipe(
 
     Parameters
     ----------
-    steps, scope, seed, trains
+    sparsity, epochs, scope, rate, seed, trains
         See `Recipe`.
-    criterion : str, callable or Criterion
-        As the user gave it.
+    criterion, schedule : str, callable or record
+        As the user gave them.
+    recovery : str, callable or Recovery
+        Likewise.
     rows : bool, default=True
         Whether there are training rows to measure statistics on.
 
@@ -83,11 +88,22 @@ def make_recipe(
     Raises
     ------
     ValueError
-        If the criterion is unknown, or asks for what there is not.
+        If something is unknown, or asks for what there is not.
     """
-    found = criterion_of(criterion, rows=rows)
-    dense_seed, *tuning_seeds = derive_seeds(seed, 1 + len(steps))
-    return Recipe(tuple(steps), found, scope, seed, dense_seed, tuple(tuning_seeds), trains)
+    dense_seed, tuning_seed = derive_seeds(seed, 2)
+    return Recipe(
+        sparsity,
+        epochs,
+        SCHEDULES.find("schedule", schedule),
+        recovery_of(recovery, rows=rows),
+        rate,
+        criterion_of(criterion, rows=rows),
+        scope,
+        seed,
+        dense_seed,
+        tuning_seed,
+        trains,
+    )
 
 
 def criterion_of(value: str | Callable, *, rows: bool = True) -> Criterion:
@@ -117,6 +133,39 @@ def criterion_of(value: str | Callable, *, rows: bool = True) -> Criterion:
             "rows, and there are none: pass X and y."
         )
     return criterion
+
+
+def recovery_of(value: str | Callable | Recovery, *, rows: bool = True) -> Recovery:
+    """Record of a recovery.
+
+    Parameters
+    ----------
+    value : str, callable or Recovery
+        As the user gave it.
+    rows : bool, default=True
+        Whether there are training rows.
+
+    Returns
+    -------
+    recovery : Recovery
+
+    Raises
+    ------
+    ValueError
+        If it is unknown, or there are no rows to reconstruct on.
+    """
+    found = value if isinstance(value, Recovery) else RECOVERIES.find("recovery", value)()
+    if not isinstance(found, Recovery):
+        raise ValueError(
+            f"recovery={value!r} must return a Recovery, and returned {found!r}. Use one of "
+            f"{sorted(RECOVERIES)}, Distill(...) or Reconstruct(...)."
+        )
+    if found.reconstructs and not rows:
+        raise ValueError(
+            "recovery='reconstruct' fits the kept weights to the dense network's outputs on "
+            "training rows, and there are none: pass X and y, or use recovery='plain'."
+        )
+    return found
 
 
 def asked_by(criterion: Criterion) -> tuple[str, ...]:

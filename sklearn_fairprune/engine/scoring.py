@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..functional.criteria import Criterion
 from ..functional.masks import score_masks
 from .batches import Rows
+from .liveness import Liveness, live_masks
 from .networks import prunable_or_raise
 from .recipe import asked_by, criterion_of
 from .statistics import Scene, statistics_of
@@ -29,6 +30,7 @@ def weight_masks(
     scope: str,
     seed: int = 0,
     kept: Mapping[str, Tensor] | None = None,
+    liveness: Liveness | None = None,
 ) -> dict[str, Tensor]:
     """Masks that a criterion gives for the weights a net has now.
 
@@ -48,6 +50,8 @@ def weight_masks(
         Of whatever the criterion draws.
     kept : dict of str to torch.BoolTensor, default=None
         Earlier masks: what they removed stays removed.
+    liveness : Liveness, default=None
+        Removes weights first that lie on no path from an input to an output.
 
     Returns
     -------
@@ -68,7 +72,9 @@ def weight_masks(
         own = {k: v[name] if isinstance(v, dict) else v for k, v in statistics.items()}
         scores[name] = criterion(weight.detach().clone(), **own)
         _check_scores(criterion, name, weight, scores[name])
-    return score_masks(scores, sparsity, scope, kept=kept)
+    if liveness is None:
+        return score_masks(scores, sparsity, scope, kept=kept)
+    return live_masks(liveness, scores, sparsity, scope, kept=kept)
 
 
 def _check_scores(criterion: Criterion, name: str, weight: Tensor, scores: object) -> None:

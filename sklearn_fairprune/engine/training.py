@@ -9,10 +9,10 @@ the same weights without it; any other net goes skorch's own way.
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from skorch import NeuralNet
@@ -27,60 +27,11 @@ from .._compat.skorch import (
     training_mode,
     zero_gradients,
 )
-from ..functional.params import prunable
 from .batches import BatchIterator, Rows
+from .holding import Held, MaskGradients, MaskWeights, Snapshot
 from .losses import RowWeightedLoss, overridden
 from .networks import MLP
 from .randomness import seeded
-
-
-class HoldsMasks(Callback):
-    """Base of the two callbacks that keep removed weights at 0.
-
-    Parameters
-    ----------
-    masks : dict of str to torch.BoolTensor
-        True = kept.
-    """
-
-    def __init__(self, masks: Mapping[str, Tensor]) -> None:
-        self.masks = masks
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Pair every weight with what is removed from it, once per training."""
-        weights = prunable(net.module_)
-        self.removed_ = [
-            (weights[name], ~mask.to(weights[name].device))
-            for name, mask in self.masks.items()
-        ]
-
-
-class MaskGradients(HoldsMasks):
-    """Zero the gradients of removed weights, before anybody looks at them.
-
-    Momentum, Adam moments and gradient clipping then never see these weights.
-    """
-
-    def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Zero the gradients."""
-        for weight, removed in self.removed_:
-            if weight.grad is not None:
-                weight.grad.masked_fill_(removed, 0.0)
-
-
-class MaskWeights(HoldsMasks):
-    """Set removed weights to exactly 0.0 after every step, whatever the optimizer did."""
-
-    def on_batch_end(self, net: NeuralNet, training: bool, **kwargs: Any) -> None:
-        """Mask the weights after a step."""
-        if training:
-            self.on_train_end(net)
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Mask once more: a callback may have loaded earlier weights."""
-        with torch.no_grad():
-            for weight, removed in self.removed_:
-                weight.masked_fill_(removed, 0.0)
 
 
 class StopOnDivergence(Callback):
@@ -282,6 +233,7 @@ def hooked(
     last: list[Callback],
     weighted: bool,
     dual: Any = None,
+    distillation: Any = None,
 ) -> Iterator[None]:
     """Add callbacks to an initialized net for a while, and its row-weighted loss.
 
@@ -295,13 +247,15 @@ def hooked(
         Whether the training rows have weights.
     dual : DualAscent, default=None
         One of `last`, which the loss tells of every batch.
+    distillation : Distillation, default=None
+        The dense network as teacher.
     """
     own, lean = net.callbacks_, may_be_lean(net)
     epoch = {"run_single_epoch": LeanEpoch(net, first, last)} if lean else {}
     before, after = (
         [(type(hook).__name__, hook) for hook in hooks] for hooks in (first, last)
     )
-    loss = RowWeightedLoss(net, weighted, dual)
+    loss = RowWeightedLoss(net, weighted, dual, distillation)
     with overridden(net, get_loss=loss, **epoch):
         heard = [(name, hook) for name, hook in own if not is_mute(net, hook)]
         net.callbacks_ = [("RowWeightedLoss", loss)] + before + heard + after
@@ -327,6 +281,25 @@ def randomness(net: NeuralNet, seed: int) -> AbstractContextManager:
     return nullcontext() if quiet and own_batches else seeded(seed)
 
 
+class Extras(NamedTuple):
+    """What a fine-tuning does besides training.
+
+    Attributes
+    ----------
+    held : Held or None
+        Masks that hold, and may change.
+    first, last : sequence of Callback
+        Called before and after the net's own callbacks.
+    distillation : Distillation or None
+        The dense network as teacher.
+    """
+
+    held: Held | None = None
+    first: Sequence[Callback] = ()
+    last: Sequence[Callback] = ()
+    distillation: Any = None
+
+
 def train(
     net: NeuralNet,
     rows: Rows,
@@ -337,6 +310,8 @@ def train(
     events: tuple[Callable, Callable] | None = None,
     stage: str = "Training",
     dual: Any = None,
+    snapshot: Snapshot | None = None,
+    extras: Any = None,
 ) -> list[dict[str, Any]]:
     """Train an initialized net for some epochs, from the weights it has.
 
@@ -362,6 +337,10 @@ def train(
         How messages call it.
     dual : DualAscent, default=None
         Multipliers of a group constraint on this training.
+    snapshot : Snapshot, default=None
+        Keeps the weights of one of the epochs.
+    extras : Extras, default=None
+        What a fine-tuning does besides: masks that change, rates, a teacher.
 
     Returns
     -------
@@ -373,15 +352,21 @@ def train(
     ValueError
         If the loss or the weights become NaN or infinite.
     """
-    first = [] if masks is None else [MaskGradients(masks)]
+    extras = Extras() if extras is None else extras
+    held = extras.held if masks is None else Held(masks)
+    first = [] if held is None else [MaskGradients(held)]
+    first += extras.first
     last = [StopOnDivergence(stage)]
     last += [] if dual is None else [dual]
-    last += [] if masks is None else [MaskWeights(masks)]
+    last += [] if held is None else [MaskWeights(held)]
+    last += extras.last
+    last += [] if snapshot is None else [snapshot]
     last += [] if events is None else [EpochEvents(*events)]
     y, done = rows.y.numpy(), len(net.history)
     rows.generator.manual_seed(seed)
     weighted, interrupts = rows.weights is not None, Interrupts()
-    with randomness(net, seed), hooked(net, first, last, weighted, dual), interrupts:
+    hooks = hooked(net, first, last, weighted, dual, extras.distillation)
+    with randomness(net, seed), hooks, interrupts:
         net.notify("on_train_begin", X=rows, y=y)
         try:
             net.fit_loop(rows, y, epochs=epochs)

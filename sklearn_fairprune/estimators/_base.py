@@ -15,12 +15,15 @@ from .._compat.sklearn import (
     StrOptions,
     fit_context,
 )
+from ..engine.recovery import RECOVERIES
 from ..functional.criteria import CRITERIA
+from ..functional.schedules import SCHEDULES
 from . import _fitting
 from ._inputs import Data
 from ._listener import FitListener
 from ._state import FromState
 from .path import PruningPath
+from .ways import Way
 
 
 class BasePruner(CallbackSupportMixin, BaseEstimator):
@@ -36,7 +39,13 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         "sparsity": [Interval(numbers.Real, 0, 1, closed="left")],
         "criterion": [OnShelf(CRITERIA), callable],
         "scope": [StrOptions({"global", "layerwise"})],
-        "finetune_epochs": [Interval(numbers.Integral, 0, None, closed="left")],
+        "schedule": [OnShelf(SCHEDULES), callable, Way],
+        "recovery": [OnShelf(RECOVERIES), callable, Way],
+        "finetune_epochs": [Interval(numbers.Integral, 0, None, closed="left"), None],
+        "finetune_lr": [
+            StrOptions({"net", "cosine"}),
+            Interval(numbers.Real, 0, None, closed="neither"),
+        ],
         "hidden_layer_sizes": ["array-like"],
         "dtype": [StrOptions({"float32", "float64"})],
         "memory": [str, HasMethods("cache"), HasMethods("__fspath__"), None],
@@ -61,7 +70,10 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         sparsity: float = 0.5,
         criterion: Any = "magnitude",
         scope: str = "global",
-        finetune_epochs: int = 5,
+        schedule: Any = "one_shot",
+        recovery: Any = "plain",
+        finetune_epochs: int | None = 5,
+        finetune_lr: str | float = "net",
         hidden_layer_sizes: Sequence[int] = (100,),
         dtype: str = "float32",
         memory: Any = None,
@@ -71,7 +83,10 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         self.sparsity = sparsity
         self.criterion = criterion
         self.scope = scope
+        self.schedule = schedule
+        self.recovery = recovery
         self.finetune_epochs = finetune_epochs
+        self.finetune_lr = finetune_lr
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dtype = dtype
         self.memory = memory

@@ -13,7 +13,7 @@ from .._compat.warnings import warn
 from ..engine import fit as engine
 from ..engine import networks
 from ..engine.randomness import derive_seeds
-from ..engine.recipe import Step, make_recipe
+from ..engine.recipe import make_recipe
 from ..engine.scoring import keep_all
 from ..engine.training import train
 from ..functional.masks import masks_sparsity
@@ -23,6 +23,7 @@ from ._net import initial_net, remembered_training
 from ._state import Fitted
 from .path import PruningPath
 from .sensitive import merge_names
+from .ways import as_record
 
 
 def fit(pruner, data, listener):
@@ -43,9 +44,10 @@ def fit(pruner, data, listener):
     reading, made = _read(pruner, data, recipe, listener)
     net = initial_net(pruner, reading, recipe.dense_seed)
     listener.begin(pruner, recipe.trains + bool(pruner.sparsity > 0), made)
-    pruned = engine.fit(net, reading.rows, recipe, listener, training)
+    dense, pruned = engine.fit(net, reading.rows, recipe, listener, training)
     listener.close(pruned.net)
-    pruner._fitted = made(pruned.net, net, pruned.masks, pruned.history)
+    history = dense.history + pruned.history
+    pruner._fitted = made(pruned.net, net, pruned.masks, history, dense.early)
 
 
 def warn_one_class(pruner, rows):
@@ -96,7 +98,7 @@ def prune_again(pruner, data, sparsity, listener):
             "fine-tune on the data, or nothing but sparsity to mask only."
         )
     listener.begin(pruner, int(sparsity > 0), lambda net: state.change(net=net))
-    pruned = engine.prune(state.dense, rows, recipe, listener)
+    pruned = engine.prune(state.dense, rows, recipe, listener, state.early)
     listener.close(pruned.net)
     history = [row for row in state.history if row["phase"] == "dense"] + pruned.history
     pruner._fitted = state.change(
@@ -124,7 +126,7 @@ def path(pruner, data, sparsities, listener):
     """
     sparsities = _check_sparsities(sparsities)
     first = clone(pruner).set_params(sparsity=0.0)
-    recipe = _recipe(pruner, 0.0, _draw_seed(pruner))
+    recipe = _recipe(pruner, max(sparsities), _draw_seed(pruner))
     reading, made = _read(first, data, recipe, listener)
     net = initial_net(first, reading, recipe.dense_seed)
     n_phases = recipe.trains + sum(s > 0 for s in sparsities)
@@ -133,12 +135,13 @@ def path(pruner, data, sparsities, listener):
     fitted = []
     for sparsity in sparsities:
         branch, own = listener.branch(), _recipe(pruner, sparsity, recipe.seed)
-        pruned = engine.prune(net, reading.rows, own, branch)
+        pruned = engine.prune(net, reading.rows, own, branch, dense.early)
         member = clone(pruner).set_params(sparsity=sparsity)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(first, name):
                 setattr(member, name, getattr(first, name))
-        member._fitted = made(pruned.net, net, pruned.masks, dense + pruned.history)
+        history = dense.history + pruned.history
+        member._fitted = made(pruned.net, net, pruned.masks, history, dense.early)
         fitted.append((member, branch))
     listener.close(fitted[-1][0].estimator_)
     return fitted
@@ -220,9 +223,18 @@ def _check_sparsities(sparsities):
 
 def _recipe(pruner, sparsity, seed, *, rows=True):
     """What the parameters of a pruner make of a network."""
-    steps = [Step(float(sparsity), pruner.finetune_epochs)]
-    trains = not isinstance(pruner.estimator, FrozenEstimator)
-    return make_recipe(steps, pruner.criterion, pruner.scope, seed, trains=trains, rows=rows)
+    return make_recipe(
+        float(sparsity),
+        pruner.finetune_epochs,
+        criterion=pruner.criterion,
+        scope=pruner.scope,
+        schedule=as_record(pruner.schedule),
+        recovery=as_record(pruner.recovery),
+        rate=pruner.finetune_lr,
+        seed=seed,
+        trains=not isinstance(pruner.estimator, FrozenEstimator),
+        rows=rows,
+    )
 
 
 def _read(pruner, data, recipe, listener):
@@ -235,7 +247,7 @@ def _read(pruner, data, recipe, listener):
     return reading._replace(rows=rows), functools.partial(_made, reading, recipe.seed)
 
 
-def _made(reading, seed, net, dense=None, masks=None, history=()):
+def _made(reading, seed, net, dense=None, masks=None, history=(), early=None):
     """State of a pruner that predicts with a net; one in training is its own dense net."""
     return Fitted(
         dense=net if dense is None else dense,
@@ -246,6 +258,7 @@ def _made(reading, seed, net, dense=None, masks=None, history=()):
         groups=reading.groups,
         sample_shape=reading.sample_shape,
         seed=seed,
+        early=early or {},
     )
 
 

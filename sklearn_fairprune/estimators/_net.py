@@ -133,7 +133,7 @@ def _fitted_net(frozen):
     return net
 
 
-def remembering(memory, net, rows, seed, dual=None, *, repeatable):
+def remembering(memory, net, rows, seed, dual=None, snapshot=None, *, repeatable):
     """Training that is remembered where `memory` says, or an ordinary one.
 
     Parameters
@@ -148,6 +148,8 @@ def remembering(memory, net, rows, seed, dual=None, *, repeatable):
         Of weights and training.
     dual : DualAscent, default=None
         Constraint on the training.
+    snapshot : Snapshot, default=None
+        Keeps the weights of one of its epochs.
     repeatable : bool
         Whether the seed will be the same in another fit.
 
@@ -169,7 +171,9 @@ def remembering(memory, net, rows, seed, dual=None, *, repeatable):
         why = "random_state=None trains a different network every time; set it to an int"
     else:
         try:
-            key = fingerprint(net, rows.dtype, seed, None if dual is None else dual.content)
+            extra = None if dual is None else dual.content
+            extra = extra if snapshot is None else [extra, snapshot.epoch]
+            key = fingerprint(net, rows.dtype, seed, extra)
         except NoKey as error:
             why = str(error)
     if key is None:
@@ -178,7 +182,9 @@ def remembering(memory, net, rows, seed, dual=None, *, repeatable):
     return memory, key
 
 
-def remembered_training(memory, repeatable, net, rows, epochs, *, seed, events, dual):
+def remembered_training(
+    memory, repeatable, net, rows, epochs, *, seed, events, dual, snapshot=None
+):
     """Train a net, or load the weights that the same training gave before.
 
     Parameters
@@ -187,33 +193,38 @@ def remembered_training(memory, repeatable, net, rows, epochs, *, seed, events, 
         The constructor parameter.
     repeatable : bool
         Whether the seed will be the same in another fit.
-    net, rows, epochs, seed, events, dual
+    net, rows, epochs, seed, events, dual, snapshot
         As `train` takes them. A remembered training has no events, and gives the dual its
-        multipliers back.
+        multipliers and the snapshot its weights back.
 
     Returns
     -------
     history : list of dict
         One entry an epoch.
     """
-    memory, key = remembering(memory, net, rows, seed, dual, repeatable=repeatable)
+    kept = (dual, snapshot)
+    memory, key = remembering(memory, net, rows, seed, *kept, repeatable=repeatable)
     X = weights = None
     if key is not None:
         X = rows.X.numpy() if isinstance(rows.X, torch.Tensor) else rows.X
         weights = None if rows.weights is None else rows.weights.numpy()
-    work = memory.cache(_train, ignore=["net", "rows", "seed", "events", "dual"])
+    work = memory.cache(_train, ignore=["net", "rows", "seed", "events", "dual", "snapshot"])
     data = (X, rows.y.numpy(), weights, key)
-    state, history, outcome = work(*data, net, rows, seed, events, dual)
+    state, history, outcome, early = work(*data, net, rows, seed, events, *kept)
     if not len(net.history):
         weights_from_numpy(net, state)
         net.history.extend(history)
         if dual is not None:
             dual.state, dual.records = outcome
+        if snapshot is not None:
+            snapshot.state = early
     return history
 
 
-def _train(X, y, weights, key, net, rows, seed, events, dual):
+def _train(X, y, weights, key, net, rows, seed, events, dual, snapshot):
     """Train; joblib remembers the result by (X, y, weights, key)."""
-    train(net, rows, net.max_epochs, seed=seed, events=events, dual=dual)
+    hooks = {"events": events, "dual": dual, "snapshot": snapshot}
+    train(net, rows, net.max_epochs, seed=seed, **hooks)
     outcome = None if dual is None else (dual.state, dual.records)
-    return weights_to_numpy(net), epoch_records(net), outcome
+    early = None if snapshot is None else snapshot.state
+    return weights_to_numpy(net), epoch_records(net), outcome, early

@@ -1,6 +1,6 @@
 """What a fit leaves behind, as one object; the public attributes are read from it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Fitted:
         Of one sample of X.
     seed : int
         Of everything that was drawn.
+    early : dict of str to torch.Tensor
+        Weights early in the dense training; empty if they were not asked for.
     n_partial_fits : int
         Calls of `partial_fit` since the last `fit` or `prune`.
     """
@@ -44,6 +46,7 @@ class Fitted:
     groups: np.ndarray
     sample_shape: tuple
     seed: int
+    early: dict[str, Tensor] = field(default_factory=dict)
     n_partial_fits: int = 0
 
     def __post_init__(self) -> None:

@@ -9,7 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat.sklearn import fit_context
 from ..engine.losses import has_logits
 from ..engine.networks import predict, predict_log
+from ..engine.recovery import RECOVERIES
 from ..functional.criteria import CRITERIA
+from ..functional.schedules import SCHEDULES
 from ..functional.shelf import lists_members
 from . import _fitting
 from ._base import BasePruner
@@ -18,7 +20,7 @@ from ._state import FromState
 from ._targets import ClassTargets, RegressionTargets, check_probabilities
 
 
-@lists_members(criterion=CRITERIA)
+@lists_members(criterion=CRITERIA, schedule=SCHEDULES, recovery=RECOVERIES)
 class PrunedClassifier(ClassifierMixin, BasePruner):
     """Classifier around a skorch network that is trained, pruned and fine-tuned.
 
@@ -43,8 +45,19 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         ``activation_norms``) or the ``generator`` of whatever it draws.
     scope : {"global", "layerwise"}, default="global"
         Whether weights of all layers compete, or each layer loses the same share.
-    finetune_epochs : int, default=5
-        Epochs of training after pruning. Removed weights stay exactly 0.
+    schedule : str, callable, Iterative, Cubic or Rewind, default="one_shot"
+        When the weights go: a name of the list, an object, or a function of the share of the
+        fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
+        All schedules spend `finetune_epochs`; with 0 all weights go at once.
+    recovery : str, Distill or Reconstruct, default="plain"
+        What the kept weights are fitted to: a name of the list, or an object.
+    finetune_epochs : int or None, default=5
+        Epochs of training after pruning, or while. Removed weights stay exactly 0. None: as
+        many as make 500 to 1000 steps, twice the dense training's within these limits, and at
+        least a quarter of it.
+    finetune_lr : {"net", "cosine"} or float, default="net"
+        Learning rate of the fine-tuning: the net's own; or from 3.3 times that along a cosine
+        to 0, unless the net has a schedule of its own; or from this number along a cosine.
     hidden_layer_sizes : sequence of int, default=(100,)
         Width of each hidden layer when ``estimator=None``.
     dtype : {"float32", "float64"}, default="float32"
@@ -255,7 +268,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         return outputs
 
 
-@lists_members(criterion=CRITERIA)
+@lists_members(criterion=CRITERIA, schedule=SCHEDULES, recovery=RECOVERIES)
 class PrunedRegressor(RegressorMixin, BasePruner):
     """Regressor around a skorch network that is trained, pruned and fine-tuned.
 
@@ -282,8 +295,19 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         ``activation_norms``) or the ``generator`` of whatever it draws.
     scope : {"global", "layerwise"}, default="global"
         Whether weights of all layers compete, or each layer loses the same share.
-    finetune_epochs : int, default=5
-        Epochs of training after pruning. Removed weights stay exactly 0.
+    schedule : str, callable, Iterative, Cubic or Rewind, default="one_shot"
+        When the weights go: a name of the list, an object, or a function of the share of the
+        fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
+        All schedules spend `finetune_epochs`; with 0 all weights go at once.
+    recovery : str, Distill or Reconstruct, default="plain"
+        What the kept weights are fitted to: a name of the list, or an object.
+    finetune_epochs : int or None, default=5
+        Epochs of training after pruning, or while. Removed weights stay exactly 0. None: as
+        many as make 500 to 1000 steps, twice the dense training's within these limits, and at
+        least a quarter of it.
+    finetune_lr : {"net", "cosine"} or float, default="net"
+        Learning rate of the fine-tuning: the net's own; or from 3.3 times that along a cosine
+        to 0, unless the net has a schedule of its own; or from this number along a cosine.
     hidden_layer_sizes : sequence of int, default=(100,)
         Width of each hidden layer when ``estimator=None``.
     dtype : {"float32", "float64"}, default="float32"

@@ -26,6 +26,7 @@ from .curvature import (
 )
 from .diagnostics import DIAGNOSTICS, Diagnostic
 from .diagonals import hessian_diagonal, hutchinson_diagonal
+from .distillation import distillation_losses, squared_distances
 from .dual_updates import dual_step, project
 from .groups import (
     excess_accuracy_gap,
@@ -45,20 +46,35 @@ from .per_row import (
     row_gradients,
     row_hessian_products,
 )
+from .schedules import (
+    SCHEDULES,
+    MaskUpdate,
+    Schedule,
+    cubic,
+    iterative,
+    mask_updates,
+    one_shot,
+    rewind,
+)
 
 __all__ = [
     "CONSTRAINTS",
     "CRITERIA",
     "DIAGNOSTICS",
+    "SCHEDULES",
     "Constraint",
     "Criterion",
     "Diagnostic",
     "Eigenvalue",
+    "MaskUpdate",
+    "Schedule",
     "accuracy_gap",
     "apply_masks",
     "bounded_group_loss",
     "closeness",
+    "cubic",
     "directional_derivatives",
+    "distillation_losses",
     "dot",
     "dual_step",
     "equal_excessive_loss",
@@ -75,23 +91,28 @@ __all__ = [
     "hessian_norms",
     "hessian_product",
     "hutchinson_diagonal",
+    "iterative",
     "jacobian_norms",
     "largest_eigenvalue",
     "largest_gap",
     "magnitude",
     "margin",
+    "mask_updates",
     "masks_sparsity",
     "minimax",
     "norm",
+    "one_shot",
     "project",
     "proposition2_terms",
     "prunable",
     "random",
+    "rewind",
     "row_gradients",
     "row_hessian_products",
     "score_masks",
     "second_order_estimate",
     "spectral_norms",
+    "squared_distances",
     "theorem1_bound",
     "theorem2_terms",
     "trainable",

@@ -10,8 +10,9 @@ from torch import nn
 
 from sklearn_fairprune.engine import networks
 from sklearn_fairprune.engine.batches import BatchIterator, Rows
-from sklearn_fairprune.engine.fit import prune, reestimate_batch_norm
-from sklearn_fairprune.engine.recipe import Step, make_recipe
+from sklearn_fairprune.engine.batch_norm import reestimate_batch_norm
+from sklearn_fairprune.engine.fit import prune
+from sklearn_fairprune.engine.recipe import make_recipe
 from sklearn_fairprune.engine.scoring import keep_all, weight_masks
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import prunable, score_masks
@@ -76,9 +77,9 @@ def same(a, b):
 
 def run(dense, data, **options):
     options = {"sparsity": 0.5, "finetune_epochs": 2, "seed": 3} | options
-    step, seed = Step(options.pop("sparsity"), options.pop("finetune_epochs")), options["seed"]
-    recipe = make_recipe([step], **options, rows=data is not None)
-    return prune(dense, data, dataclasses.replace(recipe, tuning_seeds=(seed,)))
+    options["epochs"] = options.pop("finetune_epochs")
+    recipe = make_recipe(**options, rows=data is not None)
+    return prune(dense, data, dataclasses.replace(recipe, tuning_seed=options["seed"]))
 
 
 @pytest.mark.parametrize("options", [{}, {"sparsity": 0}, {"finetune_epochs": 0}])

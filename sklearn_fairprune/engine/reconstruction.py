@@ -1,0 +1,2 @@
+def reconstruct(net, dense, rows, masks, **o):
+    return net
