@@ -2,7 +2,8 @@
 
 from .estimators.constrained import GroupConstrainedPruner
 from .estimators.path import PruningPath
-from .estimators.pruned import PrunedClassifier, PrunedRegressor
+from .estimators.pruned_classifier import PrunedClassifier
+from .estimators.pruned_regressor import PrunedRegressor
 from .estimators.transformers import BoundaryCloseness, SampleDiagnostics
 from .estimators.ways import Cubic, Distill, Iterative, Reconstruct, Rewind
 from .metrics import GroupScorer, diagnostic_metrics

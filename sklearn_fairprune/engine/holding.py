@@ -285,7 +285,8 @@ class Snapshot(Callback):
     """
 
     def __init__(self, share: float, n_epochs: int) -> None:
-        self.epoch, self.state = math.floor(share * n_epochs + 0.5), {}
+        self.epoch = math.floor(share * n_epochs + 0.5)
+        self.state: dict[str, Tensor] = {}
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Keep the first weights, if they are wanted."""

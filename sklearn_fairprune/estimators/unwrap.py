@@ -28,7 +28,8 @@ from ..engine.evaluation import Evaluation
 from ..engine.row_statistics import row_outcomes
 from ._base import BasePruner
 from ._inputs import read_features, read_fitted
-from .pruned import PrunedClassifier, PrunedRegressor
+from .pruned_classifier import PrunedClassifier
+from .pruned_regressor import PrunedRegressor
 
 # Where fitted meta-estimators of scikit-learn's kind keep what they fitted.
 HOLDERS = ("best_estimator_", "estimator_", "regressor_", "classifier_")

@@ -17,28 +17,18 @@ class Way(BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {}
 
-    def record(self) -> Any:
-        """What the engine works with.
-
-        Returns
-        -------
-        record : Schedule or Recovery
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range, by name.
-        """
-        validate_params(self)
-        return self._record()
-
     def _record(self) -> Any:
+        """Schedule or Recovery that the engine works with; parameters are checked."""
+        validate_params(self)
+        return self._made()
+
+    def _made(self) -> Any:
         raise NotImplementedError
 
 
 def as_record(value: Any) -> Any:
     """Record of an object with parameters; anything else as it is."""
-    return value.record() if isinstance(value, Way) else value
+    return value._record() if isinstance(value, Way) else value
 
 
 _SHARE = [Interval(numbers.Real, 0, 1, closed="both")]
@@ -46,7 +36,7 @@ _POSITIVE = [Interval(numbers.Real, 0, None, closed="neither")]
 
 
 class Iterative(Way):
-    """Prune in steps with training between, for ``schedule=``.
+    """Prune in steps with training between, for ``schedule=`` [1]_.
 
     Parameters
     ----------
@@ -54,6 +44,11 @@ class Iterative(Way):
         Each removes the same share of what is left; they divide the epochs evenly.
     live : bool, default=False
         Whether weights that lie on no path from an input to an output are removed first.
+
+    References
+    ----------
+    .. [1] Han, Pool, Tran, Dally, "Learning both weights and connections for efficient
+           neural networks", NeurIPS 2015.
 
     Examples
     --------
@@ -72,13 +67,13 @@ class Iterative(Way):
         self.n_steps = n_steps
         self.live = live
 
-    def _record(self) -> Schedule:
+    def _made(self) -> Schedule:
         step = functools.partial(SCHEDULES["iterative"].function, n_steps=self.n_steps)
         return Schedule(_named(step), "", self.n_steps, whole_epochs=True, live=self.live)
 
 
 class Cubic(Way):
-    """Prune gradually, fast at first, for ``schedule=``.
+    """Prune gradually, fast at first, for ``schedule=`` [1]_.
 
     Parameters
     ----------
@@ -89,6 +84,11 @@ class Cubic(Way):
         if it has fewer batches. Criteria that measure statistics do so every time.
     live : bool, default=True
         Whether weights that lie on no path from an input to an output are removed first.
+
+    References
+    ----------
+    .. [1] Zhu, Gupta, "To prune, or not to prune: exploring the efficacy of pruning for
+           model compression", arXiv:1710.01878, equation (1).
 
     Examples
     --------
@@ -108,7 +108,7 @@ class Cubic(Way):
         self.n_updates = n_updates
         self.live = live
 
-    def _record(self) -> Schedule:
+    def _made(self) -> Schedule:
         # Asked last before the end, so that a ramp of 1 ends where the last update is.
         ramp = min(self.ramp, (self.n_updates - 1) / self.n_updates)
         step = functools.partial(SCHEDULES["cubic"].function, ramp=ramp)
@@ -116,7 +116,7 @@ class Cubic(Way):
 
 
 class Rewind(Way):
-    """Prune at once and go back to early weights, for ``schedule=``.
+    """Prune at once and go back to early weights, for ``schedule=`` [1]_.
 
     Parameters
     ----------
@@ -125,6 +125,11 @@ class Rewind(Way):
         first weights.
     live : bool, default=False
         Whether weights that lie on no path from an input to an output are removed first.
+
+    References
+    ----------
+    .. [1] Frankle, Dziugaite, Roy, Carbin, "Linear mode connectivity and the lottery ticket
+           hypothesis", ICML 2020.
 
     Examples
     --------
@@ -139,7 +144,7 @@ class Rewind(Way):
         self.at = at
         self.live = live
 
-    def _record(self) -> Schedule:
+    def _made(self) -> Schedule:
         function = SCHEDULES["rewind"].function
         return Schedule(function, "", 1, live=self.live, rewind_at=float(self.at))
 
@@ -184,12 +189,12 @@ class Distill(Way):
         self.share = share
         self.balance = balance
 
-    def _record(self) -> Recovery:
+    def _made(self) -> Recovery:
         return RECOVERIES["distill"](**self.get_params())
 
 
 class Reconstruct(Way):
-    r"""Refit the kept weights layer by layer to the dense network, for ``recovery=``.
+    r"""Refit the kept weights layer by layer to the dense network, for ``recovery=`` [1]_.
 
     Every unit's kept weights and bias solve a least-squares problem, whose target is the
     dense network's output of that layer on the training rows. No gradient is taken; with
@@ -204,6 +209,11 @@ class Reconstruct(Way):
         matrix.
     distill : Distill, bool, default=False
         Whether training afterwards is towards the dense network's outputs.
+
+    References
+    ----------
+    .. [1] Frantar, Alistarh, "Optimal brain compression: a framework for accurate
+           post-training quantization and pruning", NeurIPS 2022.
 
     Examples
     --------
@@ -225,13 +235,13 @@ class Reconstruct(Way):
         self.damping = damping
         self.distill = distill
 
-    def _record(self) -> Recovery:
+    def _made(self) -> Recovery:
         own = {"balance": self.balance, "damping": self.damping}
         if not self.distill:
             return RECOVERIES["reconstruct"](**own)
         then = Distill() if self.distill is True else self.distill
         options = {"reconstructs": True, "damping": self.damping}
-        return replace(then.record(), **options, layer_balance=self.balance)
+        return replace(then._record(), **options, layer_balance=self.balance)
 
 
 def _named(step: functools.partial) -> functools.partial:

@@ -132,7 +132,7 @@ def rewind(progress: float, sparsity: float) -> float:
 class Schedule(Member):
     """A schedule.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         From the progress in [0, 1] and the final sparsity to the sparsity now.
@@ -166,7 +166,7 @@ SCHEDULES = Shelf(
 class MaskUpdate(NamedTuple):
     """A change of the masks.
 
-    Attributes
+    Parameters
     ----------
     progress : float in [0, 1)
         Share of the fine-tuning after which it is made.

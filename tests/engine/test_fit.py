@@ -9,8 +9,8 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_fairprune.engine import networks
-from sklearn_fairprune.engine.batches import BatchIterator, Rows
 from sklearn_fairprune.engine.batch_norm import reestimate_batch_norm
+from sklearn_fairprune.engine.batches import BatchIterator, Rows
 from sklearn_fairprune.engine.fit import prune
 from sklearn_fairprune.engine.recipe import make_recipe
 from sklearn_fairprune.engine.scoring import keep_all, weight_masks

@@ -1,9 +1,9 @@
-"""Pruned networks as scikit-learn classifier and regressor."""
+"""A pruned network as scikit-learn classifier."""
 
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._compat.sklearn import fit_context
@@ -17,7 +17,7 @@ from . import _fitting
 from ._base import BasePruner
 from ._inputs import Data, read_features
 from ._state import FromState
-from ._targets import ClassTargets, RegressionTargets, check_probabilities
+from ._targets import ClassTargets, check_probabilities
 
 
 @lists_members(criterion=CRITERIA, schedule=SCHEDULES, recovery=RECOVERIES)
@@ -266,158 +266,3 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
                 f"{len(self.classes_)} classes."
             )
         return outputs
-
-
-@lists_members(criterion=CRITERIA, schedule=SCHEDULES, recovery=RECOVERIES)
-class PrunedRegressor(RegressorMixin, BasePruner):
-    """Regressor around a skorch network that is trained, pruned and fine-tuned.
-
-    `fit` trains the dense network, removes the share `sparsity` of its weights and
-    fine-tunes the rest [1]_. `prune` does the last two steps again at another sparsity.
-    Scale targets of large magnitude, for example with
-    :class:`~sklearn.compose.TransformedTargetRegressor`.
-
-    Parameters
-    ----------
-    estimator : skorch net, FrozenEstimator or None, default=None
-        An unfitted net is cloned and trained. A ``FrozenEstimator`` around a fitted one is
-        pruned without training it from scratch. None is a multi-layer perceptron (AdamW,
-        learning rate 0.003, weight decay 1, batches of 128; 30 epochs, or as many as
-        make 200 steps).
-    sparsity : float in [0, 1), default=0.5
-        Share of the Linear and Conv weights to remove; biases and norms are never pruned.
-        0 gives the dense network.
-    criterion : str or callable, default="magnitude"
-        Score of each weight, higher = keep: a name of the list, or a function (or record) of
-        the same form. It gets the weight tensor of one layer and returns a tensor of the
-        same shape; further arguments without default name statistics of the training rows
-        (``gradient``, ``group_gradients``, ``group_shares``, ``hessian_diagonal``,
-        ``activation_norms``) or the ``generator`` of whatever it draws.
-    scope : {"global", "layerwise"}, default="global"
-        Whether weights of all layers compete, or each layer loses the same share.
-    schedule : str, callable, Iterative, Cubic or Rewind, default="one_shot"
-        When the weights go: a name of the list, an object, or a function of the share of the
-        fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
-        All schedules spend `finetune_epochs`; with 0 all weights go at once.
-    recovery : str, Distill or Reconstruct, default="plain"
-        What the kept weights are fitted to: a name of the list, or an object.
-    finetune_epochs : int or None, default=5
-        Epochs of training after pruning, or while. Removed weights stay exactly 0. None: as
-        many as make 500 to 1000 steps, twice the dense training's within these limits, and at
-        least a quarter of it.
-    finetune_lr : {"net", "cosine"} or float, default="net"
-        Learning rate of the fine-tuning: the net's own; or from 3.3 times that along a cosine
-        to 0, unless the net has a schedule of its own; or from this number along a cosine.
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Width of each hidden layer when ``estimator=None``.
-    dtype : {"float32", "float64"}, default="float32"
-        What the network computes in. Integer features are converted too, unless the
-        network holds an embedding.
-    memory : str, path or joblib.Memory, default=None
-        Caches the dense training, the only part that does not depend on `sparsity`: a
-        grid search over sparsities trains each fold once. Needs an int `random_state`.
-    random_state : int, RandomState instance or None, default=None
-        Of weights, shuffling and dropout. The global random states are never touched.
-
-    Attributes
-    ----------
-    estimator_ : skorch net
-        The pruned network. Its own labels are the positions in ``classes_``.
-    dense_estimator_ : skorch net
-        The network before pruning, from which `prune` starts every time.
-    masks_ : dict of str to torch.BoolTensor
-        Per parameter name, True = kept.
-    sparsity_ : float
-        Achieved sparsity: `sparsity` up to one weight. It is over the weights in ``masks_``,
-        which may be few of the network's: see ``prunable_share_``.
-    prunable_share_ : float
-        Share of the network's weights (biases and norms not counted) that ``sparsity_`` is
-        over.
-    skipped_weights_ : dict of str to str
-        The other weights, by parameter name, and why pruning leaves them alone.
-    groups_ : ndarray
-        Names of the groups: values of the sensitive feature, tuples of values for
-        several of them.
-    history_ : list of dict
-        One entry per epoch: ``phase`` ("dense" or "finetune"), ``step`` (0 for the dense
-        training, then the number of the pruning step), ``sparsity`` of the network it trains,
-        ``epoch``, ``train_loss`` and whatever else the net records.
-    n_features_in_ : int
-        Number of features (of n-dimensional samples: the length of the first dimension).
-    feature_names_in_ : ndarray of str
-        Only if X has string column names.
-
-    See Also
-    --------
-    PrunedClassifier : The same for classification.
-
-    References
-    ----------
-    .. [1] Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
-           NeurIPS 2022.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_regression
-    >>> from sklearn_fairprune import PrunedRegressor
-    >>> X, y = make_regression(n_features=5, random_state=0)
-    >>> y = y / y.std()
-    >>> reg = PrunedRegressor(finetune_epochs=50, random_state=0).fit(X, y)
-    >>> reg.score(X, y) > 0.9
-    True
-    """
-
-    _targets = RegressionTargets
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        sensitive_features: Any = None,
-        sample_weight: Any = None,
-    ) -> Self:
-        """Train one more epoch. Removed weights stay 0; nothing more is pruned.
-
-        Before `fit` or `prune` it trains the dense network; call `prune` when done.
-
-        Parameters
-        ----------
-        X, y, sensitive_features, sample_weight : array-like
-            As in `fit`.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        _fitting.partial_fit(self, Data(X, y, sensitive_features, sample_weight))
-        return self
-
-    def predict(self, X: Any, *, sensitive_features: Any = None) -> np.ndarray:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, ...), or torch Dataset
-            Samples shaped as in `fit`.
-        sensitive_features : array-like, default=None
-            Checked for length and missing values, and never used: the prediction does
-            not depend on the group.
-
-        Returns
-        -------
-        y : float64 ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As `y` was in `fit`.
-        """
-        check_is_fitted(self)
-        rows = read_features(self, X, sensitive_features)
-        prediction = predict(self.estimator_, rows)
-        return prediction.reshape(len(prediction), *self._fitted.targets.shape)
-
-    def __sklearn_tags__(self) -> Any:
-        """Tags of a regressor for one or several targets."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
