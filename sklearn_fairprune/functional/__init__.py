@@ -37,6 +37,7 @@ from .groups import (
 from .lagrangian import group_weights, violations
 from .masks import apply_masks, masks_sparsity, score_masks
 from .params import dot, flatten, norm, prunable, trainable, unflatten
+from .patches import patches
 from .per_row import (
     directional_derivatives,
     fisher_diagonal,
@@ -45,6 +46,7 @@ from .per_row import (
     row_gradients,
     row_hessian_products,
 )
+from .reconstruction import LeastSquares, masked_conjugate_gradients, masked_least_squares
 
 __all__ = [
     "CONSTRAINTS",
@@ -54,6 +56,7 @@ __all__ = [
     "Criterion",
     "Diagnostic",
     "Eigenvalue",
+    "LeastSquares",
     "accuracy_gap",
     "apply_masks",
     "bounded_group_loss",
@@ -80,9 +83,12 @@ __all__ = [
     "largest_gap",
     "magnitude",
     "margin",
+    "masked_conjugate_gradients",
+    "masked_least_squares",
     "masks_sparsity",
     "minimax",
     "norm",
+    "patches",
     "project",
     "proposition2_terms",
     "prunable",
