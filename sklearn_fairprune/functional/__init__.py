@@ -38,6 +38,7 @@ from .groups import (
 from .lagrangian import group_weights, violations
 from .masks import apply_masks, masks_sparsity, score_masks
 from .params import dot, flatten, norm, prunable, trainable, unflatten
+from .patches import patches
 from .per_row import (
     directional_derivatives,
     fisher_diagonal,
@@ -46,16 +47,7 @@ from .per_row import (
     row_gradients,
     row_hessian_products,
 )
-from .schedules import (
-    SCHEDULES,
-    MaskUpdate,
-    Schedule,
-    cubic,
-    iterative,
-    mask_updates,
-    one_shot,
-    rewind,
-)
+from .reconstruction import LeastSquares, masked_conjugate_gradients, masked_least_squares
 
 __all__ = [
     "CONSTRAINTS",
@@ -66,8 +58,7 @@ __all__ = [
     "Criterion",
     "Diagnostic",
     "Eigenvalue",
-    "MaskUpdate",
-    "Schedule",
+    "LeastSquares",
     "accuracy_gap",
     "apply_masks",
     "bounded_group_loss",
@@ -97,11 +88,12 @@ __all__ = [
     "largest_gap",
     "magnitude",
     "margin",
-    "mask_updates",
+    "masked_conjugate_gradients",
+    "masked_least_squares",
     "masks_sparsity",
     "minimax",
     "norm",
-    "one_shot",
+    "patches",
     "project",
     "proposition2_terms",
     "prunable",
