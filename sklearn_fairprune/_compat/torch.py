@@ -1,5 +1,8 @@
 """Names of torch that it has not made public."""
 
+import functools
+import importlib
+import warnings
 from operator import attrgetter, methodcaller
 
 from torch import nn
@@ -7,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 __all__ = [
     "BatchNorm",
+    "forward_mode",
     "plain_name",
     "tensor_hooks",
     "uncompiled",
@@ -22,6 +26,15 @@ plain_name = methodcaller("replace", "_orig_mod.", "")
 # that its state has not.
 tensor_hooks = attrgetter("_backward_hooks")
 unsaved_buffers = attrgetter("_non_persistent_buffers_set")
+
+
+@functools.cache
+def forward_mode():
+    """Return ``torch.autograd.forward_ad``; its first use would warn of torch's own code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
+    return importlib.import_module("torch.autograd.forward_ad")
 
 
 def uncompiled(module):
