@@ -9,9 +9,9 @@ One dense network a seed is pruned to every sparsity in every way of plan.json, 
 the validation rows; by these alone the rule chooses. Then, once, the chosen way and the old
 default are measured on test rows, of the same tasks and of others.
 
-A shortfall is the accuracy of the dense network, or of the best of all ways and budgets if that
-is better, minus that of the way: means over the seeds. N is `recovery_epochs`. Every seed's own
-numbers are kept in results/recovery_defaults_runs/, a file for each task.
+A shortfall is the accuracy of the dense network, or of the best of all ways and budgets if
+that is better, minus that of the way: means over the seeds. N is `recovery_epochs`. Every
+seed's own numbers are kept in results/recovery_defaults_runs/, a file for each task.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def constant(train, rows):
 
 
 def run(task, seed, ways, part):
-    """Outcomes of some ways on one part of the rows of one task, and what the dense one has."""
+    """Outcomes of some ways, and of the dense network, on one part of the rows of a task."""
     parts = parts_of(task, seed)
     dense, seconds = fit_dense(task, parts, seed)
     rows = parts[part]
@@ -176,9 +176,7 @@ def shortfalls(runs):
                 way: [found["ways"][f"{way}; {sparsity}"] for found in by_seed.values()]
                 for way in ways
             }
-            mean = {
-                way: np.mean([v["accuracy"] for v in rows]) for way, rows in values.items()
-            }
+            mean = {w: np.mean([v["accuracy"] for v in rows]) for w, rows in values.items()}
             dense = np.mean([found["dense"]["accuracy"] for found in by_seed.values()])
             floor = [found["constant"] for found in by_seed.values()]
             best = max(dense, *mean.values())
@@ -202,12 +200,11 @@ def shortfalls(runs):
 def by_way(table):
     """What the rule looks at: one row a way."""
     judged = table[table["sparsity"].isin(PLAN["judged_at"])]
+    judged = judged.assign(near=judged["shortfall"] <= PLAN["within"])
     groups = judged.groupby("way", sort=False)
     return pd.DataFrame(
         {
-            "cells within": groups["shortfall"].apply(
-                lambda s: int((s <= PLAN["within"]).sum())
-            ),
+            "cells within": groups["near"].sum(),
             "cells": groups.size(),
             "mean shortfall": groups["shortfall"].mean(),
             "largest": groups["shortfall"].max(),

@@ -91,11 +91,14 @@ class Pruned(NamedTuple):
         True = kept.
     history : list of dict
         One row per epoch of the training after it.
+    live : dict of str to torch.BoolTensor
+        Kept weights that lie on a path from an input to an output.
     """
 
     net: NeuralNet
     masks: dict[str, Tensor]
     history: list[dict[str, Any]]
+    live: dict[str, Tensor]
 
 
 class Dense(NamedTuple):
@@ -200,6 +203,7 @@ def prune(
     recipe: Recipe,
     listener: Listener = SILENT,
     early: dict[str, Tensor] | None = None,
+    like: Rows | None = None,
 ) -> Pruned:
     """Prune a copy of a dense network, and let what is left recover.
 
@@ -215,6 +219,8 @@ def prune(
         Hears it.
     early : dict of str to torch.Tensor, default=None
         Weights early in the dense training, for schedules that go back to them.
+    like : Rows, default=None
+        Any row of the form that the net reads, where `rows` are None.
 
     Returns
     -------
@@ -227,14 +233,16 @@ def prune(
     """
     net = copy_net(dense)
     if recipe.sparsity == 0:
-        return Pruned(net, keep_all(net.module_), [])
+        masks = keep_all(net.module_)
+        return Pruned(net, masks, [], masks)
     epochs = 0 if rows is None else epochs_of(recipe, dense, rows)
     with listener.phase(f"pruning to {recipe.sparsity:g}", epochs, net, rows, dense) as hooks:
-        tuning = FineTuning(dense, net, rows, recipe, epochs)
+        tuning = FineTuning(dense, net, rows, recipe, epochs, rows or like)
         tuning.begin(early)
         history = tuning.train(hooks) if epochs else []
     masks = tuning.held.masks
-    return Pruned(renew_optimizer(net) if masks_sparsity(masks) else net, masks, history)
+    net = renew_optimizer(net) if masks_sparsity(masks) else net
+    return Pruned(net, masks, history, tuning.liveness.live(masks))
 
 
 def label(

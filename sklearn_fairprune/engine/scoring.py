@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ..functional.criteria import Criterion
 from ..functional.masks import score_masks
 from .batches import Rows
-from .liveness import Liveness, live_masks
+from .live_masks import live_masks
+from .liveness import Liveness
 from .networks import prunable_or_raise
 from .recipe import asked_by, criterion_of
 from .statistics import Scene, statistics_of

@@ -13,7 +13,7 @@ from ..functional.schedules import mask_updates
 from .batch_norm import correct_batch_norm
 from .batches import Rows
 from .holding import CosineRate, Held, MaskSchedule, Progress, n_batches
-from .liveness import Liveness
+from .liveness import Liveness, sample_of
 from .networks import copy_net, restart
 from .recipe import Recipe, asked_by
 from .reconstruction import reconstruct
@@ -42,6 +42,8 @@ class FineTuning:
         How.
     epochs : int
         Of the training; 0: none.
+    like : Rows
+        Any row or two of the form that the net reads.
 
     Attributes
     ----------
@@ -50,12 +52,18 @@ class FineTuning:
     """
 
     def __init__(
-        self, dense: NeuralNet, net: NeuralNet, rows: Rows | None, recipe: Recipe, epochs: int
+        self,
+        dense: NeuralNet,
+        net: NeuralNet,
+        rows: Rows | None,
+        recipe: Recipe,
+        epochs: int,
+        like: Rows,
     ) -> None:
         self.dense, self.net, self.rows, self.recipe = dense, net, rows, recipe
         self.epochs, self.recovery = epochs, recipe.recovery
         self.updates = mask_updates(recipe.schedule, recipe.sparsity, epochs)
-        self.liveness = Liveness(net, rows) if recipe.schedule.live else None
+        self.liveness = Liveness(net, sample_of(net, like))
         # A net that trains carries callbacks and a teacher along, which need no copies.
         asks = len(self.updates) > 1 and asked_by(recipe.criterion)
         self.scored = copy_net(net) if asks else net
@@ -112,7 +120,7 @@ class FineTuning:
             scope=recipe.scope,
             seed=recipe.seed,
             kept=kept,
-            liveness=self.liveness,
+            liveness=self.liveness if recipe.schedule.live else None,
         )
 
     def refit(self, masks: Mapping[str, Tensor], *, last: bool) -> None:

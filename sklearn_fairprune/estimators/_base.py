@@ -58,6 +58,8 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
     dense_estimator_ = FromState("dense")
     masks_ = FromState("masks")
     sparsity_ = FromState("sparsity")
+    effective_sparsity_ = FromState("effective_sparsity")
+    dead_units_ = FromState("dead_units")
     groups_ = FromState("groups")
     history_ = FromState("history")
     skipped_weights_ = FromState("skipped")

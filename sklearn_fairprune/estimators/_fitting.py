@@ -12,11 +12,13 @@ from sklearn.utils import check_random_state
 from .._compat.warnings import warn
 from ..engine import fit as engine
 from ..engine import networks
+from ..engine.batches import Rows
 from ..engine.randomness import derive_seeds
 from ..engine.recipe import make_recipe
 from ..engine.scoring import keep_all
 from ..engine.training import train
 from ..functional.masks import masks_sparsity
+from ..functional.params import prunable
 from ..statistics.broken import says_broken
 from ._inputs import read_training
 from ._net import initial_net, remembered_training
@@ -47,7 +49,7 @@ def fit(pruner, data, listener):
     dense, pruned = engine.fit(net, reading.rows, recipe, listener, training)
     listener.close(pruned.net)
     history = dense.history + pruned.history
-    pruner._fitted = made(pruned.net, net, pruned.masks, history, dense.early)
+    pruner._fitted = made(pruned, net, history, dense.early)
 
 
 def warn_one_class(pruner, rows):
@@ -98,11 +100,16 @@ def prune_again(pruner, data, sparsity, listener):
             "fine-tune on the data, or nothing but sparsity to mask only."
         )
     listener.begin(pruner, int(sparsity > 0), lambda net: state.change(net=net))
-    pruned = engine.prune(state.dense, rows, recipe, listener, state.early)
+    like = rows if rows is not None else _blank(state)
+    pruned = engine.prune(state.dense, rows, recipe, listener, state.early, like)
     listener.close(pruned.net)
     history = [row for row in state.history if row["phase"] == "dense"] + pruned.history
     pruner._fitted = state.change(
-        net=pruned.net, masks=pruned.masks, history=history, n_partial_fits=0
+        net=pruned.net,
+        masks=pruned.masks,
+        live=pruned.live,
+        history=history,
+        n_partial_fits=0,
     )
 
 
@@ -141,7 +148,7 @@ def path(pruner, data, sparsities, listener):
             if hasattr(first, name):
                 setattr(member, name, getattr(first, name))
         history = dense.history + pruned.history
-        member._fitted = made(pruned.net, net, pruned.masks, history, dense.early)
+        member._fitted = made(pruned, net, history, dense.early)
         fitted.append((member, branch))
     listener.close(fitted[-1][0].estimator_)
     return fitted
@@ -164,8 +171,7 @@ def partial_fit(pruner, data, classes=None):
     if state is None:
         seed = _draw_seed(pruner)
         net = initial_net(pruner, reading, derive_seeds(seed, 2)[0])
-        masks = keep_all(net.module_)
-        state = _made(reading, seed, net, net, masks, [])
+        state = _made(reading, seed, net)
     else:
         net = networks.copy_net(state.net)
         networks.adapt(reading.rows, net)
@@ -247,12 +253,16 @@ def _read(pruner, data, recipe, listener):
     return reading._replace(rows=rows), functools.partial(_made, reading, recipe.seed)
 
 
-def _made(reading, seed, net, dense=None, masks=None, history=(), early=None):
-    """State of a pruner that predicts with a net; one in training is its own dense net."""
+def _made(reading, seed, pruned, dense=None, history=(), early=None):
+    """State of a pruner; a net in training is its own dense net, of which nothing is gone."""
+    if not isinstance(pruned, engine.Pruned):
+        masks = keep_all(pruned.module_)
+        pruned = engine.Pruned(pruned, masks, [], masks)
     return Fitted(
-        dense=net if dense is None else dense,
-        net=net,
-        masks=keep_all(net.module_) if masks is None else masks,
+        dense=pruned.net if dense is None else dense,
+        net=pruned.net,
+        masks=pruned.masks,
+        live=pruned.live,
         history=list(history),
         targets=reading.targets,
         groups=reading.groups,
@@ -260,6 +270,13 @@ def _made(reading, seed, net, dense=None, masks=None, history=(), early=None):
         seed=seed,
         early=early or {},
     )
+
+
+def _blank(state):
+    """A row of zeros of the form that the network of a state reads."""
+    dtype = next(iter(prunable(state.dense.module_).values())).dtype
+    rows = Rows(np.zeros((1, *state.sample_shape), dtype=np.float32), dtype=dtype)
+    return networks.adapt(rows, state.dense)
 
 
 def _training(pruner):

@@ -7,6 +7,7 @@ import numpy as np
 from skorch import NeuralNet
 from torch import Tensor
 
+from ..engine.liveness import dead_units
 from ..functional.masks import masks_sparsity
 from ..functional.params import share_of, skipped
 from ._targets import ClassTargets, RegressionTargets
@@ -20,8 +21,8 @@ class Fitted:
     ----------
     dense, net : skorch.NeuralNet
         Before and after pruning.
-    masks : dict of str to torch.BoolTensor
-        True = kept.
+    masks, live : dict of str to torch.BoolTensor
+        True = kept; True = kept, and on a path from an input to an output.
     history : list of dict
         One row per epoch.
     targets : ClassTargets or RegressionTargets
@@ -41,6 +42,7 @@ class Fitted:
     dense: NeuralNet
     net: NeuralNet
     masks: dict[str, Tensor]
+    live: dict[str, Tensor]
     history: list[dict[str, Any]]
     targets: ClassTargets | RegressionTargets
     groups: np.ndarray
@@ -54,6 +56,8 @@ class Fitted:
         weights = skipped(self.dense.module_)
         values = {
             "sparsity": masks_sparsity(self.masks),
+            "effective_sparsity": masks_sparsity(self.live),
+            "dead_units": dead_units(self.dense.module_, self.live),
             "classes": getattr(self.targets, "classes", None),
             "skipped": {name: reason for name, (_, reason) in weights.items()},
             "share": share_of(self.masks, weights),

@@ -50,6 +50,8 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     classes_ = FromInner()
     groups_ = FromInner()
     sparsity_ = FromInner()
+    effective_sparsity_ = FromInner()
+    dead_units_ = FromInner()
     masks_ = FromInner()
     skipped_weights_ = FromInner()
     prunable_share_ = FromInner()

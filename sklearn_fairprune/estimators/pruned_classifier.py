@@ -82,6 +82,12 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
     sparsity_ : float
         Achieved sparsity: `sparsity` up to one weight. It is over the weights in ``masks_``,
         which may be few of the network's: see ``prunable_share_``.
+    effective_sparsity_ : float
+        Share of these weights that are removed or on no path of kept weights from an input to
+        an output, so that they can do nothing; at least ``sparsity_``.
+    dead_units_ : dict of str to (int, int)
+        Per parameter name, units (of convolutions: channels) of the layer that no such path
+        leads to, and all its units.
     prunable_share_ : float
         Share of the network's weights (biases and norms not counted) that ``sparsity_`` is
         over.
