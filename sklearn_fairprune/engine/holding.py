@@ -300,8 +300,8 @@ class Snapshot(Callback):
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Keep the last weights of a training that a callback has stopped before."""
-        self.epoch = min(self.epoch, self.passed_)
         if not self.state:
+            self.passed_ = self.epoch
             self._keep(net)
 
     def _keep(self, net: NeuralNet) -> None:

@@ -48,6 +48,16 @@ from .per_row import (
     row_hessian_products,
 )
 from .reconstruction import LeastSquares, masked_conjugate_gradients, masked_least_squares
+from .schedules import (
+    SCHEDULES,
+    MaskUpdate,
+    Schedule,
+    cubic,
+    iterative,
+    mask_updates,
+    one_shot,
+    rewind,
+)
 
 __all__ = [
     "CONSTRAINTS",
@@ -59,6 +69,8 @@ __all__ = [
     "Diagnostic",
     "Eigenvalue",
     "LeastSquares",
+    "MaskUpdate",
+    "Schedule",
     "accuracy_gap",
     "apply_masks",
     "bounded_group_loss",
@@ -88,11 +100,13 @@ __all__ = [
     "largest_gap",
     "magnitude",
     "margin",
+    "mask_updates",
     "masked_conjugate_gradients",
     "masked_least_squares",
     "masks_sparsity",
     "minimax",
     "norm",
+    "one_shot",
     "patches",
     "project",
     "proposition2_terms",
