@@ -69,7 +69,7 @@ def test_a_function_of_the_user():
         (lambda t, s: s * t, "reached 0.885 at progress 0.983.*must reach sparsity=0.9"),
         (
             lambda t, s: 0.95,
-            "between 0 and the final one, 0.9; at progress 0 it returned 0.95",
+            "and the final one, 0.9; at progress 0 it returned 0.95",
         ),
         (lambda t, s: -0.1, "returned -0.1"),
         (lambda t, s: float("nan"), "returned nan"),
