@@ -131,6 +131,8 @@ class Progress(Callback):
     value : float in [0, 1]
         After the last batch that ended. Where nobody knows how many batches an epoch has,
         as of its begin.
+    step : float in (0, 1]
+        Share of one batch; where their number is unknown, of one epoch.
     between_epochs : bool
         Whether the next batch begins an epoch.
     """
@@ -138,6 +140,7 @@ class Progress(Callback):
     def __init__(self, n_epochs: int) -> None:
         self.n_epochs = n_epochs
         self.value, self.between_epochs, self.epoch_ = 0.0, True, -1
+        self.step = 1 / n_epochs
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
         """Count the epoch, and its batches."""
@@ -145,6 +148,7 @@ class Progress(Callback):
         self.batch_, self.between_epochs = 0, False
         self.value = self.epoch_ / self.n_epochs
         self.n_batches_ = n_batches(net, dataset_train)
+        self.step = 1 / (self.n_epochs * max(self.n_batches_, 1))
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Count the batch."""
@@ -226,8 +230,10 @@ class MaskSchedule(Callback):
         self._to(net, last.sparsity)
 
     def _change(self, net: NeuralNet) -> None:
-        due = None
-        while self.coming and self.coming[0].progress <= self.progress.value + 1e-9:
+        due, now = None, self.progress.value
+        if now + 1.5 * self.progress.step > 1:  # the final masks hold for the last step
+            now = 1.0
+        while self.coming and self.coming[0].progress <= now + 1e-9:
             due, self.step = self.coming.pop(0), self.step + 1
         if due is not None:
             self._to(net, due.sparsity)

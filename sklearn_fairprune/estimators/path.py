@@ -1,6 +1,7 @@
 """One dense network pruned to many sparsities."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ class PruningPath(Bunch):
         Fitted, one per sparsity.
     names : list of str
         What reports call them, such as "sparsity 0.9".
+    nested : bool
+        Whether every network has removed what those of lower sparsity have. It is not so of
+        gradual schedules, whose networks choose their masks while they train.
 
     Examples
     --------
@@ -83,6 +87,17 @@ class PruningPath(Bunch):
                 f"{sparsity!r}. Make a path that has it with pruning_path(sparsities=...)."
             )
         return self.estimators[found[0]]
+
+    @property
+    def nested(self) -> bool:
+        """Whether the masks of higher sparsities lie within those of lower ones."""
+        order = np.argsort(self.achieved, kind="stable")
+        masks = [self.estimators[k].masks_ for k in order]
+        return all(
+            bool((after[name] <= before[name]).all())
+            for before, after in pairwise(masks)
+            for name in after
+        )
 
     def items_by_name(self) -> list[tuple[str, Any]]:
         """Pairs of name and estimator, in order.
