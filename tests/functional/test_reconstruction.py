@@ -23,7 +23,14 @@ def by_factors(gram, moments, weight, mask, damping=0.01, **options):
 def by_steps(gram, moments, weight, mask, damping=0.01, **options):
     """Enough steps for any network of this file."""
     return masked_conjugate_gradients(
-        lambda V: V @ gram, gram.diagonal(), moments, weight, mask, damping, **options, n_steps=99
+        lambda V: V @ gram,
+        gram.diagonal(),
+        moments,
+        weight,
+        mask,
+        damping,
+        **options,
+        n_steps=99,
     )
 
 
