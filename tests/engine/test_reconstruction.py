@@ -7,6 +7,7 @@ from architecture_cases import CASES, fitted, raw_outputs
 from architecture_cases import make as make_case
 from architecture_cases import rows as case_rows
 from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -261,6 +262,25 @@ def test_all_else_stays_as_it_was():
     assert (np.random.get_state()[1] == draws[1]).all()  # noqa: NPY002
     assert torch.equal(rows.generator.get_state(), order)
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class OwnStep(NeuralNetClassifier):
+    """Leaves the mode alone, draws numbers, and turns gradients off."""
+
+    def evaluation_step(self, batch, training=False):
+        with torch.no_grad():
+            return self.infer(batch[0] + 1e-3 * torch.randn(batch[0].shape).double())
+
+
+def test_evaluation_steps_of_the_nets_own():
+    dense = fitted(mlp, OwnStep, criterion=nn.CrossEntropyLoss)
+    dense.module_.train()
+    before = torch.get_rng_state()
+    found, again = (state(refit(dense).net) for _ in range(2))
+    assert same(found, again)
+    assert torch.equal(torch.get_rng_state(), before)
+    plain = state(refit(fitted(mlp)).net)
+    assert all(torch.allclose(found[k], plain[k], atol=0.02) for k in plain)
 
 
 class Compiled(nn.Module):
