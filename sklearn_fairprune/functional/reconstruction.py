@@ -21,7 +21,7 @@ SMALLEST_DAMPING = 1e-10
 class LeastSquares(NamedTuple):
     """Weights of a layer, and for which of its units they were found.
 
-    Attributes
+    Parameters
     ----------
     weight : torch.Tensor of shape (q, p)
         In float64; exactly 0.0 where the mask is False.
@@ -74,6 +74,7 @@ def masked_least_squares(
     Returns
     -------
     solution : LeastSquares
+        Weights of shape (q, p), and which of the q units were solved.
 
     See Also
     --------
