@@ -212,37 +212,32 @@ def _layers(
     """Weights in the order of the forward pass from the first pruned one on, or why not."""
     module, calls = passes.module, passes.calls()
     names = {id(weight): name for name, weight in prunable(module).items()}
-    places: dict[int, list[str]] = {}
+    places: dict[str, list[str]] = {}  # of the layers of a weight
     for place, part in module.named_modules():
         if isinstance(part, PRUNABLE_LAYERS):
-            places.setdefault(id(part.weight), []).append(place)
-    called = {id(module.get_submodule(place).weight) for place in calls}
+            name = names.get(id(part.weight), f"{place}.weight")
+            places.setdefault(name, []).append(place)
     pruned = {name for name, mask in masks.items() if not mask.all()}
-    for key, name in names.items():
-        if name in pruned and key not in called:
-            yield name, "the forward pass does not call its layer"
-    touched = any(name in pruned for key, name in names.items() if key not in called)
-    for place in calls:
-        layer: Any = module.get_submodule(place)
-        name = names.get(id(layer.weight), plain_name(f"{place}.weight"))
-        here = tuple(places.pop(id(layer.weight), ()))
+    uncalled = [k for k in masks if k in pruned and not calls.keys() & places[k]]
+    yield from ((name, "the forward pass does not call its layer") for name in uncalled)
+    touched = bool(uncalled)
+    order = {at: name for name, here in places.items() for at in here}
+    for name in dict.fromkeys(order[place] for place in calls):
         touched |= name in pruned
-        if here and touched:
-            users = [module.get_submodule(other) for other in here]
-            n_calls = sum(calls.get(other, 0) for other in here)
-            fits_bias = _trained(layer.bias) and not _others(module, layer.bias, users)
-            yield (
-                name,
-                _reason(module, layer, users)
-                or _Layer(here, layer, masks[name], n_calls, fits_bias),
-            )
+        if touched:
+            users: list[Any] = [module.get_submodule(place) for place in places[name]]
+            n_calls = sum(calls.get(place, 0) for place in places[name])
+            bias = users[0].bias
+            fits_bias = _trained(bias) and not _others(module, bias, users)
+            layer = _Layer(tuple(places[name]), users[0], masks.get(name), n_calls, fits_bias)
+            yield name, _reason(module, users) or layer
 
 
 def _trained(parameter: Tensor | None) -> bool:
     return isinstance(parameter, nn.Parameter) and parameter.requires_grad
 
 
-def _others(module: nn.Module, parameter: Tensor, users: list[nn.Module]) -> list[str]:
+def _others(module: nn.Module, parameter: Tensor, users: list[Any]) -> list[str]:
     """Kinds of parts of a module, but for some, that have a parameter."""
     return [
         type(part).__name__
@@ -251,8 +246,9 @@ def _others(module: nn.Module, parameter: Tensor, users: list[nn.Module]) -> lis
     ]
 
 
-def _reason(module: nn.Module, layer: Any, users: list[nn.Module]) -> str:
-    """Why a layer cannot be refitted; empty if it can."""
+def _reason(module: nn.Module, users: list[Any]) -> str:
+    """Why layers that share a weight cannot be refitted; empty if they can."""
+    layer = users[0]
     if not _trained(layer.weight):
         made = not isinstance(layer.weight, nn.Parameter)
         return "made of other parameters" if made else "frozen"

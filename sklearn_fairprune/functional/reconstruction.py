@@ -21,7 +21,7 @@ SMALLEST_DAMPING = 1e-10
 class LeastSquares(NamedTuple):
     """Weights of a layer, and for which of its units they were found.
 
-    Attributes
+    Parameters
     ----------
     weight : torch.Tensor of shape (q, p)
         In float64; exactly 0.0 where the mask is False.
@@ -74,6 +74,7 @@ def masked_least_squares(
     Returns
     -------
     solution : LeastSquares
+        Weights of shape (q, p), and which of the q units were solved.
 
     See Also
     --------
@@ -181,7 +182,7 @@ def masked_conjugate_gradients(
         step, left = step + length * way, left - length * image
         before, energy = energy, (left * left / scale).sum(-1, keepdim=True)
         way = left / scale + _ratio(energy, before) * way
-    return _accepted(start, step, residual, residual - left - pull * step)
+    return _accepted(start, step, residual, residual - left)
 
 
 def _pull(diagonal: Tensor, damping: float, bias: bool) -> Tensor:
@@ -199,7 +200,7 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
 
 
 def _accepted(start: Tensor, step: Tensor, residual: Tensor, image: Tensor) -> LeastSquares:
-    """Take the steps that are finite and raise no squared error (but by rounding)."""
+    """Take the steps that are finite and raise no squared error, but by rounding."""
     promised, gain = (step * residual).sum(-1), (step * (2 * residual - image)).sum(-1)
     solved = torch.isfinite(step).all(-1) & (gain >= -1e-12 * promised.abs())
     return LeastSquares(torch.where(solved[..., None], start + step, start), solved)
