@@ -32,17 +32,18 @@ def correct_batch_norm(net: NeuralNet, dense: NeuralNet, rows: Rows, seed: int) 
     r"""Carry over to the running statistics of batch norm what pruning changed.
 
     .. math::
-        \mu \leftarrow \mu_0 + (m - m_0), \qquad
-        \sigma^2 + \epsilon \leftarrow
-        (\sigma_0^2 + \epsilon) \, \frac{v + \epsilon}{v_0 + \epsilon}
+        r = \frac{v + \epsilon}{v_0 + \epsilon}, \qquad
+        \mu \leftarrow m + \sqrt r \, (\mu_0 - m_0), \qquad
+        \sigma^2 + \epsilon \leftarrow r \, (\sigma_0^2 + \epsilon)
 
     for every channel, with the running statistics :math:`\mu_0, \sigma_0^2` of the dense
     network, and :math:`m, v` of the pruned and :math:`m_0, v_0` of the dense network averaged
     over the same batches of one pass over the rows, in which every layer normalises with the
     batch's statistics. The passes differ in nothing but the weights: what distinguishes a pass
-    from the training (the weights of its last epochs, its batches, dropout) cancels. Without
-    a removed weight the statistics are those of the dense network bit for bit, and in any case
-    those of layers that nothing pruned feeds.
+    from the training (the weights of its last epochs, its batches, dropout) stays as it was,
+    in units of the channel's spread: a channel that pruning only shrinks and shifts comes out
+    of the layer unchanged. Without a removed weight the statistics are those of the dense
+    network bit for bit, and in any case those of layers that nothing pruned feeds.
 
     The layer's :math:`\epsilon` guards the ratio: variances far below it, 0 or rounding of a
     constant channel, count as equal, as they do when the layer divides by them. No variance
@@ -71,12 +72,13 @@ def correct_batch_norm(net: NeuralNet, dense: NeuralNet, rows: Rows, seed: int) 
     for name in before.keys() & after.keys():
         layer, old, new = layers[name], before[name], after[name]
         mean, var = own[name].running_mean, own[name].running_var
-        moved = mean + (new.mean - old.mean)
-        scaled = (var + layer.eps) * ((new.var + layer.eps) / (old.var + layer.eps))
-        scaled = (scaled - layer.eps).clamp_min(0)
+        ratio = (new.var + layer.eps) / (old.var + layer.eps)
+        moved = new.mean + (mean - old.mean) * ratio.sqrt()
+        scaled = ((var + layer.eps) * ratio - layer.eps).clamp_min(0)
         # Where nothing changed: no rounding, and not even the sign of a zero.
-        layer.running_mean.copy_(torch.where(new.mean == old.mean, mean, moved))
-        layer.running_var.copy_(torch.where(new.var == old.var, var, scaled))
+        same = (new.mean == old.mean) & (new.var == old.var)
+        layer.running_mean.copy_(torch.where(same, mean, moved))
+        layer.running_var.copy_(torch.where(same, var, scaled))
         if layer.momentum is None:
             layer.num_batches_tracked.copy_(new.n_batches)
 
