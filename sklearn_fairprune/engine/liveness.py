@@ -37,7 +37,7 @@ class Liveness:
     What counts as input: floating-point features and looked-up embeddings. What counts as
     output: all that the module returns. A normalisation over units (layer, group norm)
     connects them. It does not see weights that are live but do nothing on the data there is
-    (units that never fire, see `silent_units`; inputs that are constant), nor that a unit with
+    (units that never fire; inputs that are constant), nor that a unit with
     no kept input still brings its bias to the units after it: weights that carry nothing but a
     constant are not live.
 
@@ -61,7 +61,7 @@ class Liveness:
 
     def __init__(self, net: NeuralNet, sample: Features) -> None:
         self.judged, self.reason, self.n_unjudged = False, "", 0
-        self._forwards, self._decreed = True, None
+        self._net, self._forwards, self._decreed = net, True, None
         try:
             self._prepare(net, sample)
         except Exception as error:  # whatever the module of a user may raise
@@ -88,8 +88,12 @@ class Liveness:
             self._give_up("No gradient reaches the weights that can be pruned.")
 
     def _give_up(self, reason: str) -> None:
+        """Take all weights for live; the first reason is told."""
         self.reason = self.reason or reason
         self._decreed = None
+        self.n_unjudged = sum(
+            weight.numel() for weight in prunable(self._net.module_).values()
+        )
 
     def _prepare(self, net: NeuralNet, sample: Features) -> None:
         """Copy the network, with weights that hide no path."""

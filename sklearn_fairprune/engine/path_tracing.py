@@ -110,28 +110,34 @@ def positive(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _same(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Let x through as it is."""
     return x
 
 
 def _raised(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Let x through; without it there is something, too."""
     return x + 1
 
 
 def _glu(func: Any, x: Tensor, dim: int = -1) -> Tensor:
+    """Multiply by gates that are never shut."""
     values, gates = x.chunk(2, dim)
     return values * (gates + 1)
 
 
 def _over_last(func: Any, x: Tensor, normalized_shape: Any, *args: Any, **kwargs: Any) -> Any:
+    """Connect what a normalisation over the last dimensions connects."""
     return x + x.mean(tuple(range(-len(normalized_shape), 0)), keepdim=True) + 1
 
 
 def _over_groups(func: Any, x: Tensor, num_groups: int, *args: Any, **kwargs: Any) -> Tensor:
+    """Connect the channels of a group."""
     grouped = x.reshape(x.shape[0], num_groups, -1)
     return x + grouped.mean(-1, keepdim=True).expand_as(grouped).reshape(x.shape) + 1
 
 
 def _over_space(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Connect the places of a channel."""
     return x + x.flatten(2).mean(-1).reshape(*x.shape[:2], *[1] * (x.dim() - 2)) + 1
 
 
@@ -146,6 +152,7 @@ def _pooled(average: Callable) -> Callable:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
+        """Mean over windows."""
         spread = any(d != 1 for d in (dilation if isinstance(dilation, tuple) else [dilation]))
         if spread or return_indices:
             rest = (stride, padding, dilation, ceil_mode, return_indices)
@@ -157,6 +164,7 @@ def _pooled(average: Callable) -> Callable:
 
 def _pooled_to(average: Callable) -> Callable:
     def pool(func: Any, x: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        """Mean over as many windows."""
         return func(x, output_size, True) if return_indices else average(x, output_size)
 
     return pool

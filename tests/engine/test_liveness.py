@@ -299,17 +299,30 @@ class NotANumber(nn.Linear):
         return super().forward(X) + (self.weight - self.weight).sum().sqrt() * 0
 
 
+class Uncopied(nn.Linear):
+    def __deepcopy__(self, memo):
+        raise TypeError("no copies")
+
+
+class Constant(nn.Linear):
+    def forward(self, X):
+        return super().forward(X).detach()
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
         (Raises, "The network cannot be traced: RuntimeError: no such rows."),
         (NotANumber, "The traced network gives NaN or infinite numbers."),
+        (Uncopied, "The network cannot be copied: TypeError: no copies."),
+        (Constant, "No gradient reaches the weights that can be pruned."),
     ],
 )
 def test_networks_that_cannot_be_judged_keep_all(kind, reason):
     module = kind(2, 3)
     judge = Liveness(as_net(module), torch.ones(2, 2))
     assert (judge.judged, judge.reason) == (False, reason)
+    assert judge.n_unjudged == 6
     masks = drawn(module, 0.4, 0)
     assert same(judge.live(masks), masks)
 
