@@ -86,8 +86,9 @@ class FineTuning:
                 )
             self.net.module_.load_state_dict(early)
         self.held.change(self.net, masks)
-        if self.rows is not None:
-            self.refit(masks, last=len(self.updates) == 1)
+        if self.rows is not None and masks_sparsity(masks):
+            self.reconstruct(masks, last=len(self.updates) == 1)
+            correct_batch_norm(self.net, self.dense, self.rows, self.recipe.tuning_seed)
 
     def masks(
         self, net: NeuralNet, sparsity: float, kept: Mapping[str, Tensor]
@@ -123,8 +124,8 @@ class FineTuning:
             liveness=self.liveness if recipe.schedule.live else None,
         )
 
-    def refit(self, masks: Mapping[str, Tensor], *, last: bool) -> None:
-        """Refit what training does not move to the new masks: statistics, and layers if asked.
+    def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> None:
+        """Refit layers to new masks, if the recovery says so.
 
         Parameters
         ----------
@@ -133,17 +134,13 @@ class FineTuning:
         last : bool
             Whether they are the final ones. In a gradual schedule only these are refitted to.
         """
-        if not masks_sparsity(masks):
+        recovery = self.recovery
+        if not recovery.reconstructs or not (last or self.recipe.schedule.whole_epochs):
             return
-        seed = self.recipe.tuning_seed
-        if self.recovery.reconstructs and (last or self.recipe.schedule.whole_epochs):
-            options = {
-                "balance": self.recovery.layer_balance,
-                "damping": self.recovery.damping,
-            }
-            reconstruct(self.net, self.dense, self.rows, masks, seed=seed, **options)
-            self.net.optimizer_.state.clear()
-        correct_batch_norm(self.net, self.dense, self.rows, seed)
+        options = {"balance": recovery.layer_balance, "damping": recovery.damping}
+        options["seed"] = self.recipe.tuning_seed
+        reconstruct(self.net, self.dense, self.rows, masks, **options)
+        self.net.optimizer_.state.clear()
 
     def train(self, hooks: Any) -> list[dict[str, Any]]:
         """Train what is left.
@@ -162,8 +159,8 @@ class FineTuning:
         progress = Progress(self.epochs)
         last: list[Callback] = [progress]
         if len(self.updates) > 1:
-            coming, refit = self.updates[1:], self._refit_in_training
-            last.append(MaskSchedule(self.held, progress, coming, self.masks, refit))
+            changes = (self.updates[1:], self.masks, self.reconstruct)
+            last.append(MaskSchedule(self.held, progress, *changes))
         factor = rate_of(self.recipe.rate, self.net)
         first = [] if factor is None else [CosineRate(progress, factor)]
         rows, distillation = self.rows, None
@@ -175,10 +172,6 @@ class FineTuning:
         history = train(self.net, rows, self.epochs, extras=extras, **options)
         place = {"step": 1, "sparsity": masks_sparsity(self.held.masks)}
         return [{"phase": "finetune"} | place | row for row in history]
-
-    def _refit_in_training(self, masks: Mapping[str, Tensor], last: bool) -> None:
-        if self.recovery.reconstructs:
-            self.refit(masks, last=last)
 
 
 def epochs_of(recipe: Recipe, net: NeuralNet, rows: Rows) -> int:

@@ -9,8 +9,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_fairprune.engine import networks
-from sklearn_fairprune.engine.batch_norm import reestimate_batch_norm
-from sklearn_fairprune.engine.batches import BatchIterator, Rows
+from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.fit import prune
 from sklearn_fairprune.engine.recipe import make_recipe
 from sklearn_fairprune.engine.scoring import keep_all, weight_masks
@@ -150,83 +149,6 @@ def test_same_seed_same_net_and_calls_do_not_accumulate(options):
     first, second, other = (run(dense, rows(), seed=seed)[0] for seed in (3, 3, 4))
     assert same(state(first), state(second))
     assert not same(state(first), state(other))
-
-
-@torch.no_grad()
-def averages(layer, norm_input, batches):
-    """Plain averages over the batches of what a batch norm sees."""
-    dims = [0, 2, 3] if isinstance(layer, nn.Conv2d) else [0]
-    seen = [norm_input(layer, X) for X, _ in batches]
-    means, variances = [h.mean(dims) for h in seen], [h.var(dims) for h in seen]
-    return torch.stack(means).mean(0), torch.stack(variances).mean(0)
-
-
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("n", [24, 21])
-def test_batch_norm_becomes_the_average_over_the_batches(shuffle, momentum, n):
-    dense = trained(module__momentum=momentum, iterator_train__shuffle=shuffle)
-    net, _, _ = run(dense, rows(n), finetune_epochs=0)
-    data = rows(n)
-    data.generator.manual_seed(3)
-    batches = [b for b in BatchIterator(data, 5, shuffle=shuffle) if len(b[1]) > 1]
-    mean, var = averages(net.module_.first, lambda layer, X: layer(X), batches)
-    norm = net.module_.norm
-    torch.testing.assert_close(norm.running_mean, mean)
-    torch.testing.assert_close(norm.running_var, var)
-    assert norm.num_batches_tracked == len(batches)
-    assert norm.momentum == momentum
-    assert not any(m.training for m in net.module_.modules())
-    assert not torch.allclose(norm.running_mean, dense.module_.norm.running_mean)
-
-
-@pytest.mark.parametrize("batch_size", [1, 23])
-def test_single_images_are_batches_too(batch_size):
-    net = trained(Image, batch_size=batch_size, iterator_train__shuffle=False)
-    reestimate_batch_norm(net, rows(), seed=0)
-    mean, var = averages(
-        net.module_.conv,
-        lambda layer, X: layer(X.reshape(-1, 1, 2, 2)),
-        BatchIterator(rows(), batch_size),
-    )
-    torch.testing.assert_close(net.module_.norm.running_mean, mean)
-    torch.testing.assert_close(net.module_.norm.running_var, var)
-
-
-class Noisy(Normed):
-    def forward(self, X):
-        return super().forward(X + torch.rand(4, dtype=X.dtype))
-
-
-def test_random_reading_follows_the_seed():
-    net, found = trained(Noisy), []
-    for _ in range(2):
-        reestimate_batch_norm(net, rows(), seed=0)
-        found.append(state(net))
-        torch.rand(1)
-    assert same(*found)
-
-
-def test_batch_norm_without_a_usable_batch_keeps_its_statistics():
-    net = trained()
-    before = state(net)
-    reestimate_batch_norm(net, rows(1), seed=0)
-    assert same(state(net), before)
-
-
-def test_batch_norm_keeps_its_momentum_after_an_error():
-    net = trained()
-    with pytest.raises(RuntimeError):
-        reestimate_batch_norm(net, Rows(X[:, :3], Y, dtype=torch.float64), seed=0)
-    assert net.module_.norm.momentum == 0.1
-    assert not net.module_.norm.training
-
-
-def test_nets_without_running_statistics_are_left_alone():
-    net = trained(nn.Linear, module__in_features=4, module__out_features=2)
-    before = state(net)
-    reestimate_batch_norm(net, rows(), seed=0)
-    assert same(state(net), before)
 
 
 def test_callable_criterion():
