@@ -139,9 +139,9 @@ def masked_conjugate_gradients(
         From a tensor V of shape (..., q, p) to V H.
     diagonal : torch.Tensor of shape (..., p)
         Of H, in float64.
-    moments, weight, mask
-        Of shape (..., q, p), see `masked_least_squares`; leading dimensions are layers apart.
-    damping, bias
+    moments, weight, mask : torch.Tensor of shape (..., q, p)
+        See `masked_least_squares`; leading dimensions are layers apart.
+    damping, bias : float and bool
         See `masked_least_squares`.
     n_steps : int, default=20
         Calls of `product`, but for the first one. It stops before where nothing is left.
@@ -149,7 +149,7 @@ def masked_conjugate_gradients(
     Returns
     -------
     solution : LeastSquares
-        Of shape (..., q, p) and (..., q).
+        Weights and which units were solved, of shape (..., q, p) and (..., q).
 
     References
     ----------
