@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
+from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
 from .batch_norm import correct_batch_norm
@@ -139,7 +140,13 @@ class FineTuning:
             return
         options = {"balance": recovery.layer_balance, "damping": recovery.damping}
         options["seed"] = self.recipe.tuning_seed
-        reconstruct(self.net, self.dense, self.rows, masks, **options)
+        done = reconstruct(self.net, self.dense, self.rows, masks, **options)
+        told = [f"{name} ({reason})" for name, reason in done.skipped.items()]
+        told += [
+            f"{n} units of {name} (numbers not finite)" for name, n in done.unsolved.items()
+        ]
+        if told:
+            warn(f"reconstruct left weights as they were: {', '.join(told)}.")
         self.net.optimizer_.state.clear()
 
     def train(self, hooks: Any) -> list[dict[str, Any]]:
