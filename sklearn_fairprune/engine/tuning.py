@@ -139,8 +139,8 @@ class FineTuning:
         if not recovery.reconstructs or not (last or self.recipe.schedule.whole_epochs):
             return
         options = {"balance": recovery.layer_balance, "damping": recovery.damping}
-        options["seed"] = self.recipe.tuning_seed
-        done = reconstruct(self.net, self.dense, self.rows, masks, **options)
+        seed = self.recipe.tuning_seed
+        done = reconstruct(self.net, self.dense, self.rows, masks, seed=seed, **options)
         told = [f"{name} ({reason})" for name, reason in done.skipped.items()]
         told += [
             f"{n} units of {name} (numbers not finite)" for name, n in done.unsolved.items()
