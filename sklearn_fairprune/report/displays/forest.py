@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...measurement.groups import rows_that_count
 from ...measurement.measures import MEASURES, payments
 from ...measurement.payers import Payer
 from ..summary import lead_model
@@ -126,13 +127,14 @@ class ForestDisplay(AuditedDisplay):
             measure = next(name for name in known if name in report.by_group)
         check_measure("measure", measure, known, report.by_group)
         table, least = report.by_group.loc[[model]], report.about["min_group_size"]
+        enough = rows_that_count(table) >= least
         names = distinct_names(label[1:] for label in table.index)
         payer, verdict, negligible = -1, "", np.nan
         if (key := (model, known[measure].told_by)) in report.payers.index:
             told = report.payers.loc[key]
             verdict, negligible = str(told["verdict"]), float(told["negligible"])
             if verdict == Payer.PAYS_MOST:
-                shown = np.where(table["rows"] >= least, table[measure], -np.inf)
+                shown = np.where(enough, table[measure], -np.inf)
                 payer = int(np.argmax(shown))
         return cls(
             table[measure].to_numpy(dtype=float),
@@ -140,7 +142,7 @@ class ForestDisplay(AuditedDisplay):
             table[f"{measure}_high"].to_numpy(dtype=float),
             table["rows"].to_numpy(),
             groups=names,
-            enough=(table["rows"] >= least).to_numpy(),
+            enough=enough.to_numpy(),
             payer=payer,
             verdict=verdict,
             negligible=negligible,

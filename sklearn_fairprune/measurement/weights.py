@@ -1,0 +1,168 @@
+"""Row weights of an audit: checked, and rows of weight 0 left out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+from torch.utils.data import Dataset, Subset
+
+from .._compat.sklearn import safe_indexing
+from ..estimators.sensitive import encode_groups, sensitive_columns
+from ..statistics.weights import effective_rows
+from .groups import distinct_labels
+
+
+class Given(NamedTuple):
+    """Rows that are measured.
+
+    Attributes
+    ----------
+    X, y, sensitive_features : object
+        As they were given, without the rows of weight 0.
+    weights : ndarray of shape (n,) or None
+        Weights of these rows; None if none were given.
+    kept : int ndarray of shape (n,) or None
+        Their positions among all rows; None if that is all.
+    left_out : int
+        Rows of weight 0.
+    """
+
+    X: Any
+    y: Any
+    sensitive_features: Any
+    weights: np.ndarray | None = None
+    kept: np.ndarray | None = None
+    left_out: int = 0
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a report keeps of the weights."""
+        if self.weights is None:
+            return {}
+        one = np.zeros(len(self.weights), dtype=np.int64)
+        effective = float(effective_rows(self.weights, one, 1)[0])
+        left_out = {"rows_of_weight_0": self.left_out} if self.left_out else {}
+        return {"effective_rows": effective} | left_out
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the weights, as a list of no or one note."""
+        if self.weights is None:
+            return []
+        n, effective = len(self.weights), self.about["effective_rows"]
+        told = (
+            f"Rows are weighted: shares, means, intervals and who pays are by weight; the {n} "
+            f"rows are worth {effective:.1f} effective rows (Kish). Counts are of rows."
+        )
+        rows = "row has" if self.left_out == 1 else "rows have"
+        return [told + (f" {self.left_out} more {rows} weight 0." if self.left_out else "")]
+
+
+def given_rows(X: Any, y: Any, sensitive_features: Any, sample_weight: Any) -> Given:
+    """Check row weights, and leave out rows of weight 0, which stand for nobody.
+
+    Parameters
+    ----------
+    X, y, sensitive_features : array-like
+        As in `audit`.
+    sample_weight : array-like of shape (n,) or None
+        Row weights, by position whatever their index.
+
+    Returns
+    -------
+    given : Given
+
+    Raises
+    ------
+    ValueError
+        If these are no weights of these rows, or all rows of a group have weight 0.
+    """
+    if sample_weight is None:
+        return Given(X, y, sensitive_features)
+    check_consistent_length(X, y)
+    n = len(y)
+    weights = check_weights(sample_weight, n)
+    if weights.all():
+        return Given(X, y, sensitive_features, weights)
+    if sensitive_features is not None:
+        _refuse_empty_groups(encode_groups(sensitive_features, n), weights)
+        columns = sensitive_columns(sensitive_features).items()
+        sensitive_features = {name: column[weights > 0] for name, column in columns}
+    kept = np.flatnonzero(weights)
+    X = Subset(X, kept.tolist()) if isinstance(X, Dataset) else safe_indexing(X, kept)
+    y = safe_indexing(y, kept)
+    return Given(X, y, sensitive_features, weights[kept], kept, n - len(kept))
+
+
+def check_weights(sample_weight: Any, n: int) -> np.ndarray:
+    """Row weights as floats.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,)
+        What a user gave.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    weights : ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Unless it is one finite number of at least 0 a row, and one of them above 0.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.measurement.weights import check_weights
+    >>> check_weights([1, -2], 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: sample_weight must be finite and at least 0 in every row, got -2.0 in row 1 ...
+    """
+    rule = "sample_weight must be one number per row"
+    if isinstance(sample_weight, (str, bytes)):
+        raise ValueError(
+            f"{rule}, got the text {sample_weight!r}. Give the column itself, such as "
+            f"data[{sample_weight!r}]."
+        )
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule}: {error}. Make numbers of the weights.") from error
+    if weights.shape != (n,):
+        raise ValueError(
+            f"{rule}, {n} of them, got shape {weights.shape}. Give the weights of the rows of "
+            "X, in their order."
+        )
+    wrong = np.flatnonzero(~((weights >= 0) & (weights < np.inf)))
+    if len(wrong):
+        raise ValueError(
+            f"sample_weight must be finite and at least 0 in every row, got "
+            f"{weights[wrong[0]]} in row {wrong[0]} ({len(wrong)} such rows). Leave rows of "
+            "unknown weight out; 0 leaves a row out too."
+        )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight must be above 0 in some row, got 0 in every row: nothing is left "
+            "to measure."
+        )
+    if not np.isfinite(weights.sum()):
+        raise ValueError(
+            f"sample_weight must have a finite sum, got {weights.max():g} as the largest "
+            "weight. Divide the weights by it: their unit does not matter."
+        )
+    return weights
+
+
+def _refuse_empty_groups(groups, weights):
+    """A group that vanishes without a word would pass every gate."""
+    codes, labels = groups
+    mass = np.bincount(codes, weights=weights, minlength=len(labels))
+    if lost := [t for t, m in zip(distinct_labels(labels), mass, strict=True) if m == 0]:
+        raise ValueError(
+            f"sample_weight must be above 0 in some row of each group, got 0 in every row of "
+            f"{', '.join(lost)}: nothing can be told of such a group. Leave its rows out, or "
+            "give them their weights."
+        )
