@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 from torch.utils.data import Dataset, Subset
 
-from .._compat.sklearn import safe_indexing
+from .._compat.sklearn import num_samples, safe_indexing
 from ..estimators.sensitive import encode_groups, sensitive_columns
 from ..statistics.weights import effective_rows
 from .groups import distinct_labels
@@ -80,7 +80,7 @@ def given_rows(X: Any, y: Any, sensitive_features: Any, sample_weight: Any) -> G
     if sample_weight is None:
         return Given(X, y, sensitive_features)
     check_consistent_length(X, y)
-    n = len(y)
+    n = num_samples(X)
     weights = check_weights(sample_weight, n)
     if weights.all():
         return Given(X, y, sensitive_features, weights)
@@ -90,7 +90,7 @@ def given_rows(X: Any, y: Any, sensitive_features: Any, sample_weight: Any) -> G
         sensitive_features = {name: column[weights > 0] for name, column in columns}
     kept = np.flatnonzero(weights)
     X = Subset(X, kept.tolist()) if isinstance(X, Dataset) else safe_indexing(X, kept)
-    y = safe_indexing(y, kept)
+    y = None if y is None else safe_indexing(y, kept)
     return Given(X, y, sensitive_features, weights[kept], kept, n - len(kept))
 
 

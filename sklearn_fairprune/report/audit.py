@@ -183,7 +183,7 @@ def audit(
                 outcomes.models, given.X, outcomes.y, columns, given.weights, **options
             )
             one.why, one.explanations = tables["why"], tables["explanations"]
-            one.notes += notes
+            one.notes += [note for note in notes if note not in given.notes]
     return report
 
 

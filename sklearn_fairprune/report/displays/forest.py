@@ -50,6 +50,8 @@ class ForestDisplay(AuditedDisplay):
         Level of the limits.
     least_rows : int, default=1
         Rows that a group needs to be compared.
+    unit : str, default="rows"
+        What they are: "effective rows" of weighted ones.
 
     Attributes
     ----------
@@ -105,12 +107,13 @@ class ForestDisplay(AuditedDisplay):
         loss: str = "cross-entropy",
         confidence: float = 0.95,
         least_rows: int = 1,
+        unit: str = "rows",
     ) -> None:
         self.values, self.low, self.high, self.rows = values, low, high, rows
         self.groups, self.enough, self.payer, self.verdict = groups, enough, payer, verdict
         self.negligible, self.measure, self.model = negligible, measure, model
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
-        self.least_rows = least_rows
+        self.least_rows, self.unit = least_rows, unit
 
     @classmethod
     def _of_report(
@@ -152,6 +155,7 @@ class ForestDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             least_rows=least,
+            unit=rows_that_count(table).name.replace("_", " "),
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -218,7 +222,7 @@ class ForestDisplay(AuditedDisplay):
             middle = heights[~enough].max() + (1 + GAP) / 2
             axes.axhline(middle, color="0.75", linewidth=0.7, linestyle=":")
             axes.annotate(
-                f"fewer than {self.least_rows} rows: not compared",
+                f"fewer than {self.least_rows} {self.unit}: not compared",
                 (1, middle),
                 (0, -2),
                 xycoords=axes.get_yaxis_transform(),
