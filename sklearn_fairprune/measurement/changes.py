@@ -68,9 +68,9 @@ def change_columns(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
     columns["p_value"] = np.array([exact_paired_p(*pair) for pair in pairs])
     columns["p_value_holm"] = holm(columns["p_value"])
     among = [rows.together.rate(rows.groups == a, moved) for a in range(rows.m)]
-    limits = [np.ravel([r.value, *rows.proportions(r)]) for r in among]
+    limits = np.array([np.ravel([r.value, *rows.together.proportions(r)]) for r in among])
     if not moved.any():
-        limits = np.full((rows.m, 3), np.nan)
+        limits[:] = np.nan
     return columns | _with_limits("representation", *np.transpose(limits) / rows.shares)
 
 

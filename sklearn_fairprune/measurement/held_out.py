@@ -246,7 +246,8 @@ class HeldOut:
         cells = [first & second, first & ~second, ~first & second, ~first & ~second]
         counts = np.array([self.rate(cell).value for cell in cells]) * of
         limits = [
-            intervals.paired_difference_interval(*count, self.confidence) for count in counts.T
+            intervals.paired_difference_interval(both, one, other, none, self.confidence)
+            for both, one, other, none in counts.T
         ]
         low, high = np.transpose(limits)
         return low, high

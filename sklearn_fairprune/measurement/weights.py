@@ -128,7 +128,7 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
             f"data[{sample_weight!r}]."
         )
     try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.array(sample_weight, dtype=np.float64)  # torch writes to no Series
     except (TypeError, ValueError) as error:
         raise ValueError(f"{rule}: {error}. Make numbers of the weights.") from error
     if weights.shape != (n,):
@@ -148,10 +148,10 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
             "sample_weight must be above 0 in some row, got 0 in every row: nothing is left "
             "to measure."
         )
-    if not np.isfinite(weights.sum()):
+    if weights.max() > np.finfo(float).max / n:
         raise ValueError(
-            f"sample_weight must have a finite sum, got {weights.max():g} as the largest "
-            "weight. Divide the weights by it: their unit does not matter."
+            f"sample_weight must have a finite sum, got {weights.max():g} in a row. "
+            "Divide the weights by it: their unit does not matter."
         )
     return weights
 

@@ -140,8 +140,10 @@ ABOUT = {
         "additionalProperties": {"type": "object", "description": "what is known of it"},
     },
 }
-_LATE = ("rows_sha256", "n_boot", "random_state", "positive_class", "metrics")
-_LATE = (*_LATE, "effective_rows", "rows_of_weight_0")
+_LATE = (
+    *("rows_sha256", "n_boot", "random_state", "positive_class", "metrics"),
+    *("effective_rows", "rows_of_weight_0"),
+)
 
 
 def _object(words: str, properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:
