@@ -38,14 +38,14 @@ def weight_values(
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         raise ValueError(f"The weights in {name!r} must be numbers, and it holds dates.")
-    if column.dtype == object:
-        values = read_numbers(column, decimal, sep).values
-    else:
+    if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=float)
+    else:
+        values = read_numbers(column, decimal, sep).values
     wrong = np.flatnonzero(~((values >= 0) & (values < np.inf)))
     if len(wrong):
         cell = column.iloc[wrong[0]]
-        got = "an empty cell" if pd.isna(cell) else repr(cell)
+        got = "an empty cell" if pd.isna(cell) else repr(getattr(cell, "item", lambda: cell)())
         raise ValueError(
             f"The weights in {name!r} must be finite numbers of at least 0, got {got} "
             f"({len(wrong)} of {len(column)} cells are none). Leave these rows out of the "
