@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, Subset
 
 from .._compat.sklearn import num_samples, safe_indexing
 from ..estimators.sensitive import encode_groups, sensitive_columns
-from ..statistics.weights import effective_rows
+from ..statistics.weights import check_weights, effective_rows
 from .groups import distinct_labels
 
 
@@ -92,68 +92,6 @@ def given_rows(X: Any, y: Any, sensitive_features: Any, sample_weight: Any) -> G
     X = Subset(X, kept.tolist()) if isinstance(X, Dataset) else safe_indexing(X, kept)
     y = None if y is None else safe_indexing(y, kept)
     return Given(X, y, sensitive_features, weights[kept], kept, n - len(kept))
-
-
-def check_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """Row weights as floats.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n,)
-        What a user gave.
-    n : int
-        Number of rows.
-
-    Returns
-    -------
-    weights : ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        Unless it is one finite number of at least 0 a row, and one of them above 0.
-
-    Examples
-    --------
-    >>> from sklearn_fairprune.measurement.weights import check_weights
-    >>> check_weights([1, -2], 2)
-    Traceback (most recent call last):
-        ...
-    ValueError: sample_weight must be finite and at least 0 in every row, got -2.0 in row 1 ...
-    """
-    rule = "sample_weight must be one number per row"
-    if isinstance(sample_weight, (str, bytes)):
-        raise ValueError(
-            f"{rule}, got the text {sample_weight!r}. Give the column itself, such as "
-            f"data[{sample_weight!r}]."
-        )
-    try:
-        weights = np.array(sample_weight, dtype=np.float64)  # torch writes to no Series
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{rule}: {error}. Make numbers of the weights.") from error
-    if weights.shape != (n,):
-        raise ValueError(
-            f"{rule}, {n} of them, got shape {weights.shape}. Give the weights of the rows of "
-            "X, in their order."
-        )
-    wrong = np.flatnonzero(~((weights >= 0) & (weights < np.inf)))
-    if len(wrong):
-        raise ValueError(
-            f"sample_weight must be finite and at least 0 in every row, got "
-            f"{weights[wrong[0]]} in row {wrong[0]} ({len(wrong)} such rows). Leave rows of "
-            "unknown weight out; 0 leaves a row out too."
-        )
-    if not weights.any():
-        raise ValueError(
-            "sample_weight must be above 0 in some row, got 0 in every row: nothing is left "
-            "to measure."
-        )
-    if weights.max() > np.finfo(float).max / n:
-        raise ValueError(
-            f"sample_weight must have a finite sum, got {weights.max():g} in a row. "
-            "Divide the weights by it: their unit does not matter."
-        )
-    return weights
 
 
 def _refuse_empty_groups(groups, weights):

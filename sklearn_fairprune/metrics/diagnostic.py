@@ -20,7 +20,7 @@ from ..functional.bounds import theorem1_bound
 from ..functional.curvature import largest_eigenvalue
 from ..functional.diagnostics import chosen, diagnostics_of
 from ..functional.params import norm
-from ..measurement.weights import check_weights
+from ..statistics.weights import check_weights
 
 
 def mean_closeness(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:

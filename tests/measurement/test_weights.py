@@ -10,7 +10,8 @@ from torch.utils.data import Subset, TensorDataset
 from sklearn_fairprune import AuditReport, audit_predictions
 from sklearn_fairprune.measurement.digests import rows_digest
 from sklearn_fairprune.measurement.held_out import HeldOut
-from sklearn_fairprune.measurement.weights import check_weights, given_rows
+from sklearn_fairprune.measurement.weights import given_rows
+from sklearn_fairprune.statistics.weights import check_weights
 
 RNG = np.random.default_rng(0)
 N = 400
