@@ -310,3 +310,18 @@ def test_a_group_of_a_held_out_row_counts_by_its_weight():
     np.testing.assert_allclose(rows.together.loss[0], [0, 5 / 8])
     assert rows.shares.tolist() == [0.5, 0.5]
     np.testing.assert_allclose(rows.effective, [1.6, 1])
+
+
+def test_a_drop_on_rows_of_large_weight_is_less_sure():
+    groups, weights = np.zeros(100, dtype=int), np.where(np.arange(100) < 50, 5.0, 1.0)
+    widths = []
+    for lost in (slice(0, 10), slice(50, 100)):  # both a sixth of the weight
+        correct = np.ones((100, 2))
+        correct[lost, 1] = 0
+        rng = np.random.default_rng(0)
+        rows = HeldOut(1 - correct, correct, groups, groups, 1, 0.95, 5, rng, weights=weights)
+        drop = rows.right(0).value - rows.right(1).value
+        assert drop == pytest.approx(1 / 6)
+        low, high = rows.paired_differences(1)
+        widths.append((high - low)[0])
+    assert widths[0] > 1.05 * widths[1]

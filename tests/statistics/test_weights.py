@@ -179,3 +179,14 @@ def test_the_paired_test_rejects_rarely_what_is_so():
         k = np.average(harmed, weights=w) * of
         rejected += exact_paired_p(k, of - k) < 0.05
     assert rejected / 2000 <= 0.05
+
+
+def test_bootstrap_samples_are_ratios_stretched_by_the_effective_rows():
+    rng, ones = np.random.default_rng(0), np.ones((N, 1))
+    same = bootstrap_group_means(ones, GROUPS, M, 9, rng, SKEWED)
+    np.testing.assert_allclose(same, 1, rtol=1e-12)  # whatever weights are drawn
+    values, weights = np.array([[0.0], [1.0]]), np.array([1.0, 3.0])
+    drawn = bootstrap_group_means(values, np.zeros(2, dtype=int), 1, 50, rng, weights)
+    stretch = (1.6 / 0.6) ** 0.5
+    possible = {round(0.75 + (mean - 0.75) * stretch, 9) for mean in (0, 0.75, 1)}
+    assert {round(v, 9) for v in drawn.ravel()} == possible
