@@ -6,7 +6,10 @@ alike, or the smallest, the largest or two of those that can be named are worse.
 wrong unless that group alone is the worst; two that are tied are both wrong. Sizes,
 distributions, targets and the rule stand in plan.json.
 
-Run: python benchmarks/sureness.py [--reports 1000]
+With --weighted the rows have lognormal weights of coefficient of variation 1, which have
+nothing to do with the values, or make those of rows of large weight vary more.
+
+Run: python benchmarks/sureness.py [--weighted] [--reports 1000]
 """
 
 import argparse
@@ -23,6 +26,8 @@ from sklearn_fairprune.statistics.worst import (
 
 NAME = "sureness"
 PLAN = planned(NAME)
+WEIGHTED = f"{NAME}_weighted"
+PLAN_OF_WEIGHTED = planned(WEIGHTED)
 CONFIDENCE = 0.95
 LOST, WON = 0.04, 0.03  # shares of the rows whose decision pruning turns, without any shift
 DRAW = {
@@ -93,6 +98,29 @@ def count(sizes, name, truth, reports):
     return wrong, right, outside.tolist()
 
 
+def count_weighted(sizes, name, truth, kind, reports):
+    """The same as `count`, of weighted rows."""
+    rng, groups = np.random.default_rng(2), np.repeat(np.arange(len(sizes)), sizes)
+    shift, worst = shifts(sizes, truth)
+    wrong = right = 0
+    outside = np.zeros(len(sizes), dtype=int)
+    for _ in range(reports):
+        weights = rng.lognormal(0, np.log(1 + PLAN_OF_WEIGHTED["cv"] ** 2) ** 0.5, len(groups))
+        values = draw(name, rng, groups, shift)
+        if kind == "large weights vary more":
+            values = (
+                shift[groups] + (values - shift[groups]) * (weights / weights.mean()) ** 0.5
+            )
+        given = {"confidence": CONFIDENCE, "weights": weights}
+        found = worst_group(values, groups, len(sizes), **given)
+        named = found.beats_all and found.low > 0
+        right += bool(named and found.group == worst)
+        wrong += bool(named and found.group != worst)
+        low, high = group_limits(values, groups, len(sizes), **given)
+        outside += (shift < low) | (high < shift)
+    return wrong, right, outside.tolist()
+
+
 def count_together(sizes, name, reports):
     """Reports in which loss or decisions name one of groups that are all alike."""
     rng, groups = np.random.default_rng(1), np.repeat(np.arange(len(sizes)), sizes)
@@ -155,11 +183,58 @@ def summarise(counted, together, reports):
     return lines
 
 
+def summarise_weighted(counted, reports):
+    """Lines of the worst cell of each kind of weights and distribution, and of the power.
+
+    Parameters
+    ----------
+    counted : dict
+        {(groups, distribution, truth, kind of weights): (wrong, right, outside)}.
+    reports : int
+        Of each cell.
+    """
+    lines = []
+    for kind, draws in PLAN_OF_WEIGHTED["kinds"].items():
+        for name in draws:
+            cells = {key: f for key, f in counted.items() if (key[1], key[3]) == (name, kind)}
+            where = max(cells, key=lambda key: cells[key][0])
+            what = f"{kind}: {name}: wrong name, at most ({where[0]}, {where[2]})"
+            target = PLAN_OF_WEIGHTED["wrong_name"]
+            lines.append(share(what, cells[where][0], reports, target))
+            power = [f[1] for key, f in cells.items() if key[2].endswith("is worse")]
+            what = f"{kind}: {name}, one is worse: named, mean of {len(power)} cells"
+            lines.append(share(what, sum(power), reports * len(power)))
+            missed = {key: max(found[2]) for key, found in cells.items()}
+            where = max(missed, key=missed.get)
+            what = f"{kind}: {name}: mean of a group outside its limits, at most"
+            lines.append(share(f"{what} ({where[0]}, {where[2]})", missed[where], reports))
+    return lines
+
+
+def main_weighted(reports):
+    """Count with weights, and keep every cell."""
+    plan = PLAN_OF_WEIGHTED
+    counted = {
+        (groups, name, truth, kind): count_weighted(sizes, name, truth, kind, reports)
+        for kind, draws in plan["kinds"].items()
+        for groups, sizes in plan["sizes"].items()
+        for name in draws
+        for truth in PLAN["truths"]
+    }
+    data = {"cells": {", ".join(key): found for key, found in counted.items()}}
+    save(WEIGHTED, summarise_weighted(counted, reports), seeds=[2], data=data)
+
+
 def main():
     """Count, and keep every cell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=int, default=PLAN["reports"])
-    reports = parser.parse_args().reports
+    parser.add_argument("--weighted", action="store_true")
+    arguments = parser.parse_args()
+    reports = arguments.reports
+    if arguments.weighted:
+        main_weighted(reports)
+        return
     counted = {
         (groups, name, truth): count(sizes, name, truth, reports)
         for groups, sizes in PLAN["sizes"].items()

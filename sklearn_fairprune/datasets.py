@@ -102,6 +102,7 @@ def read_table(
     sensitive: Sequence[str] | None = None,
     *,
     keep_sensitive: bool = False,
+    sample_weight: str | None = None,
     sep: str | None = None,
     encoding: str | None = None,
     decimal: str | None = None,
@@ -129,6 +130,8 @@ def read_table(
         groups.
     keep_sensitive : bool, default=False
         Whether the network may see these columns, and others that tell them.
+    sample_weight : str, default=None
+        Column of numbers that says how much a row counts in an audit; no network sees it.
     sep : str, default=None
         Between the cells of a text file; None: what the first lines agree on.
     encoding : str, default=None
@@ -141,16 +144,16 @@ def read_table(
     Returns
     -------
     data : Bunch
-        See the module; with ``reading``, a DataFrame indexed by ``column``: what it is
-        ``used_as``, what it ``holds``, its ``rows``, how many cells are ``missing`` and how
-        many ``unread``, and ``why`` it is left out.
+        See the module; with ``sample_weight`` (ndarray or None) and ``reading``, a DataFrame
+        indexed by ``column``: what it is ``used_as``, what it ``holds``, its ``rows``, how
+        many cells are ``missing`` and how many ``unread``, and ``why`` it is left out.
 
     Raises
     ------
     ValueError
-        If the file has another ending, cannot be read, or lacks a column; if the target
-        cannot be predicted, a sensitive column makes too many groups, or no column is left to
-        learn from.
+        If the file has another ending, cannot be read, or lacks a column; if a weight is
+        missing, negative or no number; if the target cannot be predicted, a sensitive column
+        makes too many groups, or no column is left to learn from.
 
     Examples
     --------
@@ -171,5 +174,6 @@ def read_table(
         target,
         list(sensitive or []),
         keep_sensitive=keep_sensitive,
+        sample_weight=sample_weight,
         options=options,
     )

@@ -306,3 +306,16 @@ def test_how_sure_pays_most_is():
     missed = [line for line in lines if line["target"] and not line["met"]]
     assert missed == [worst("75 rows or more outside")]
     assert f"of decisions it misses in up to {said(missed[0])} (groups of 400 rows)" in words
+
+
+def test_how_sure_weighted_rows_are():
+    result = json.loads((ROOT / "benchmarks/results/sureness_weighted.json").read_text())
+    words = " ".join(README.split())
+    told = ("wrong name, at most", "is named in at most"), ("outside its limits", "in up to")
+    for text, before in told:
+        lines = [line for line in result["summary"] if text in line["name"]]
+        line = max(lines, key=lambda line: line["value"])
+        low, high = json.loads(line["unit"])
+        share = f"{100 * line['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+        assert f"{before} {share}" in words
+    assert f"any of {len(result['data']['cells'])} cells" in words

@@ -268,9 +268,8 @@ def test_a_measure_is_on_the_command_line(measured, tmp_path, capsys, monkeypatc
 
 def selection_rate(rows, k):
     """Share of the rows for which "yes" is predicted."""
-    chosen = (rows.predicted[:, k] == "yes").astype(float)
-    chosen = np.bincount(rows.groups, weights=chosen, minlength=rows.m)
-    return chosen / rows.sizes, *rows.proportions(chosen)
+    chosen = rows.rate(rows.predicted[:, k] == "yes")
+    return chosen.value, *rows.proportions(chosen)
 
 
 @on(MEASURES)

@@ -57,6 +57,7 @@ __all__ = [
     "num_samples",
     "routing_enabled",
     "safe_indexing",
+    "scorer_weighs",
     "scorer_with",
     "validate_params",
 ]
@@ -92,3 +93,9 @@ def scorer_with(scorer, pos_label):
     told = copy.copy(scorer)
     told._kwargs = {**scorer._kwargs, "pos_label": pos_label}
     return told
+
+
+def scorer_weighs(scorer):
+    """Whether the function of a scorer takes the weights of rows, and is not given them."""
+    parameters = inspect.signature(scorer._score_func).parameters
+    return "sample_weight" in parameters and "sample_weight" not in scorer._kwargs

@@ -39,9 +39,11 @@ from .parser import UNDECIDED, trained_with
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
 # Options of the training that a report tells.
+TOLD_OF_GIVEN = ("target", "sensitive", "sample_weight", "seed")
 TOLD = (
     "target",
     "sensitive",
+    "sample_weight",
     "keep_sensitive",
     "test_size",
     "sparsities",
@@ -58,6 +60,7 @@ def load(arguments: argparse.Namespace) -> Bunch:
     written = {name: getattr(arguments, name) for name in FileOptions._fields}
     if arguments.data in ("mortgage", "digits"):
         written |= {"predictions": arguments.predictions}
+        written |= {"sample-weight": arguments.sample_weight}
         if given := [f"--{name}" for name, value in written.items() if value]:
             raise ValueError(f"{', '.join(given)}: for a file, not for {arguments.data}.")
         if arguments.target:
@@ -92,6 +95,7 @@ def load(arguments: argparse.Namespace) -> Bunch:
             arguments.target.strip(),
             arguments.predictions,
             sensitive or [],
+            arguments.sample_weight,
             FileOptions(**written),
         )
     return datasets.read_table(
@@ -99,6 +103,7 @@ def load(arguments: argparse.Namespace) -> Bunch:
         arguments.target.strip(),
         sensitive,
         keep_sensitive=arguments.keep_sensitive,
+        sample_weight=arguments.sample_weight,
         **written,
     )
 
@@ -156,7 +161,7 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
     report = made(data, arguments)
     report.reading = data.get("reading", report.reading)
     report.about |= {"data": data.name, "version": __version__}
-    told = ("target", "sensitive", "seed") if arguments.predictions else TOLD
+    told = TOLD_OF_GIVEN if arguments.predictions else TOLD
     report.about |= {k: v for k, v in vars(arguments).items() if k in told}
     return report
 
@@ -173,6 +178,7 @@ def audit_given(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             data.y,
             data.predictions,
             sensitive_features=data.sensitive,
+            sample_weight=data.sample_weight,
             min_group_size=arguments.min_group_size,
             pos_label=positive,
             metrics=arguments.metrics,
@@ -208,6 +214,7 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
         X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
     )
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
+    weights = data.get("sample_weight")
     X_test = preprocessing.transform(safe_indexing(X, test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
@@ -216,6 +223,7 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             X_test,
             y[test],
             sensitive_features=groups,
+            sample_weight=None if weights is None else weights[test],
             explain=bool(arguments.html),
             min_group_size=arguments.min_group_size,
             pos_label=positive,

@@ -186,6 +186,13 @@ def add_data_options(command: argparse.ArgumentParser) -> None:
         "or probabilities of the second of two classes; nothing is trained then",
     )
     add(
+        "--sample-weight",
+        type=str.strip,
+        metavar="COL",
+        help="column of a file with the weights of the rows, such as those of a survey: the "
+        "report counts rows by them; they are not trained with, and no network sees them",
+    )
+    add(
         "--keep-sensitive",
         action="store_true",
         help="let the network see the sensitive columns of a file",

@@ -18,7 +18,7 @@ from ..functional.curvature import (
     hessian_product,
     largest_eigenvalue,
 )
-from ..functional.params import Features, Params, norm
+from ..functional.params import Params, norm
 from ..functional.per_row import directional_derivatives
 from .batches import Rows
 from .evaluation import Evaluation, read, second_derivatives
@@ -37,8 +37,8 @@ class GroupCurvature(NamedTuple):
     eigenvalue : Eigenvalue
         Largest of the group Hessian.
     slopes : torch.Tensor of shape (n_a,)
-        Derivative of each row's loss along the unit group gradient; their mean is the
-        gradient norm.
+        Derivative of each row's loss along the unit group gradient; their (weighted) mean is
+        the gradient norm.
     curvatures : torch.Tensor of shape (n_a,)
         Second derivative along the top eigenvector; their mean is the eigenvalue.
     estimates : torch.Tensor of shape (n_a,)
@@ -53,7 +53,11 @@ class GroupCurvature(NamedTuple):
 
 
 def mean_gradient(
-    evaluation: Evaluation, rows: Rows, index: Tensor, batch_size: int = BATCH_SIZE
+    evaluation: Evaluation,
+    rows: Rows,
+    index: Tensor,
+    batch_size: int = BATCH_SIZE,
+    weights: Tensor | None = None,
 ) -> Params:
     """Gradient of the mean loss of some rows.
 
@@ -67,14 +71,16 @@ def mean_gradient(
         Which rows.
     batch_size : int, default=1024
         Rows differentiated at once.
+    weights : torch.Tensor of shape (n_index,), default=None
+        Weights of these rows, above 0; the mean is then weighted.
 
     Returns
     -------
     gradient : dict of str to torch.Tensor
     """
     parts = (
-        gradient(_summed(evaluation, X, y, len(index)), evaluation.require_params())
-        for X, y in read(evaluation, rows, index, batch_size)
+        gradient(loss, evaluation.require_params())
+        for loss, _ in _losses(evaluation, rows, index, batch_size, _shares(index, weights))
     )
     return _sum(parts)
 
@@ -86,6 +92,7 @@ def linearize(
     index: Tensor,
     batch_size: int = BATCH_SIZE,
     memory: int = MEMORY,
+    weights: Tensor | None = None,
 ) -> tuple[Params, Callable[[Params], Params]]:
     r"""Gradient of the mean loss of some rows, and the function :math:`v \mapsto H v`.
 
@@ -96,6 +103,8 @@ def linearize(
     memory : int, default=2**28
         Bytes of graph to keep between products; beyond them, graphs are built anew for
         every product, which takes about half as long again.
+    weights : torch.Tensor of shape (n_index,), default=None
+        As in `mean_gradient`.
 
     Returns
     -------
@@ -106,23 +115,22 @@ def linearize(
     params = evaluation.require_params()
     budget = memory // max(1, graph_bytes(evaluation, rows, index))  # in rows
     kept, n_kept, total = [], 0, None
-    for X, y in read(evaluation, rows, index, batch_size):
-        loss = _summed(evaluation, X, y, len(index))
-        if n_kept + len(y) <= budget:
+    shares = _shares(index, weights)
+    for loss, n_rows in _losses(evaluation, rows, index, batch_size, shares):
+        if n_kept + n_rows <= budget:
             part, multiply = hessian_product(loss, params)
             kept.append(multiply)
-            n_kept += len(y)
+            n_kept += n_rows
         else:
             budget, part = 0, gradient(loss, params)
         total = _sum(filter(None, (total, part)))
-    rest = index[n_kept:]
+    rest, left = index[n_kept:], shares[n_kept:]
 
     def products(vector: Params) -> Iterator[Params]:
         for multiply in kept:
             yield multiply(vector)
         if len(rest):
-            for X, y in read(evaluation, rows, rest, batch_size):
-                loss = _summed(evaluation, X, y, len(index))
+            for loss, _ in _losses(evaluation, rows, rest, batch_size, left):
                 yield hessian_product(loss, params)[1](vector)
 
     @second_derivatives("The largest eigenvalue")
@@ -145,8 +153,8 @@ def graph_bytes(evaluation: Evaluation, rows: Rows, index: Tensor, probe: int = 
     alive: list[torch.UntypedStorage] = []
     few = index[:probe]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        for X, y in read(evaluation, rows, few, probe):
-            hessian_product(_summed(evaluation, X, y, len(few)), evaluation.params)
+        for loss, _ in _losses(evaluation, rows, few, probe, _shares(few)):
+            hessian_product(loss, evaluation.params)
     return sum(seen.values()) // len(few)
 
 
@@ -193,6 +201,7 @@ def group_curvature(
     max_products: int = 64,
     batch_size: int = BATCH_SIZE,
     memory: int = MEMORY,
+    weights: Tensor | None = None,
 ) -> GroupCurvature:
     r"""Everything of first and second order about the rows of one group.
 
@@ -208,7 +217,7 @@ def group_curvature(
         What pruning takes away, :math:`\Delta`; None is nothing.
     tol, max_products
         As in `largest_eigenvalue`.
-    batch_size, memory
+    batch_size, memory, weights
         As in `linearize`.
 
     Returns
@@ -222,10 +231,11 @@ def group_curvature(
     if displacement is not None:
         first, second = along(evaluation, rows, index, displacement, batch_size)
         estimates = first + second / 2
-    mean, product = linearize(evaluation, rows, index, batch_size, memory)
+    mean, product = linearize(evaluation, rows, index, batch_size, memory, weights)
     top = largest_eigenvalue(product, mean, tol=tol, max_products=max_products)
     if displacement is not None:
-        top = _at_least(second.mean().item(), displacement, top, product, tol)
+        bend = (second * _shares(index, weights)).sum().item()
+        top = _at_least(bend, displacement, top, product, tol)
     del product  # and with it the graphs
     length = norm(mean).item()
     unit = {name: g / (length or 1.0) for name, g in mean.items()}
@@ -253,11 +263,25 @@ def _at_least(
     return Eigenvalue(value, unit, residual, top.n_products + 1, top.converged and agree)
 
 
-def _summed(
-    evaluation: Evaluation, X: Features, y: Tensor, n_rows: int
-) -> Callable[[Params], Tensor]:
-    """Sum of the losses of a batch, divided by the number of rows of the group."""
-    return lambda params: evaluation.losses(params, X, y).sum() / n_rows
+def _shares(index: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Share of each row in the mean of all."""
+    weights = torch.ones(len(index), dtype=torch.float64) if weights is None else weights
+    return weights / weights.sum()
+
+
+def _losses(
+    evaluation: Evaluation, rows: Rows, index: Tensor, batch_size: int, shares: Tensor
+) -> Iterator[tuple[Callable[[Params], Tensor], int]]:
+    """What each batch adds to the mean loss, and its rows."""
+    start = 0
+    for X, y in read(evaluation, rows, index, batch_size):
+        yield partial(_added, evaluation, X, y, shares[start : start + len(y)]), len(y)
+        start += len(y)
+
+
+def _added(evaluation, X, y, shares, params):
+    losses = evaluation.losses(params, X, y)
+    return (losses * shares.to(losses)).sum()
 
 
 def _sum(parts: Any) -> Params:

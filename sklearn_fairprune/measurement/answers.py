@@ -26,15 +26,23 @@ class Answers(BaseEstimator):
         What the model predicted.
     positive : object, default=None
         The positive class, if there is one.
+    weights : ndarray, default=None
+        Weights of the rows; None if there are none.
     """
 
     classifies = False
 
     def __init__(
-        self, model: Any, X: Any, y: np.ndarray, predicted: np.ndarray, positive: Any = None
+        self,
+        model: Any,
+        X: Any,
+        y: np.ndarray,
+        predicted: np.ndarray,
+        positive: Any = None,
+        weights: Any = None,
     ) -> None:
         self.model, self.X, self.y = model, X, y
-        self.predicted, self.positive = predicted, positive
+        self.predicted, self.positive, self.weights = predicted, positive, weights
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say that there is nothing to fit."""
@@ -114,7 +122,13 @@ class AnswersOfClassifier(ClassifierMixin, Answers):
 
 
 def answers_of(
-    models: Any, X: Any, y: np.ndarray, predicted: Any, classifies: bool, positive: Any
+    models: Any,
+    X: Any,
+    y: np.ndarray,
+    predicted: Any,
+    classifies: bool,
+    positive: Any,
+    weights: Any = None,
 ) -> list[Answers]:
     """Answers of every model.
 
@@ -132,6 +146,8 @@ def answers_of(
         Whether the models are classifiers.
     positive : object
         The positive class, or None.
+    weights : ndarray, default=None
+        Weights of the rows.
 
     Returns
     -------
@@ -139,4 +155,4 @@ def answers_of(
     """
     kind = AnswersOfClassifier if classifies else AnswersOfRegressor
     pairs = zip(models, predicted, strict=True)
-    return [kind(model, X, y, labels, positive) for model, labels in pairs]
+    return [kind(model, X, y, labels, positive, weights) for model, labels in pairs]

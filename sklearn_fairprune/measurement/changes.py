@@ -6,39 +6,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..statistics.intervals import proportion_interval
 from ..statistics.paired import exact_paired_p
 from ..statistics.rank_correlation import holm
 from .groups import as_tuple, free_name
+from .held_out import HeldOut
 
 
-def change_columns(
-    dense: np.ndarray,
-    pruned: np.ndarray,
-    y: Any,
-    groups: np.ndarray,
-    n_groups: int,
-    confidence: float = 0.95,
-) -> dict[str, np.ndarray]:
+def change_columns(rows: HeldOut, k: int) -> dict[str, np.ndarray]:
     r"""Count the changed predictions of every group.
 
     Representation is the share of the group among the rows that changed, divided by its
     share :math:`\pi_a` of all rows: 1 if changes fall on the groups in proportion, 2 if
     the group has twice its share. Its interval is the exact one of the binomial share among
-    the changed rows.
+    the changed rows. Of weighted rows these are shares of the weight.
 
     Parameters
     ----------
-    dense, pruned : ndarray of shape (n,)
-        Predicted labels.
-    y : ndarray of shape (n,)
-        True labels.
-    groups : int ndarray of shape (n,)
-        Group codes.
-    n_groups : int
-        Number of groups m.
-    confidence : float, default=0.95
-        Level of the intervals.
+    rows : HeldOut
+        Held-out rows in groups.
+    k : int
+        Position of the model that the dense one is compared with.
 
     Returns
     -------
@@ -54,44 +41,40 @@ def change_columns(
     --------
     >>> import numpy as np
     >>> from sklearn_fairprune.measurement.changes import change_columns
-    >>> dense, pruned, y = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]])
-    >>> columns = change_columns(dense, pruned, y, np.array([0, 0, 1, 1]), 2)
+    >>> from sklearn_fairprune.measurement.held_out import HeldOut
+    >>> y, groups = np.array([1, 1, 1, 0]), np.array([0, 0, 1, 1])
+    >>> predicted = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
+    >>> right, rng = (predicted == y[:, None]) * 1.0, np.random.default_rng(0)
+    >>> rows = HeldOut(1 - right, right, y, groups, 2, 0.95, 9, rng, predicted=predicted)
+    >>> columns = change_columns(rows, 1)
     >>> columns["harmed"].tolist(), columns["helped"].tolist()
     ([1, 0], [0, 1])
     >>> columns["representation"].tolist()
     [1.0, 1.0]
     """
+    dense, pruned = rows.predicted[:, 0], rows.predicted[:, k]
     moved = dense != pruned
-    cases = {
-        "changed": moved,
-        "harmed": moved & (dense == y),
-        "helped": moved & (pruned == y),
+    harmed, helped = moved & (dense == rows.y), moved & (pruned == rows.y)
+    cases = {"changed": moved, "harmed": harmed, "helped": helped}
+    columns = {"rows": rows.sizes}
+    columns |= {
+        name: np.bincount(rows.groups[v], minlength=rows.m) for name, v in cases.items()
     }
-    sizes = np.bincount(groups, minlength=n_groups)
-    columns = {"rows": sizes}
-    columns |= {k: np.bincount(groups[v], minlength=n_groups) for k, v in cases.items()}
-    changed, total = columns["changed"], int(moved.sum())
-    for name in cases:
-        counts = columns[name]
-        share = [
-            proportion_interval(k, n, confidence) for k, n in zip(counts, sizes, strict=True)
-        ]
-        columns |= _with_limits(f"{name}_share", counts / sizes, share)
-    pairs = zip(columns["harmed"], columns["helped"], strict=True)
+    for name, chosen in cases.items():
+        share = rows.rate(chosen)
+        columns |= _with_limits(f"{name}_share", share.value, *rows.proportions(share))
+    worse = rows.rate(harmed, harmed | helped)
+    pairs = zip(worse.hits, worse.of - worse.hits, strict=True)
     columns["p_value"] = np.array([exact_paired_p(*pair) for pair in pairs])
     columns["p_value_holm"] = holm(columns["p_value"])
-    expected = sizes / sizes.sum()
-    among = [proportion_interval(k, total, confidence) if total else _UNKNOWN for k in changed]
-    value = changed / total if total else np.full(n_groups, np.nan)
-    limits = np.array(among) / expected[:, None]
-    return columns | _with_limits("representation", value / expected, limits)
+    among = [rows.together.rate(rows.groups == a, moved) for a in range(rows.m)]
+    limits = np.array([np.ravel([r.value, *rows.together.proportions(r)]) for r in among])
+    if not moved.any():
+        limits[:] = np.nan
+    return columns | _with_limits("representation", *np.transpose(limits) / rows.shares)
 
 
-_UNKNOWN = (np.nan, np.nan)
-
-
-def _with_limits(name, value, limits):
-    low, high = np.transpose(limits)
+def _with_limits(name, value, low, high):
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -109,8 +92,10 @@ def changed_rows(
 
     Parameters
     ----------
-    dense, pruned, y, groups : ndarray of shape (n,)
-        As in `change_columns`.
+    dense, pruned, y : ndarray of shape (n,)
+        Predicted and true labels.
+    groups : int ndarray of shape (n,)
+        Group codes.
     labels : sequence
         Names of the m groups; tuples for intersections.
     names : list of str

@@ -25,6 +25,7 @@ from ..statistics.intervals import (
     percentile_interval,
     proportion_interval,
 )
+from ..statistics.weights import LEAST_KNOWN, effective_rows
 from ..statistics.worst import Worst, group_limits, worst_group
 from .explanations import Explanation, explain
 from .quantities import DENSE, EXPLAINING, PRUNED, quantities
@@ -96,6 +97,7 @@ def gather(
     dtype: str | None,
     tol: float,
     max_products: int,
+    weights: torch.Tensor | None = None,
 ) -> Evidence:
     """Measure everything about the groups but the terms of the costly bounds.
 
@@ -113,6 +115,8 @@ def gather(
         None is that of the pruner.
     tol, max_products
         Of the eigenvalues.
+    weights : torch.Tensor of shape (n,), default=None
+        Row weights of the data, above 0; None: all are equal.
 
     Returns
     -------
@@ -138,9 +142,11 @@ def gather(
     predicted = statistics["dense_predictions"]() if classifies else None
     if classifies:
         columns["dense_accuracy"] = (predicted == statistics["labels"]()).double()
+    solver: dict[str, Any] = {"tol": tol, "max_products": max_products}
+    masses = [None if weights is None else weights[group] for group in groups]
     curvatures = [
-        group_curvature(dense, rows, group, displacement, tol=tol, max_products=max_products)
-        for group in groups
+        group_curvature(dense, rows, group, displacement, weights=mass, **solver)
+        for group, mass in zip(groups, masses, strict=True)
     ]
     columns["gradient_norm"] = torch.cat([c.slopes for c in curvatures])
     columns["largest_eigenvalue"] = torch.cat([c.curvatures for c in curvatures])
@@ -209,11 +215,15 @@ class GroupMeans:
         Bootstrap samples.
     rng : numpy.random.Generator
         Where they are drawn from.
+    weights : torch.Tensor of shape (n,), default=None
+        Row weights of all rows, by which the means are; None: all are equal.
 
     Attributes
     ----------
     sizes : int ndarray of shape (m,)
         Rows of each group.
+    effective : ndarray of shape (m,)
+        Effective rows of each group.
     values : dict of str to ndarray of shape (m,)
         Group means.
     samples : dict of str to ndarray of shape (n_boot, m)
@@ -227,13 +237,18 @@ class GroupMeans:
         confidence: float,
         n_boot: int,
         rng: np.random.Generator,
+        weights: torch.Tensor | None = None,
     ) -> None:
         self.confidence, m, self.columns = confidence, len(groups), columns
         self.sizes = np.array([len(group) for group in groups])
+        mass = torch.ones(int(self.sizes.sum())).double()
+        mass = mass if weights is None else weights[torch.cat(groups)]
+        self.weights = mass.numpy()
         self.codes = codes = np.repeat(np.arange(m), self.sizes)
         matrix = np.column_stack(list(columns.values()))
-        means = group_means(torch.as_tensor(matrix), torch.as_tensor(codes), m).numpy()
-        samples = bootstrap_group_means(matrix, codes, m, n_boot, rng)
+        means = group_means(torch.as_tensor(matrix), torch.as_tensor(codes), m, mass).numpy()
+        samples = bootstrap_group_means(matrix, codes, m, n_boot, rng, self.weights)
+        self.effective = effective_rows(self.weights, codes, m)
         self.values = dict(zip(columns, means.T, strict=True))
         self.samples = dict(zip(columns, samples.transpose(2, 0, 1), strict=True))
 
@@ -248,13 +263,13 @@ class GroupMeans:
     def worst(self, name: str, least_rows: int) -> Worst:
         """Group with the largest mean of a column; see `statistics.worst`."""
         values, m = self.columns[name], len(self.sizes)
-        level = self.confidence
-        return worst_group(values, self.codes, m, least_rows=least_rows, confidence=level)
+        options: dict[str, Any] = {"least_rows": least_rows, "confidence": self.confidence}
+        return worst_group(values, self.codes, m, weights=self.weights, **options)
 
     def _limits(self, name, quantity):
         if quantity.phrase and name in self.columns:  # as in an audit
             values, m = self.columns[name], len(self.sizes)
-            low, high = group_limits(values, self.codes, m, self.confidence)
+            low, high = group_limits(values, self.codes, m, self.confidence, self.weights)
         else:
             low, high = percentile_interval(self.samples[name], self.confidence)
         if quantity.never_negative and not (self.values[name] < 0).any():
@@ -262,7 +277,7 @@ class GroupMeans:
         return {f"{name}_low": low, f"{name}_high": high}
 
 
-def complete(means: GroupMeans, evidence: Evidence, sizes: np.ndarray) -> None:
+def complete(means: GroupMeans, evidence: Evidence, share: np.ndarray) -> None:
     """Add what follows from the group means: norms, eigenvalues, bound, gap.
 
     Parameters
@@ -271,8 +286,8 @@ def complete(means: GroupMeans, evidence: Evidence, sizes: np.ndarray) -> None:
         Of the columns of the evidence; changed.
     evidence : Evidence
         From `gather`.
-    sizes : int ndarray of shape (m,)
-        Rows of each group, drawn or not.
+    share : ndarray of shape (m,)
+        Share of each group of all rows, drawn or not, or of their weight.
     """
     values, samples = means.values, means.samples
     values["gradient_norm"] = np.array([c.gradient_norm for c in evidence.curvatures])
@@ -280,7 +295,6 @@ def complete(means: GroupMeans, evidence: Evidence, sizes: np.ndarray) -> None:
     values["largest_eigenvalue"] = eigenvalues
     if accuracy_drop.__name__ in values:
         drop, drops = (t[accuracy_drop.__name__] for t in (values, samples))
-        share = sizes / sizes.sum()
         overall = np.where(np.isnan(drops), drop, drops) @ share
         values["excess_accuracy_gap"] = drop - drop @ share
         samples["excess_accuracy_gap"] = drops - overall[:, None]
@@ -309,10 +323,11 @@ def dense_columns(means: GroupMeans, evidence: Evidence) -> dict[str, np.ndarray
     *before, outputs = DENSE
     columns = means.table(*before)
     if "dense_accuracy" in columns:
-        right = np.rint(columns["dense_accuracy"] * means.sizes).astype(int)
+        right, m = columns["dense_accuracy"], len(means.sizes)
+        of = effective_rows(means.weights, means.codes, m, means.columns["dense_accuracy"])
         limits = [
-            proportion_interval(k, n, means.confidence)
-            for k, n in zip(right, means.sizes, strict=True)
+            proportion_interval(p * n, n, means.confidence)
+            for p, n in zip(right, of, strict=True)
         ]
         low, high = np.transpose(limits)
         columns |= {"dense_accuracy_low": low, "dense_accuracy_high": high}
@@ -341,7 +356,7 @@ def explanations(means: GroupMeans, sizes: np.ndarray, random_state: int) -> pd.
         See `explain`; one below the other for each ``damage``.
     """
     values, samples = means.values, means.samples
-    several = means.sizes > 1  # what one row says of its group cannot be known
+    several = means.effective >= LEAST_KNOWN  # what one row says of its group cannot be known
     candidates = {
         name: Explanation(values[name][several], samples[name][:, several], quantity.sign)
         for name, quantity in quantities(*EXPLAINING).items()

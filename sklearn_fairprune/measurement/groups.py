@@ -180,8 +180,27 @@ def group_names(by_group: pd.DataFrame) -> dict[tuple[Any, ...], str]:
     return dict(zip(labels, distinct_labels(labels), strict=True))
 
 
+def rows_that_count(table: Any) -> Any:
+    """Rows by which groups are compared: of weighted rows the effective ones.
+
+    Parameters
+    ----------
+    table : DataFrame, Series or dict
+        With ``rows``, and ``effective_rows`` if they are weighted.
+
+    Returns
+    -------
+    rows : Series or float
+    """
+    return table["effective_rows" if "effective_rows" in table else "rows"]
+
+
 def small_groups(
-    labels: Sequence[Any], sizes: np.ndarray, min_group_size: int, meaning: str
+    labels: Sequence[Any],
+    sizes: np.ndarray,
+    min_group_size: int,
+    meaning: str,
+    effective: np.ndarray | None = None,
 ) -> list[str]:
     """Name the groups that are small, as a list of no or one note.
 
@@ -195,19 +214,23 @@ def small_groups(
         Smaller ones are small.
     meaning : str
         Sentence that says what becomes of them.
+    effective : ndarray of shape (m,), default=None
+        Effective rows of each group, if rows are weighted: by these they are small.
 
     Returns
     -------
     notes : list of str
     """
+    worth, rows = (sizes, "rows") if effective is None else (effective, "effective rows")
     small = [
-        f"{group_label(label)} ({n})"
-        for label, n in zip(labels, sizes, strict=True)
-        if n < min_group_size
+        f"{group_label(label)} ({n if effective is None else f'{some:.1f} of {n}'})"
+        for label, n, some in zip(labels, sizes, worth, strict=True)
+        if some < min_group_size
     ]
     if not small:
         return []
     return [
-        f"Groups with fewer than min_group_size={min_group_size} rows: {', '.join(small)}. "
+        f"Groups with fewer than min_group_size={min_group_size} {rows}: "
+        f"{', '.join(small)}. "
         f"{meaning}"
     ]

@@ -2,14 +2,35 @@
 
 import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ..functional.groups import excessive_loss, group_means
+from ..functional.groups import group_means
 from ..statistics import intervals
+from ..statistics.weights import effective_rows, weighted_means
 from ..statistics.worst import Worst, group_limits, worst_group
+
+
+class Rate(NamedTuple):
+    """A share of some rows of each group.
+
+    Attributes
+    ----------
+    value : ndarray of shape (m,)
+        Weighted share; NaN where it is of no rows.
+    of : ndarray of shape (m,)
+        Among how many rows, effective ones.
+    """
+
+    value: np.ndarray
+    of: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """How many of these rows count, effective ones; 0 where there are none."""
+        return np.where(self.of > 0, self.value, 0) * self.of
 
 
 class HeldOut:
@@ -43,11 +64,20 @@ class HeldOut:
         Whether the losses are known; without probabilities they are not.
     positive : object, default=None
         Class that rates are about; None if there are none.
+    weights : ndarray of shape (n,), default=None
+        Row weights, above 0; None: all are equal. Every mean and share below is weighted, and
+        every interval is that of the effective rows (`statistics.weights`).
 
     Attributes
     ----------
     sizes : ndarray of shape (m,)
         Rows of each group.
+    effective : ndarray of shape (m,)
+        Effective rows of each group, Kish's number: the same if all weights are equal.
+    shares : ndarray of shape (m,)
+        Share of each group of the weight of all rows.
+    weighted : bool
+        Whether weights were given.
     loss, excess : ndarray of shape (m, n_models)
         Group losses and excessive losses.
     loss_samples, excess_samples : ndarray of shape (n_boot, m, n_models)
@@ -76,22 +106,22 @@ class HeldOut:
         least_rows: int = 0,
         positive: Any = None,
         scored: bool = True,
+        weights: Any = None,
     ) -> None:
         self.losses, self.correct, self.y, self.groups = losses, correct, y, groups
         self.predicted, self.m = predicted, n_groups
         self.positive, self.whole, self.scored = positive, False, scored
         self.confidence, self.n_boot, self.least_rows = confidence, n_boot, least_rows
-        self.sizes = np.bincount(groups, minlength=n_groups)
+        self.weighted = weights is not None
+        self.weights = np.ones(len(y)) if weights is None else weights
+        self._count()
+        mass = torch.as_tensor(self.weights)
         codes, values = torch.as_tensor(groups), torch.as_tensor(losses)
-        self.loss = group_means(values, codes, n_groups).numpy()
-        self.excess = np.stack(
-            [
-                excessive_loss(values[:, 0], values[:, k], codes, n_groups).numpy()
-                for k in range(losses.shape[1])
-            ],
-            axis=1,
+        self.loss = group_means(values, codes, n_groups, mass).numpy()
+        self.excess = group_means(values - values[:, :1], codes, n_groups, mass).numpy()
+        samples = intervals.bootstrap_group_means(
+            losses, groups, n_groups, n_boot, rng, self.weights
         )
-        samples = intervals.bootstrap_group_means(losses, groups, n_groups, n_boot, rng)
         self.loss_samples = samples
         self.excess_samples = samples - samples[:, :, :1]
         if totals is None:
@@ -100,6 +130,13 @@ class HeldOut:
             self.total_loss_samples = totals.total_loss_samples
             if correct is not None:
                 self.balanced, self.balanced_samples = totals.balanced, totals.balanced_samples
+
+    def _count(self):
+        """Count the rows of the groups, the effective ones, and their shares of the weight."""
+        self.sizes = np.bincount(self.groups, minlength=self.m)
+        self.effective = effective_rows(self.weights, self.groups, self.m)
+        mass = np.bincount(self.groups, weights=self.weights, minlength=self.m)
+        self.shares = mass / mass.sum()
 
     def _resample_totals(self, rng):
         """Bootstrap over all rows: mean losses, and the recall of every class."""
@@ -110,7 +147,7 @@ class HeldOut:
             columns += [member] + [member * right[:, None] for right in self.correct.T]
         one = np.zeros(len(self.y), dtype=np.int64)
         means = intervals.bootstrap_group_means(
-            np.column_stack(columns), one, 1, self.n_boot, rng
+            np.column_stack(columns), one, 1, self.n_boot, rng, self.weights
         )[:, 0]
         self.total_loss_samples = means[:, :n_models]
         if self.correct is not None:
@@ -119,6 +156,7 @@ class HeldOut:
                 recall = shares[:, 1:] / shares[:, :1]
             recall[~np.isfinite(recall)] = np.nan  # the sample lacks the class
             self.balanced_samples = np.nanmean(recall, axis=2)
+            member *= self.weights[:, None]
             recall = member.T @ self.correct / member.sum(axis=0)[:, None]
             self.balanced = recall.mean(axis=0)
 
@@ -127,48 +165,50 @@ class HeldOut:
         """The same rows as one group."""
         whole = copy.copy(self)
         whole.groups, whole.m, whole.whole = np.zeros_like(self.groups), 1, True
-        whole.sizes = np.array([len(self.y)])
-        whole.loss = np.array([[column.mean() for column in self.losses.T]])
+        whole._count()
+        whole.loss = np.average(self.losses, axis=0, weights=self.weights)[None]
         whole.excess = whole.loss - whole.loss[:, :1]
         whole.loss_samples = self.total_loss_samples[:, None]
         whole.excess_samples = whole.loss_samples - whole.loss_samples[:, :, :1]
         return whole
 
-    def count(self, chosen: np.ndarray) -> np.ndarray:
-        """Rows of each group that are chosen.
+    def rate(self, chosen: np.ndarray, among: np.ndarray | None = None) -> Rate:
+        """Share of each group's rows that are chosen.
 
         Parameters
         ----------
         chosen : bool ndarray of shape (n,)
             Which.
+        among : bool ndarray of shape (n,), default=None
+            Rows that it is a share of; None is all.
 
         Returns
         -------
-        counts : int ndarray of shape (m,)
+        rate : Rate
         """
-        return np.bincount(self.groups[chosen], minlength=self.m)
+        inside = np.ones(len(chosen), dtype=bool) if among is None else among
+        groups, weights = self.groups[inside], self.weights[inside]
+        values = chosen[inside].astype(float)
+        share = weighted_means(values, weights, groups, self.m)
+        return Rate(share, effective_rows(weights, groups, self.m, values))
 
-    def right(self, k: int) -> np.ndarray:
-        """Rows of each group that model k predicts right."""
-        return np.bincount(self.groups, weights=self.correct[:, k], minlength=self.m)
+    def right(self, k: int) -> Rate:
+        """Share of each group's rows that model k predicts right."""
+        return self.rate(self.correct[:, k] > 0)
 
-    def proportions(
-        self, successes: np.ndarray, trials: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Exact limits of the share of each group's rows that are successes.
+    def proportions(self, rate: Rate) -> tuple[np.ndarray, np.ndarray]:
+        """Exact limits of a share of each group's rows.
 
         Parameters
         ----------
-        successes : ndarray of shape (m,)
-            Their numbers.
-        trials : ndarray of shape (m,), default=None
-            Among how many of the rows; None is all.
+        rate : Rate
+            From `rate`; one that is of no rows has the limits 0 and 1.
 
         Returns
         -------
         low, high : ndarray of shape (m,)
         """
-        pairs = zip(successes, self.sizes if trials is None else trials, strict=True)
+        pairs = zip(rate.hits, rate.of, strict=True)
         limits = [intervals.proportion_interval(k, n, self.confidence) for k, n in pairs]
         low, high = np.transpose(limits)
         return low, high
@@ -201,21 +241,31 @@ class HeldOut:
         """
         if k == 0:
             return np.zeros(self.m), np.zeros(self.m)
-        limits = []
-        for a in range(self.m):
-            first, second = self.correct[self.groups == a][:, [0, k]].T > 0
-            cells = [first & second, first & ~second, ~first & second, ~first & ~second]
-            both, one, other, none = (int(cell.sum()) for cell in cells)
-            limits.append(
-                intervals.paired_difference_interval(both, one, other, none, self.confidence)
-            )
+        first, second = (self.correct[:, j] > 0 for j in (0, k))
+        of = effective_rows(self.weights, self.groups, self.m, self.harmed(k))
+        cells = [first & second, first & ~second, ~first & second, ~first & ~second]
+        counts = np.array([self.rate(cell).value for cell in cells]) * of
+        limits = [
+            intervals.paired_difference_interval(both, one, other, none, self.confidence)
+            for both, one, other, none in counts.T
+        ]
         low, high = np.transpose(limits)
         return low, high
 
     @property
+    def unit(self) -> str:
+        """What a group needs enough of, in words."""
+        return "effective rows" if self.weighted else "rows"
+
+    @property
+    def enough(self) -> np.ndarray:
+        """Groups of enough effective rows."""
+        return self.effective >= self.least_rows
+
+    @property
     def compared(self) -> np.ndarray:
         """Groups that spreads are over: those of enough rows, or all if that leaves one."""
-        enough = self.sizes >= self.least_rows
+        enough = self.enough
         return enough if enough.sum() > 1 else np.ones(self.m, dtype=bool)
 
     def lost(self, k: int) -> np.ndarray:
@@ -238,9 +288,15 @@ class HeldOut:
         -------
         low, high : ndarray of shape (m,)
         """
-        return group_limits(values, self.groups, self.m, self.confidence)
+        return group_limits(values, self.groups, self.m, self.confidence, self.weights)
 
     def worst(self, values: np.ndarray) -> Worst:
         """Group with the largest mean of row values, of those with enough rows."""
-        least, level = self.least_rows, self.confidence
-        return worst_group(values, self.groups, self.m, least_rows=least, confidence=level)
+        return worst_group(
+            values,
+            self.groups,
+            self.m,
+            least_rows=self.least_rows,
+            confidence=self.confidence,
+            weights=self.weights,
+        )

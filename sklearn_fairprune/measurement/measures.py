@@ -22,7 +22,7 @@ from .records import Measure, Measured
 def accuracy(rows: HeldOut, k: int) -> Measured:
     """Share of the rows whose class is right, with Clopper and Pearson's limits."""
     right = rows.right(k)
-    return right / rows.sizes, *rows.proportions(right)
+    return right.value, *rows.proportions(right)
 
 
 def loss(rows: HeldOut, k: int) -> Measured:
@@ -41,14 +41,14 @@ def fairness_violation(rows: HeldOut, k: int) -> Measured:
 
 def accuracy_spread(rows: HeldOut, k: int) -> Measured:
     """Accuracy of the best group minus that of the worst, of those with enough rows."""
-    right, sizes = rows.right(k)[rows.compared], rows.sizes[rows.compared]
-    gap = float(largest_gap(torch.as_tensor(right / sizes)))
-    return gap, *spread_interval(right, sizes, rows.confidence)
+    right, some = rows.right(k), rows.compared
+    gap = float(largest_gap(torch.as_tensor(right.value[some])))
+    return gap, *spread_interval(right.hits[some], right.of[some], rows.confidence)
 
 
 def accuracy_ratio(rows: HeldOut, k: int) -> Measured:
     """Accuracy of the worst group divided by that of the best, of those with enough rows."""
-    shares = (rows.right(k) / rows.sizes)[rows.compared]
+    shares = rows.right(k).value[rows.compared]
     return shares.min() / shares.max() if shares.max() > 0 else np.nan
 
 
@@ -59,8 +59,7 @@ def excessive_loss(rows: HeldOut, k: int) -> Measured:
 
 def accuracy_drop(rows: HeldOut, k: int) -> Measured:
     """Accuracy under the dense model minus that under the model, with Newcombe's limits."""
-    drop = rows.right(0) / rows.sizes - rows.right(k) / rows.sizes
-    return drop, *rows.paired_differences(k)
+    return rows.right(0).value - rows.right(k).value, *rows.paired_differences(k)
 
 
 def classes_predicted(rows: HeldOut, k: int) -> Measured:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import d2_log_loss_score, get_scorer, get_scorer_names, log_loss
 
-from .._compat.sklearn import Scorer, scorer_with
+from .._compat.sklearn import Scorer, scorer_weighs, scorer_with
 from ..functional.shelf import Member
 from .answers import Answers
 from .measures import MEASURES
 
 PROBABILITIES = ("y_score", "y_proba", "y_prob", "probas_pred")
 OTHER_COLUMNS = (
-    *("rows", "sparsity", "model", "group", "feature"),
+    *("rows", "effective_rows", "weight_share", "sparsity", "model", "group", "feature"),
     *("predicts_one_class", "no_better_than_chance", "loss_above_constant"),
 )
 
@@ -33,11 +33,14 @@ class Metric(Member):
         Whether more is better, or less.
     takes_pos_label : bool
         Whether it must be told the positive class.
+    takes_weights : bool
+        Whether it takes the weights of the rows, as ``sample_weight``.
     """
 
     wants: str = "predictions"
     better: int = 1
     takes_pos_label: bool = False
+    takes_weights: bool = False
 
     def told(self, positive: Any) -> "Metric":
         """The same, a scorer being told the positive class if it takes one."""
@@ -60,11 +63,13 @@ class Metric(Member):
         value : object
             What the function returns.
         """
-        y, positive = answers.y[rows], answers.positive
+        y, positive, options = answers.y[rows], answers.positive, {}
+        if self.takes_weights and answers.weights is not None:
+            options["sample_weight"] = answers.weights[rows]
         if self.wants == "answers":
-            return self.function(answers, rows, y)
+            return self.function(answers, rows, y, **options)
         named = positive is not None and self.takes_pos_label
-        options = {"pos_label": positive} if named else {}
+        options |= {"pos_label": positive} if named else {}
         if self.wants == "predictions" or not answers.classifies:
             return self.function(y, answers.predict(rows), **options)
         probabilities = answers.predict_proba(rows)
@@ -134,7 +139,8 @@ def _metric(name, value):
     title = name.replace("_", " ")
     if isinstance(value, Scorer):
         told = scorer_with(value, None) is not None
-        return Metric(value, title, "answers", takes_pos_label=told)
+        weighs = scorer_weighs(value)
+        return Metric(value, title, "answers", takes_pos_label=told, takes_weights=weighs)
     names = _parameters(what, value)
     asks = names[1] in PROBABILITIES or any(value is f for f in (log_loss, d2_log_loss_score))
     bound = value.keywords if isinstance(value, partial) else {}
@@ -144,6 +150,7 @@ def _metric(name, value):
         "probabilities" if asks else "predictions",
         _better(name, value),
         takes_pos_label="pos_label" in names and "pos_label" not in bound,
+        takes_weights="sample_weight" in names and "sample_weight" not in bound,
     )
 
 

@@ -134,7 +134,11 @@ def nearest(worst: Worst) -> int:
 
 
 def payer_sentence(
-    row: dict[str, Any], told: Told, ruled_out: Sequence[str], least_rows: int
+    row: dict[str, Any],
+    told: Told,
+    ruled_out: Sequence[str],
+    least_rows: int,
+    unit: str = "rows",
 ) -> str:
     """Say which group pays most, or why one cannot tell.
 
@@ -148,6 +152,8 @@ def payer_sentence(
         Names of the groups with enough rows that are surely not the worst.
     least_rows : int
         Rows that make a group eligible.
+    unit : str, default="rows"
+        What they are; "effective rows" of weighted ones.
 
     Returns
     -------
@@ -155,10 +161,10 @@ def payer_sentence(
     """
     who, value = f"{row['group']} ({row['rows']} rows)", told.interval(row)
     largest = f"The largest {told.title} is {value}, of {who}.{concentration(row)}"
-    enough = f" of {least_rows} rows or more" if least_rows > 1 else ""
+    enough = f" of {least_rows} {unit} or more" if least_rows > 1 else ""
     match row["verdict"]:
         case Payer.TOO_FEW:
-            return f"fewer than two groups have {least_rows} rows: nothing to compare."
+            return f"fewer than two groups have {least_rows} {unit}: nothing to compare."
         case Payer.NOBODY:
             return f"no group pays more than {told.size(told.negligible)}. {largest}"
         case Payer.NO_MORE:

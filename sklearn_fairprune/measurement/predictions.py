@@ -1,7 +1,8 @@
 """Predictions that were made elsewhere, as estimators that have made them."""
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -28,6 +29,22 @@ class _Given(BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions, of all rows in their order."""
         return self.predicted
+
+    def of(self, kept: np.ndarray) -> Self:
+        """The same of some rows.
+
+        Parameters
+        ----------
+        kept : int ndarray
+            Their positions.
+
+        Returns
+        -------
+        given : object of this class
+        """
+        some = copy.copy(self)
+        some.predicted = self.predicted[kept]
+        return some
 
 
 class GivenNumbers(RegressorMixin, _Given):
@@ -63,6 +80,13 @@ class GivenClasses(ClassifierMixin, _Given):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, of all rows in their order."""
         return self.probabilities
+
+    def of(self, kept: np.ndarray) -> Self:
+        """The same of some rows, with their probabilities."""
+        some = super().of(kept)
+        if self.probabilities is not None:
+            some.probabilities = self.probabilities[kept]
+        return some
 
 
 def is_quantity(y: Any) -> bool:

@@ -5,50 +5,34 @@ and Pearson's for the rows that it is a share of; a group without such rows has 
 differences leave it out.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..statistics.intervals import mean_interval, spread_interval
-from .held_out import HeldOut
+from .held_out import HeldOut, Rate
 
 Measured = tuple[Any, Any, Any] | Any
 
 
-class Rate(NamedTuple):
-    """A share of some rows of each group.
-
-    Attributes
-    ----------
-    hits, of : int ndarray of shape (m,)
-        Rows that count, among how many.
-    """
-
-    hits: np.ndarray
-    of: np.ndarray
-
-
 def selected(rows: HeldOut, k: int) -> Rate:
     """Rows that model k predicts positive, of all."""
-    return Rate(rows.count(rows.predicted[:, k] == rows.positive), rows.sizes)
+    return rows.rate(rows.predicted[:, k] == rows.positive)
 
 
 def found(rows: HeldOut, k: int) -> Rate:
     """Rows that model k predicts positive, of those that are."""
-    positive, chosen = rows.y == rows.positive, rows.predicted[:, k] == rows.positive
-    return Rate(rows.count(positive & chosen), rows.count(positive))
+    return rows.rate(rows.predicted[:, k] == rows.positive, rows.y == rows.positive)
 
 
 def mistaken(rows: HeldOut, k: int) -> Rate:
     """Rows that model k predicts positive, of those that are not."""
-    negative, chosen = rows.y != rows.positive, rows.predicted[:, k] == rows.positive
-    return Rate(rows.count(negative & chosen), rows.count(negative))
+    return rows.rate(rows.predicted[:, k] == rows.positive, rows.y != rows.positive)
 
 
 def confirmed(rows: HeldOut, k: int) -> Rate:
     """Rows that are positive, of those that model k predicts so."""
-    positive, chosen = rows.y == rows.positive, rows.predicted[:, k] == rows.positive
-    return Rate(rows.count(positive & chosen), rows.count(chosen))
+    return rows.rate(rows.y == rows.positive, rows.predicted[:, k] == rows.positive)
 
 
 def with_limits(rows: HeldOut, rate: Rate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,11 +49,8 @@ def with_limits(rows: HeldOut, rate: Rate) -> tuple[np.ndarray, np.ndarray, np.n
     -------
     value, low, high : ndarray of shape (m,)
     """
-    known = rate.of > 0
-    value = np.divide(rate.hits, rate.of, out=np.full(rows.m, np.nan), where=known)
-    limits = (np.where(known, end, np.nan) for end in rows.proportions(*rate))
-    low, high = limits
-    return value, low, high
+    low, high = (np.where(rate.of > 0, end, np.nan) for end in rows.proportions(rate))
+    return rate.value, low, high
 
 
 def difference(rows: HeldOut, rate: Rate, confidence: float) -> tuple[float, float, float]:
@@ -94,8 +75,8 @@ def difference(rows: HeldOut, rate: Rate, confidence: float) -> tuple[float, flo
         return np.nan, np.nan, np.nan
     if rows.m == 1:
         return 0.0, 0.0, 0.0
-    hits, of = rate.hits[known], rate.of[known]
-    return float(np.ptp(hits / of)), *spread_interval(hits, of, confidence)
+    limits = spread_interval(rate.hits[known], rate.of[known], confidence)
+    return float(np.ptp(rate.value[known])), *limits
 
 
 def selection_rate(rows: HeldOut, k: int) -> Measured:
@@ -152,7 +133,6 @@ def balanced_accuracy(rows: HeldOut, k: int) -> Measured:
     recalls = []
     for label in np.unique(rows.y):
         own = rows.y == label
-        rate = Rate(rows.count(own & (rows.correct[:, k] > 0)), rows.count(own))
-        recalls.append(with_limits(rows, rate))
+        recalls.append(with_limits(rows, rows.rate(rows.correct[:, k] > 0, own)))
     value, low, high = np.transpose(recalls, (1, 2, 0))
     return np.nanmean(value, axis=1), *mean_interval(value, low, high)

@@ -31,8 +31,15 @@ from .records import Measure
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
-from .user_metrics import Resampled, descriptors, metric_measures, metric_notes
+from .user_metrics import (
+    Resampled,
+    descriptors,
+    metric_measures,
+    metric_notes,
+    notes_on_unweighted,
+)
 from .verdicts import broken_notes, flag_broken
+from .weights import Given
 
 LISTED = "They are listed, not compared: no verdict, spread or violation counts them."
 NOT_ENOUGH = (
@@ -62,15 +69,15 @@ def feature_columns(sensitive_features: Any) -> dict[str, Any]:
     return groupings
 
 
-def measure_models(
-    models: Any, X: Any, y: Any, sensitive_features: Any, settings: Settings
-) -> tuple[Audited, Outcomes]:
+def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audited, Outcomes]:
     """Measure models on held-out rows, for every way to group them.
 
     Parameters
     ----------
-    models, X, y, sensitive_features
+    models : dict of str to fitted estimator, or Bunch
         As in `audit`.
+    given : Given
+        Held-out rows, their groups and weights.
     settings : Settings
         How to measure.
 
@@ -87,24 +94,14 @@ def measure_models(
     """
     check_settings(settings, payments())
     metrics = check_metrics(settings.metrics)
-    outcomes = gather_outcomes(models, X, y, sensitive_features, settings)
-    own, resampled = metrics_of(outcomes, X, metrics, settings)
-    rated = sensitive_features is not None or settings.pos_label is not None
+    outcomes = gather_outcomes(models, given.X, given.y, given.sensitive_features, settings)
+    own, resampled = metrics_of(outcomes, given, metrics, settings)
+    rated = given.sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
-    about = {
-        "confidence": settings.confidence,
-        "min_group_size": settings.min_group_size,
-        "n_boot": settings.n_boot,
-        "random_state": settings.random_state,
-        "rows": len(outcomes.y),
-        "rows_sha256": rows_digest(X, outcomes.y, sensitive_features),
-        "dense_model": next(iter(outcomes.models)),
-        "loss": outcomes.loss_name,
-    }
-    about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
+    about = settings_told(outcomes, given, settings)
     about |= {"metrics": descriptors(own)} if own else {}
     audited, small, rows = {}, [], None
-    for feature, columns in feature_columns(sensitive_features).items():
+    for feature, columns in feature_columns(given.sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
         names = feature_levels(names)
         rows = HeldOut(
@@ -121,13 +118,15 @@ def measure_models(
             least_rows=settings.min_group_size,
             positive=outcomes.positive if rated else None,
             scored=not outcomes.labels_only,
+            weights=given.weights,
         )
         texts = distinct_labels(labels)
         tables = grouped_tables(outcomes, rows, names, labels, settings, own)
         tables["notes"] += metric_notes(resampled, rows, texts, list(outcomes.models))
+        meaning = LISTED if sum(rows.enough) > 1 else NOT_ENOUGH
+        worth = rows.effective if rows.weighted else None
         least = settings.min_group_size
-        meaning = LISTED if sum(rows.sizes >= least) > 1 else NOT_ENOUGH
-        found = small_groups(texts, rows.sizes, least, meaning)
+        found = small_groups(texts, rows.sizes, least, meaning, worth)
         tables["notes"][:0] = found
         small.append(found)
         audited[feature] = tables | {"about": about | {"sensitive_features": names}}
@@ -135,24 +134,43 @@ def measure_models(
         warn(small[0][0])
     first, *others = audited
     audited[first]["notes"] += [*outcomes.notes, *notes_on_skipped(outcomes.models)]
+    audited[first]["notes"] += [*given.notes, *notes_on_unweighted(resampled)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
     networks = network_tables(outcomes.models)
     return Audited(**audited[first], **networks, other_features=alone), outcomes
 
 
+def settings_told(outcomes: Outcomes, given: Given, settings: Settings) -> dict[str, Any]:
+    """How it was measured, as a report keeps it."""
+    weights = () if given.weights is None else (given.weights,)
+    about = {
+        "confidence": settings.confidence,
+        "min_group_size": settings.min_group_size,
+        "n_boot": settings.n_boot,
+        "random_state": settings.random_state,
+        "rows": len(outcomes.y),
+        "rows_sha256": rows_digest(given.X, outcomes.y, given.sensitive_features, *weights),
+        "dense_model": next(iter(outcomes.models)),
+        "loss": outcomes.loss_name,
+    }
+    positive = {} if outcomes.positive is None else {"positive_class": outcomes.positive}
+    return about | positive | given.about
+
+
 def metrics_of(
-    outcomes: Outcomes, X: Any, metrics: dict[str, Metric], settings: Settings
+    outcomes: Outcomes, given: Given, metrics: dict[str, Metric], settings: Settings
 ) -> tuple[Measures, list[Resampled]]:
     """Measures of the user's metrics, and what they read."""
     if not metrics:
         return {}, []
     answers = answers_of(
         outcomes.models.values(),
-        X,
+        given.X,
         outcomes.y,
         outcomes.answers,
         outcomes.predicted is not None,
         outcomes.positive,
+        given.weights,
     )
     return metric_measures(metrics, answers, settings.n_boot, settings.random_state)
 
@@ -168,15 +186,16 @@ def grouped_tables(
     """Tables, findings and notes for one way to group the rows, by name."""
     tables, totals, measures = [], [], MEASURES | own
     for k, sparsity in enumerate(outcomes.sparsities):
-        tables.append(pd.DataFrame({"rows": rows.sizes} | measure_groups(rows, k, measures)))
-        first = {"rows": len(outcomes.y), "sparsity": sparsity}
+        counts, whole = rows_counted(rows), rows_counted(rows.together)
+        tables.append(pd.DataFrame(counts | measure_groups(rows, k, measures)))
+        first = {name: value.item() for name, value in whole.items()} | {"sparsity": sparsity}
         totals.append(first | measure_model(rows, k, measures))
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
-    overall = flag_broken(overall, outcomes.y, outcomes.predicted is not None)
+    overall = flag_broken(overall, outcomes.y, outcomes.predicted is not None, rows.weights)
     notes = broken_notes(overall, outcomes.predicted)
     payers, findings = who_pays(models, labels, rows, settings)
-    changes, changed = changed_tables(outcomes, rows, names, labels, settings.confidence)
+    changes, changed = changed_tables(outcomes, rows, names, labels)
     by_group = pd.concat(tables).set_index(group_index(models, names, labels))
     notes += lacking_notes(by_group, overall, measures, distinct_labels(labels))
     return {
@@ -188,6 +207,14 @@ def grouped_tables(
         "findings": findings,
         "notes": notes,
     }
+
+
+def rows_counted(rows: HeldOut) -> dict[str, np.ndarray]:
+    """Rows of each group, and of weighted rows the effective ones and the share of weight."""
+    if not rows.weighted:
+        return {"rows": rows.sizes}
+    more = {} if rows.whole else {"weight_share": rows.shares}
+    return {"rows": rows.sizes, "effective_rows": rows.effective} | more
 
 
 def measure_groups(
@@ -254,7 +281,7 @@ def who_pays(
     their numbers.
     """
     table, findings, texts = {}, [], distinct_labels(labels)
-    least, few = settings.min_group_size, rows.sizes < settings.min_group_size
+    least, few = settings.min_group_size, ~rows.enough
     for k, name in enumerate(models):
         if k == 0:
             continue
@@ -266,9 +293,12 @@ def who_pays(
             if measure.there_is(rows):
                 told, worst, values = told_payments(key, rows, k, settings)
                 row = payer_row(worst, texts, rows.sizes, values, told)
-                row |= few_rows(measure.paid(rows, k)[rows.groups == worst.group], measure)
+                paid = measure.paid(rows, k) * rows.weights
+                row |= few_rows(paid[rows.groups == worst.group], measure)
                 others = np.flatnonzero(worst.eligible & ~worst.possible)
-                sentence = payer_sentence(row, told, [texts[a] for a in others], least)
+                sentence = payer_sentence(
+                    row, told, [texts[a] for a in others], least, rows.unit
+                )
                 told_of.append(f"{name}, by {measure.told_by}: {sentence}")
                 table[name, measure.told_by] = row | {"sentence": sentence}
                 apart.append(too_few_sentence(texts, rows.sizes, values, few, told))
@@ -299,7 +329,7 @@ def told_payments(
 
 
 def changed_tables(
-    outcomes: Outcomes, rows: HeldOut, names: Sequence[str], labels: Any, confidence: float
+    outcomes: Outcomes, rows: HeldOut, names: Sequence[str], labels: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Changed predictions of every pruned classifier by group, and the rows themselves."""
     pruned = list(outcomes.models)[1:]
@@ -308,7 +338,7 @@ def changed_tables(
     tables, listed, dense = [], {}, outcomes.predicted[:, 0]
     for k, name in enumerate(pruned, start=1):
         moved = (dense, outcomes.predicted[:, k], outcomes.y, rows.groups)
-        columns = change_columns(*moved, rows.m, confidence)
+        columns = change_columns(rows, k)
         tables.append(pd.DataFrame(columns))
         listed[name] = changed_rows(
             *moved, labels, names, columns["representation"], outcomes.row_names

@@ -255,6 +255,32 @@ def metric_notes(
             yield f"{one.name} {is_so} {', '.join(groups)} in {every}: {reason.rstrip('.')}."
 
 
+def notes_on_unweighted(resampled: Sequence[Resampled]) -> list[str]:
+    """Name the metrics that do not know of the weights of the rows, as no or one note.
+
+    Parameters
+    ----------
+    resampled : sequence of Resampled
+        From `metric_measures`.
+
+    Returns
+    -------
+    notes : list of str
+    """
+    names = [
+        one.name
+        for one in resampled
+        if one.answers[0].weights is not None and not one.metric.takes_weights
+    ]
+    if not names:
+        return []
+    has, each = ("has", "it counts") if len(names) == 1 else ("have", "they count")
+    return [
+        f"Not weighted: {', '.join(names)} {has} no parameter sample_weight, so {each} every "
+        "row once, unlike the rest of the report."
+    ]
+
+
 def descriptors(measures: Mapping[str, Measure]) -> dict[str, dict[str, Any]]:
     """What a report keeps of the measures of its metrics, as plain values."""
     return {k: {key: getattr(m, key) for key in KEPT} for k, m in measures.items()}

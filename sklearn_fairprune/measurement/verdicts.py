@@ -57,7 +57,9 @@ def change_verdicts(
 # ---- what is broken ----------------------------------------------------------------
 
 
-def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.DataFrame:
+def flag_broken(
+    overall: pd.DataFrame, y: np.ndarray, classifies: bool, weights: np.ndarray | None = None
+) -> pd.DataFrame:
     """Add to a table of models which of them are broken, and why.
 
     Parameters
@@ -69,6 +71,8 @@ def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.Da
         Targets; where they are all alike, nothing can be said.
     classifies : bool
         Whether they are classes.
+    weights : ndarray of shape (n,), default=None
+        Row weights; None: all are equal.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def flag_broken(overall: pd.DataFrame, y: np.ndarray, classifies: bool) -> pd.Da
     """
     several = len(np.unique(y, axis=0)) > 1
     surely = overall.get("loss_low", pd.Series(-np.inf, overall.index))
-    above = several & (surely > (1 + MARGIN) * constant_loss(y, classifies))
+    above = several & (surely > (1 + MARGIN) * constant_loss(y, classifies, weights))
     if not classifies:
         return overall.assign(loss_above_constant=above)
     chance = no_better_than_chance(overall["balanced_accuracy_high"], len(np.unique(y)))

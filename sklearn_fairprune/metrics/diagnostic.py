@@ -20,9 +20,10 @@ from ..functional.bounds import theorem1_bound
 from ..functional.curvature import largest_eigenvalue
 from ..functional.diagnostics import chosen, diagnostics_of
 from ..functional.params import norm
+from ..statistics.weights import check_weights
 
 
-def mean_closeness(y_true: Any, y_pred: Any) -> float:
+def mean_closeness(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     r"""Mean closeness to the decision boundary, :math:`s(x) = 1 - \sum_k p_k^2`.
 
     Parameters
@@ -31,6 +32,8 @@ def mean_closeness(y_true: Any, y_pred: Any) -> float:
         Not read; metrics have it.
     y_pred : array-like of shape (n, n_classes)
         Class probabilities.
+    sample_weight : array-like of shape (n,), default=None
+        Row weights.
 
     Returns
     -------
@@ -43,10 +46,10 @@ def mean_closeness(y_true: Any, y_pred: Any) -> float:
     >>> mean_closeness([0, 1], [[0.5, 0.5], [0.0, 1.0]])
     0.25
     """
-    return float(boundary.closeness(_probability(y_pred)).mean())
+    return float(np.average(boundary.closeness(_probability(y_pred)), weights=sample_weight))
 
 
-def mean_margin(y_true: Any, y_pred: Any) -> float:
+def mean_margin(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     r"""Mean distance between the two most probable classes, :math:`p_{(1)} - p_{(2)}`.
 
     Parameters
@@ -55,6 +58,8 @@ def mean_margin(y_true: Any, y_pred: Any) -> float:
         Not read; metrics have it.
     y_pred : array-like of shape (n, n_classes)
         Class probabilities.
+    sample_weight : array-like of shape (n,), default=None
+        Row weights.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def mean_margin(y_true: Any, y_pred: Any) -> float:
     >>> mean_margin([0, 1], [[0.5, 0.5], [0.0, 1.0]])
     0.5
     """
-    return float(boundary.margin(_probability(y_pred)).mean())
+    return float(np.average(boundary.margin(_probability(y_pred)), weights=sample_weight))
 
 
 def _probability(y_pred):
@@ -103,7 +108,9 @@ class DiagnosticMetric:
         self.name, self.source = name, source
         self.__name__ = name
 
-    def __call__(self, y_true: Any, y_pred: Any, *, index: Any) -> float:
+    def __call__(
+        self, y_true: Any, y_pred: Any, *, index: Any, sample_weight: Any = None
+    ) -> float:
         """Compute the diagnostic of the rows `index`.
 
         Parameters
@@ -114,6 +121,8 @@ class DiagnosticMetric:
             Not read; metrics have it.
         index : array-like of int of shape (n,)
             Row numbers of X; repeated ones count repeatedly.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of these rows.
 
         Returns
         -------
@@ -136,7 +145,7 @@ class DiagnosticMetric:
                 f"y_true is not the y of these rows that {self.name} was made with. Pass the "
                 "same y to diagnostic_metrics and to MetricFrame, in the same order."
             )
-        return self.source.value(self.name, index)
+        return self.source.value(self.name, index, sample_weight)
 
     def __repr__(self) -> str:
         """Show the name."""
@@ -161,10 +170,13 @@ class _Source:
         names = [*self.shelf, "second_order", *GROUP_DIAGNOSTICS]
         return names + (list(BOUND_TERMS) if self.dense.has_logits else [])
 
-    def value(self, name: str, index: Any) -> float:
+    def value(self, name: str, index: Any, weights: Any = None) -> float:
         if name in GROUP_DIAGNOSTICS:
-            return GROUP_DIAGNOSTICS[name](self, torch.as_tensor(index))
-        return float(self._column(name)[index].mean())
+            weights = (
+                None if weights is None else torch.as_tensor(np.asarray(weights)).double()
+            )
+            return GROUP_DIAGNOSTICS[name](self, torch.as_tensor(index), weights)
+        return float(np.average(self._column(name)[index], weights=weights))
 
     def _column(self, name: str) -> np.ndarray:
         if name not in self._columns:
@@ -181,14 +193,14 @@ class _Source:
         return self._columns[name].numpy()
 
 
-def _gradient_norm(source, index):
+def _gradient_norm(source, index, weights=None):
     """Norm of the gradient of the mean loss."""
-    return float(norm(mean_gradient(source.dense, source.rows, index)))
+    return float(norm(mean_gradient(source.dense, source.rows, index, weights=weights)))
 
 
-def _largest_eigenvalue(source, index):
+def _largest_eigenvalue(source, index, weights=None):
     """Largest eigenvalue of the Hessian of the mean loss."""
-    gradient, product = linearize(source.dense, source.rows, index)
+    gradient, product = linearize(source.dense, source.rows, index, weights=weights)
     top = largest_eigenvalue(product, gradient)
     if not top.converged:
         warnings.warn(
@@ -200,9 +212,10 @@ def _largest_eigenvalue(source, index):
     return top.value
 
 
-def _theorem1_bound(source, index):
+def _theorem1_bound(source, index, weights=None):
     """Right side of Theorem 1."""
-    gradient, top = _gradient_norm(source, index), _largest_eigenvalue(source, index)
+    gradient = _gradient_norm(source, index, weights)
+    top = _largest_eigenvalue(source, index, weights)
     return float(theorem1_bound(gradient, top, float(norm(source.displacement))))
 
 
@@ -219,6 +232,7 @@ def diagnostic_metrics(
     y: Any = None,
     *,
     quantities: Sequence[str] | None = None,
+    sample_weight: Any = None,
     dtype: Any = None,
 ) -> Bunch:
     r"""Every diagnostic as a metric of :class:`fairlearn.metrics.MetricFrame`.
@@ -239,6 +253,8 @@ def diagnostic_metrics(
         ``accuracy_drop``, ``prediction_changed``), ``second_order`` and the two bounds of
         Proposition 2 and Theorem 2. Of the rows together: ``gradient_norm``,
         ``largest_eigenvalue``, ``theorem1_bound``. See `diagnose` for their meaning.
+    sample_weight : array-like of shape (n,), default=None
+        Row weights: means, and the loss of the rows together, are then weighted.
     dtype : {"float32", "float64"}, default=None
         What to compute in; None is the dtype of the estimator.
 
@@ -250,7 +266,8 @@ def diagnostic_metrics(
     Raises
     ------
     ValueError
-        Without targets, or if `quantities` are unknown for this network.
+        Without targets, if `quantities` are unknown for this network, or if weights are not
+        one number of at least 0 per row.
 
     Notes
     -----
@@ -300,8 +317,10 @@ def diagnostic_metrics(
     if quantities is None:
         quantities = [name for name in known if name not in BOUND_TERMS]
     quantities = chosen(quantities, known)
-    rows = np.arange(len(source.rows))
+    params = {"index": np.arange(len(source.rows))}
+    if sample_weight is not None:
+        params["sample_weight"] = check_weights(sample_weight, len(source.rows))
     return Bunch(
         metrics={name: DiagnosticMetric(name, source) for name in quantities},
-        sample_params={name: {"index": rows} for name in quantities},
+        sample_params={name: dict(params) for name in quantities},
     )

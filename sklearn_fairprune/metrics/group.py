@@ -77,21 +77,26 @@ def accuracy_spread(
     )
 
 
-def mean_excess(dense: Any, pruned: Any) -> float:
-    """Mean of pruned minus dense row values."""
-    return float(np.mean(np.asarray(pruned, dtype=float) - np.asarray(dense, dtype=float)))
+def mean_excess(dense: Any, pruned: Any, sample_weight: Any = None) -> float:
+    """Mean of pruned minus dense row values, weighted if there are weights."""
+    more = np.asarray(pruned, dtype=float) - np.asarray(dense, dtype=float)
+    return float(np.average(more, weights=sample_weight))
 
 
-def mean_drop(dense: Any, pruned: Any) -> float:
-    """Mean of dense minus pruned row values."""
-    return -mean_excess(dense, pruned)
+def mean_drop(dense: Any, pruned: Any, sample_weight: Any = None) -> float:
+    """Mean of dense minus pruned row values, weighted if there are weights."""
+    return -mean_excess(dense, pruned, sample_weight)
 
 
 _violation = make_derived_metric(metric=mean_excess, transform="difference")
 
 
 def fairness_violation(
-    dense_losses: Any, pruned_losses: Any, *, sensitive_features: Any
+    dense_losses: Any,
+    pruned_losses: Any,
+    *,
+    sensitive_features: Any,
+    sample_weight: Any = None,
 ) -> float:
     r"""Fairness violation, :math:`\xi = \max_{a,a'} |R(a) - R(a')|`.
 
@@ -101,6 +106,8 @@ def fairness_violation(
         Loss of every row under the dense and under the pruned network.
     sensitive_features : array-like of shape (n,) or (n, k)
         Group of every row; several columns mean their intersections.
+    sample_weight : array-like of shape (n,), default=None
+        Row weights.
 
     Returns
     -------
@@ -118,12 +125,21 @@ def fairness_violation(
     0.75
     """
     return float(
-        _violation(dense_losses, pruned_losses, sensitive_features=sensitive_features)
+        _violation(
+            dense_losses,
+            pruned_losses,
+            sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
+        )
     )
 
 
 def excess_accuracy_gap(
-    dense_correct: Any, pruned_correct: Any, *, sensitive_features: Any
+    dense_correct: Any,
+    pruned_correct: Any,
+    *,
+    sensitive_features: Any,
+    sample_weight: Any = None,
 ) -> float:
     r"""Largest excess accuracy gap, :math:`\max_a \psi_a = \max_a (\Delta_a - \Delta)`.
 
@@ -136,6 +152,8 @@ def excess_accuracy_gap(
         1 where the network is right, 0 where it is wrong.
     sensitive_features : array-like of shape (n,) or (n, k)
         Group of every row; several columns mean their intersections.
+    sample_weight : array-like of shape (n,), default=None
+        Row weights.
 
     Returns
     -------
@@ -158,5 +176,6 @@ def excess_accuracy_gap(
         y_true=dense_correct,
         y_pred=pruned_correct,
         sensitive_features=sensitive_features,
+        sample_params=None if sample_weight is None else {"sample_weight": sample_weight},
     )
     return float(frame.group_max() - frame.overall)

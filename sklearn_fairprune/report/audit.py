@@ -8,6 +8,7 @@ import pandas as pd
 from ..measurement.predictions import given_models
 from ..measurement.settings import Settings
 from ..measurement.tables import feature_columns, measure_models
+from ..measurement.weights import Given, given_rows
 from ..statistics.worst import LEAST_ROWS
 from .audit_report import AuditReport
 from .diagnose import why_options, why_tables
@@ -19,6 +20,7 @@ def audit(
     y: Any,
     *,
     sensitive_features: Any = None,
+    sample_weight: Any = None,
     explain: bool | dict[str, Any] = False,
     confidence: float = 0.95,
     n_boot: int = 2000,
@@ -51,6 +53,10 @@ def audit(
     sensitive_features : array-like of shape (n,) or (n, k), default=None
         Group of every row; several columns mean their intersections, and each feature
         alone is measured too (``by_feature``). Without it the classes are the groups.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of every row, by position: for how many persons it stands, in any unit. Shares
+        and means are then by weight, and a group's intervals, and whether it is compared,
+        follow from its effective rows. Rows of weight 0 are left out.
     explain : bool or dict, default=False
         Whether to `diagnose` every pruned model too, which takes second derivatives of its
         loss; a dict gives options of `diagnose`, such as ``{"max_samples": 200}``. The
@@ -92,7 +98,8 @@ def audit(
     ------
     ValueError
         If there is no model, a path does not begin dense, a parameter is out of its range,
-        or the input is unusable.
+        or the input is unusable; if weights are negative, unknown or infinite, of another
+        number of rows, or 0 in all rows of a group.
 
     Warns
     -----
@@ -128,10 +135,22 @@ def audit(
     that takes ``pos_label`` is given the positive class; a function of probabilities that does
     not is given ``y_true`` as 1 and 0 if the positive class is the first.
 
+    With `sample_weight` the tables have ``effective_rows`` beside ``rows``: Kish's
+    :math:`(\sum w)^2 / \sum w^2`, at most the rows. Intervals are those above, of weighted
+    shares and of effective rows in the place of counts (Korn and Graubard), of which there are
+    fewer where rows of large weight vary most: means have at least their linearised error.
+    Effective rows of at least `min_group_size` make a group compared. The paired test of
+    changed predictions is of effective numbers as well. Metrics that take no `sample_weight`
+    are not weighted, and the notes name them; strata and clusters of a survey are not known.
+
     References
     ----------
     Tran, Fioretto, Kim, Naidu, "Pruning has a disparate impact on model accuracy",
     NeurIPS 2022.
+
+    Kish, "Survey Sampling", 1965; Korn and Graubard, "Confidence intervals for proportions
+    with small expected number of positive counts estimated from survey data", Survey
+    Methodology 24, 1998.
 
     Examples
     --------
@@ -154,14 +173,17 @@ def audit(
         confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics
     )
     options = why_options(explain, settings)
-    audited, outcomes = measure_models(models, X, y, sensitive_features, settings)
-    report = AuditReport.of(audited)
+    given = given_rows(X, y, sensitive_features, sample_weight)
+    audited, outcomes = measure_models(models, given, settings)
+    report = _numbered(AuditReport.of(audited), given)
     if options is not None:
-        groupings = feature_columns(sensitive_features).values()
+        groupings = feature_columns(given.sensitive_features).values()
         for one, columns in zip(report.by_feature.values(), groupings, strict=True):
-            tables, notes = why_tables(outcomes.models, X, outcomes.y, columns, **options)
+            tables, notes = why_tables(
+                outcomes.models, given.X, outcomes.y, columns, given.weights, **options
+            )
             one.why, one.explanations = tables["why"], tables["explanations"]
-            one.notes += notes
+            one.notes += [note for note in notes if note not in given.notes]
     return report
 
 
@@ -170,6 +192,7 @@ def audit_predictions(
     predictions: Any,
     *,
     sensitive_features: Any = None,
+    sample_weight: Any = None,
     classes: Any = None,
     confidence: float = 0.95,
     n_boot: int = 2000,
@@ -191,6 +214,8 @@ def audit_predictions(
         (n, n_classes), or of two classes those of the second one, of shape (n,); or numbers.
         Of labels alone no loss is known, and who pays is told by decisions only.
     sensitive_features : array-like of shape (n,) or (n, k), default=None
+        As in `audit`.
+    sample_weight : array-like of shape (n,), default=None
         As in `audit`.
     classes : array-like of shape (n_classes,), default=None
         In the order of the columns of probabilities; None: the labels of `y`, sorted.
@@ -245,5 +270,17 @@ def audit_predictions(
     settings = Settings(
         confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics
     )
-    audited, _ = measure_models(models, rows, np.asarray(y), sensitive_features, settings)
-    return AuditReport.of(audited)
+    given = given_rows(rows, np.asarray(y), sensitive_features, sample_weight)
+    if given.kept is not None:
+        models = {name: model.of(given.kept) for name, model in models.items()}
+    audited, _ = measure_models(models, given, settings)
+    return _numbered(AuditReport.of(audited), given)
+
+
+def _numbered(report: AuditReport, given: Given) -> AuditReport:
+    """The same with the changed rows numbered among all rows, also those of weight 0."""
+    if given.kept is not None:
+        for one in report.by_feature.values():
+            if len(one.changed_rows):
+                one.changed_rows["row"] = given.kept[one.changed_rows["row"]]
+    return report

@@ -29,7 +29,7 @@ def compare_reports(first: Audited, second: Audited) -> pd.DataFrame:
         One row per feature, model, group (empty for the model as a whole) and measure:
         ``first`` and ``second`` with ``_low`` and ``_high``, ``change`` with limits, and
         the ``verdict``: "better", "worse", "same" (exactly), "cannot tell", or "only in A",
-        "only in B".
+        "only in B". Its ``attrs["notes"]`` say if the rows of one report alone are weighted.
 
     Raises
     ------
@@ -80,7 +80,15 @@ def compare_reports(first: Audited, second: Audited) -> pd.DataFrame:
         [Change.ONLY_IN_A, Change.ONLY_IN_B],
         judged,
     )
-    return both.drop(columns="where")
+    both = both.drop(columns="where")
+    weighted = ["effective_rows" in report.about for report in (first, second)]
+    if weighted[0] != weighted[1]:
+        a, b = ("weighted" if one else "not weighted" for one in weighted)
+        both.attrs["notes"] = [
+            f"Rows of A are {a} and those of B {b}: they stand for other populations, and a "
+            "change may be that of the weights."
+        ]
+    return both
 
 
 def _factor(confidence, n_compared):
@@ -132,6 +140,7 @@ def comparison_as_text(compared: pd.DataFrame) -> str:
         "",
         "Intervals of changes hold for all measures at once, and take the audits as "
         "independent: on the same rows they are too wide.",
+        *compared.attrs.get("notes", []),
     ]
     return "\n".join(out)
 

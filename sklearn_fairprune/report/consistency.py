@@ -6,12 +6,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from ..measurement.changes import CLASSES, feature_columns
-from ..measurement.groups import distinct_labels
+from ..measurement.groups import distinct_labels, rows_that_count
 from ..measurement.measures import MEASURES, disparities, payments, performances
 from ..measurement.payers import Payer
+from .agreement import SLACK, shares_agree, weights_agree
 from .schema import FLAGS, Records
 
-SLACK = 1e-9
 ENDS = ("", "_low", "_high")
 OF_PRUNED = ("payers", "changes", "why", "explanations")
 # Whether the dense and the pruned prediction of a changed row are right.
@@ -91,9 +91,15 @@ class Part(NamedTuple):
         """Rows of a table; none if there is no such table."""
         return self.tables[name].rows if name in self.tables else []
 
+    @property
+    def weighted(self) -> bool:
+        """Whether rows are weighted, so that shares do not follow from counts."""
+        return "effective_rows" in self.about
+
     def compared(self) -> int:
-        """Number of groups with enough rows."""
-        return sum(rows >= self.about["min_group_size"] for _, rows in self.groups)
+        """Number of groups with enough rows, effective ones of weighted rows."""
+        least, rows = self.about["min_group_size"], self.tables["by_group"].of(self.models[0])
+        return sum(rows_that_count(row) >= least for row in rows)
 
 
 def wrongs(part: Part) -> Iterator[str]:
@@ -109,8 +115,8 @@ def wrongs(part: Part) -> Iterator[str]:
     wrong : str
         Place, rule and value.
     """
-    rules = (_limits, _models, _groups, _measures, _flags, _counts, _told, _payers, _changed)
-    for rule in (*rules, *([] if part.prefix else [_networks])):
+    rules = (_limits, _models, _groups, weights_agree, _measures, _flags, _counts, _told)
+    for rule in (*rules, _payers, _changed, *([] if part.prefix else [_networks])):
         yield from rule(part)
 
 
@@ -211,18 +217,10 @@ def _counts(part):
                     where = f"{table.place}[{k}]: {one}"
                     yield f"{where} must be at most {whole}, {row[whole]}, got {row[one]}"
     for k, row in enumerate(part.rows("changes")):
-        where, counts = f"{part.prefix}changes[{k}]", ("changed", "harmed", "helped")
+        where = f"{part.prefix}changes[{k}]"
         if row["harmed"] + row["helped"] > row["changed"]:
             yield f"{where}: harmed and helped must be at most changed, {row['changed']}"
-        for name in (name for name in counts if f"{name}_share" in row):
-            share, right = row[f"{name}_share"], row[name] / row["rows"]
-            if share is None or abs(share - right) > SLACK:
-                yield f"{where}: {name}_share must be {right}, as counted, got {share}"
-        total = sum(r["changed"] for r in part.tables["changes"].of(row["model"]))
-        n, got = part.about["rows"], row["representation"]
-        right = row["changed"] / total * n / row["rows"] if total else None
-        if (got is None) != (right is None) or (total and abs(got - right) > SLACK * n):
-            yield f"{where}: representation must be {right}, as counted, got {got}"
+        yield from shares_agree(part, where, row)
 
 
 def _told(part):
@@ -262,7 +260,7 @@ def _payers(part):
             measured = [[own[f"{name}{end}"] for end in ENDS] for name in intervals]
             if numbers not in measured or row["rows"] != own["rows"]:
                 yield f"{where}: rows and value must be those of {row['group']!r} in by_group"
-            elif row["rows"] < part.about["min_group_size"]:
+            elif rows_that_count(own) < part.about["min_group_size"]:
                 yield f"{where}: rows must be at least min_group_size, got {row['rows']}"
             elif not _top_share_is_known(row):
                 yield f"{where}: top_share must be known of top_rows of a loss above 0 alone"
@@ -309,7 +307,8 @@ def _changed(part):
         yield f"{part.prefix}changed_rows: classes must be all texts or all numbers"
     counts = {}
     for k, row in enumerate(listed):
-        if row["row"] >= (rows := part.about["rows"]):
+        rows = part.about["rows"] + part.about.get("rows_of_weight_0", 0)
+        if row["row"] >= rows:
             where = f"{part.prefix}changed_rows[{k}]"
             yield f"{where}: row must be less than {rows}, got {row['row']}"
         right = (row["true"] == row["dense_prediction"], row["true"] == row["prediction"])

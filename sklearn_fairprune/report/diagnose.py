@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import is_classifier
 
 from ..estimators._inputs import read_fitted
@@ -22,6 +23,7 @@ from ..measurement.diagnosis import (
 from ..measurement.groups import as_tuple, feature_levels, group_rows
 from ..measurement.quantities import PRUNED, Section, quantities
 from ..measurement.settings import Settings, check_confidence, check_counts, is_real
+from ..measurement.weights import given_rows
 from ..statistics.worst import LEAST_ROWS
 from .diagnosis_report import (
     DiagnosisReport,
@@ -38,6 +40,7 @@ def diagnose(
     y: Any = None,
     *,
     sensitive_features: Any = None,
+    sample_weight: Any = None,
     sparsity: float | None = None,
     max_samples: int | None = None,
     bound_samples: int = 100,
@@ -73,6 +76,9 @@ def diagnose(
     sensitive_features : array-like of shape (n,) or (n, k), default=None
         Group of every row; several columns mean their intersections. Without it the
         classes are the groups.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of every row, as in `audit`: means, gradients and Hessians of the groups are
+        then those of the weighted loss. Rows of weight 0 are left out.
     sparsity : float in (0, 1), default=None
         Diagnose *before pruning*: the dense network is masked at this sparsity with the
         estimator's `criterion` and `scope`, and R2 and the bound predict the damage.
@@ -170,19 +176,25 @@ def diagnose(
         min_group_size=min_group_size,
         random_state=random_state,
     )
-    pruner, X, y = fitted_pruner(estimator, X, y)
+    given = given_rows(X, y, sensitive_features, sample_weight)
+    weights = None if given.weights is None else torch.as_tensor(given.weights)
+    pruner, X, y = fitted_pruner(estimator, given.X, given.y)
     rows = read_fitted(pruner, X, y)
     classifies = is_classifier(pruner)
     targets = pruner.classes_[rows.y.numpy()] if classifies else rows.y.numpy()
-    names, codes, labels = group_rows(sensitive_features, targets, classifies)
+    names, codes, labels = group_rows(given.sensitive_features, targets, classifies)
     rng = np.random.default_rng(random_state)
     groups = draw(codes, len(labels), max_samples, rng)
     solver: dict[str, Any] = {"tol": tol, "max_products": max_products}
-    evidence = gather(pruner, rows, groups, sparsity=sparsity, dtype=dtype, **solver)
-    means = GroupMeans(evidence.columns, groups, confidence, n_boot, rng)
-    sizes = np.bincount(codes)
-    complete(means, evidence, sizes)
-    table = {"rows": sizes, "rows_used": means.sizes, **dense_columns(means, evidence)}
+    evidence = gather(
+        pruner, rows, groups, sparsity=sparsity, dtype=dtype, weights=weights, **solver
+    )
+    means = GroupMeans(evidence.columns, groups, confidence, n_boot, rng, weights)
+    sizes, mass = np.bincount(codes), np.bincount(codes, weights=given.weights)
+    complete(means, evidence, mass / mass.sum())
+    worth = {} if weights is None else {"effective_rows": means.effective}
+    table = {"rows": sizes, "rows_used": means.sizes} | worth
+    table |= dense_columns(means, evidence)
     notes = notes_on_dense(evidence, table, labels)
     findings, correlations = [], pd.DataFrame()
     if evidence.distance is not None:
@@ -195,13 +207,10 @@ def diagnose(
         most = min(bound_samples, max_samples or bound_samples)
         drawn = draw(codes, len(labels), most, rng)
         terms, unsure = gather_bounds(evidence, rows, drawn, **solver)
-        bounds = GroupMeans(terms, drawn, confidence, n_boot, rng)
+        bounds = GroupMeans(terms, drawn, confidence, n_boot, rng, weights)
         table |= bounds.table(Section.BOUNDS)
         notes += notes_on_bounds(drawn, sizes, unsure)
-    index = pd.Index(labels, name=names[0])
-    if len(names) > 1:
-        index = pd.MultiIndex.from_tuples([as_tuple(label) for label in labels], names=names)
-    by_group = pd.DataFrame(table, index=index)
+    by_group = pd.DataFrame(table, index=_index(labels, names))
     about = {
         "sparsity": evidence.sparsity,
         "predicted": sparsity is not None,
@@ -213,7 +222,15 @@ def diagnose(
         "n_boot": n_boot,
         "random_state": random_state,
     }
-    return DiagnosisReport(by_group, correlations, findings, notes, about)
+    notes += given.notes
+    return DiagnosisReport(by_group, correlations, findings, notes, about | given.about)
+
+
+def _index(labels, names):
+    """Index of a table of groups."""
+    if len(names) == 1:
+        return pd.Index(labels, name=names[0])
+    return pd.MultiIndex.from_tuples([as_tuple(label) for label in labels], names=names)
 
 
 def check_options(
@@ -298,7 +315,12 @@ def why_options(explain: bool | dict[str, Any], settings: Settings) -> dict[str,
 
 
 def why_tables(
-    models: dict[str, Any], X: Any, y: Any, sensitive_features: Any, **options: Any
+    models: dict[str, Any],
+    X: Any,
+    y: Any,
+    sensitive_features: Any,
+    sample_weight: Any = None,
+    **options: Any,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Diagnose every pruned model.
 
@@ -306,7 +328,7 @@ def why_tables(
     ----------
     models : dict of str to fitted estimator
         The dense model first, which is passed over.
-    X, y, sensitive_features
+    X, y, sensitive_features, sample_weight
         As in `diagnose`.
     **options
         Of `diagnose`.
@@ -330,7 +352,14 @@ def why_tables(
         if getattr(inner, "sparsity_", 0) == 0:
             continue
         try:
-            report = diagnose(model, X, y, sensitive_features=sensitive_features, **options)
+            report = diagnose(
+                model,
+                X,
+                y,
+                sensitive_features=sensitive_features,
+                sample_weight=sample_weight,
+                **options,
+            )
         except ValueError as error:
             notes.append(f"{name} could not be explained: {error}")
             continue

@@ -158,7 +158,8 @@ def who_pays_most(
     if len(labels) == 1:
         return ["One group only, nothing to compare."]
     sentences, texts = [], distinct_labels(labels)
-    negligible = 0.01 * float(means.values["dense_loss"] @ means.sizes / means.sizes.sum())
+    weights, unit = means.weights, "effective rows" if "effective_rows" in table else "rows"
+    negligible = 0.01 * float(means.columns["dense_loss"] @ weights / weights.sum())
     for name, quantity in quantities(*PRUNED).items():
         if quantity.phrase and name in table:
             worst, limits = means.worst(name, least_rows), ("", "_low", "_high")
@@ -166,7 +167,7 @@ def who_pays_most(
             told = Told(quantity.phrase, "", {"sign": "+"}, negligible)
             row = payer_row(worst, texts, means.sizes, values, told)
             others = np.flatnonzero(worst.eligible & ~worst.possible)
-            sentence = payer_sentence(row, told, [texts[a] for a in others], least_rows)
+            sentence = payer_sentence(row, told, [texts[a] for a in others], least_rows, unit)
             predicted = "Predicted: " * (quantity.section is Section.PREDICTION)
             sentences.append(predicted + sentence)
     order = np.argsort(-table["second_order"], kind="stable")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..measurement.groups import group_names
+from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import MEASURES, Measures, limit_columns
 from ..measurement.records import Measure
 from ..measurement.settings import is_real
@@ -237,7 +237,7 @@ def _over(report, model, feature, name, limit, judge_by):
     column, measure = limited(name, report.measures)
     found, least = Judged([], []), report.about.get("min_group_size", 0)
     for group, row in _rows(report, model, column).items():
-        few = bool(group) and judge_by == "estimate" and row["rows"] < least
+        few = bool(group) and judge_by == "estimate" and rows_that_count(row) < least
         by = "interval" if few else judge_by
         (suffix, verb), what = (
             JUDGED_BY[by],

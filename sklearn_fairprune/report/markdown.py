@@ -12,7 +12,7 @@ from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import sections, shown
 from ..measurement.payers import Payer, leading
-from .text import section_title
+from .text import effective_column, rows_told, section_title
 
 
 def as_markdown(report: Audited) -> str:
@@ -31,7 +31,7 @@ def as_markdown(report: Audited) -> str:
     out = [
         "## What pruning costs each group",
         "",
-        f"{escaped(about.get('data', 'Data'))}: {about['rows']} held-out rows; in brackets "
+        f"{escaped(about.get('data', 'Data'))}: {rows_told(about)}; in brackets "
         f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
         f"{escaped(about['dense_model'])}, is the one the others are compared with.",
     ]
@@ -90,9 +90,16 @@ def _section(audited, section):
 def _groups(audited, section):
     measures = shown(audited.by_group, audited.measures, section)
     names = group_names(audited.by_group)
-    header = ["model", audited.grouped_by, "rows", *(m.heading for m in measures.values())]
+    worth = effective_column(audited.by_group)
+    header = ["model", audited.grouped_by, "rows", *worth]
+    header += [measure.heading for measure in measures.values()]
     lines = [
-        [label[0], names[label[1:]], int(row["rows"])]
+        [
+            label[0],
+            names[label[1:]],
+            int(row["rows"]),
+            *(write(row) for write in worth.values()),
+        ]
         + [measure.write(row, name) for name, measure in measures.items()]
         for label, row in audited.by_group.iterrows()
     ]

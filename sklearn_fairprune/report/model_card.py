@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..measurement.audited import Audited
-from ..measurement.groups import group_names
+from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import MEASURES, by_unit, payments, performances
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import CAUTION
 from .markdown import escaped, markdown_table
+from .text import effective_column, rows_told
 
 BLANK = "*To be filled in by the author:"
 UNCOVERED = (
@@ -49,7 +50,7 @@ def as_model_card(report: Audited) -> str:
         "",
         "### Overall accuracy",
         "",
-        f"On {about['rows']} held-out rows of {escaped(about.get('data', 'the data'))}, with "
+        f"On {rows_told(about)} of {escaped(about.get('data', 'the data'))}, with "
         f"{level} intervals over these rows; loss is {escaped(about['loss'])}.",
         "",
         *_overall(report),
@@ -100,17 +101,19 @@ def _groups(audited):
     paid = {k: m for k, m in payments().items() if k in table}
     dense, *pruned = audited.overall.index
     change = "changed for worse, for better"
-    header = ["model", audited.grouped_by, "rows", f"{measure.heading}, dense"]
+    worth = effective_column(table)
+    header = ["model", audited.grouped_by, "rows", *worth, f"{measure.heading}, dense"]
     header += [f"{measure.heading}, pruned", *(m.heading for m in paid.values()), change]
     lines = []
     for model in pruned or [dense]:
         for label, row in table.loc[[model]].iterrows():
             first = table.loc[[(dense, *label[1:])]].iloc[0]
-            few = row["rows"] < audited.about["min_group_size"]
+            few = rows_that_count(row) < audited.about["min_group_size"]
             cells = [measure.write(first, name), measure.write(row, name)]
             cells += [m.write(row, k) for k, m in paid.items()]
             count = f"{int(row['rows'])}{' (too few to compare)' if few else ''}"
-            lines.append([model, names[label[1:]], count, *cells, _moved(audited, label)])
+            counts = [count, *(write(row) for write in worth.values())]
+            lines.append([model, names[label[1:]], *counts, *cells, _moved(audited, label)])
     return markdown_table(header, lines)
 
 
@@ -136,8 +139,15 @@ def _limits(report) -> Iterator[str]:
         "wrongly: a source of discrimination, also where overall accuracy hardly moves."
     )
     least = report.about["min_group_size"]
-    if any((audited.by_group["rows"] < least).any() for audited in report.by_feature.values()):
-        yield f"- Of groups of fewer than {least} rows next to nothing is known."
+    tables = [audited.by_group for audited in report.by_feature.values()]
+    if any((rows_that_count(table) < least).any() for table in tables):
+        rows = rows_that_count(tables[0]).name.replace("_", " ")
+        yield f"- Of groups of fewer than {least} {rows} next to nothing is known."
+    if "effective_rows" in report.about:
+        yield (
+            "- Rows count by the weights that were given; intervals do not know of the strata "
+            "and clusters of a survey, nor how the weights were estimated."
+        )
     yield "- Not covered by the numbers above:"
     yield from (f"    - {line}" for line in UNCOVERED)
 
@@ -147,7 +157,8 @@ def _digests(report: Any) -> Iterator[str]:
     epochs = about.get("finetune_epochs")
     training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
     yield f"- Recovery after pruning: {training}."
-    yield f"- Rows: SHA-256 {about.get('rows_sha256', 'not recorded')}."
+    weights = ", with their weights" if "effective_rows" in about else ""
+    yield f"- Rows{weights}: SHA-256 {about.get('rows_sha256', 'not recorded')}."
     digests = dict(report.sizes.get("sha256", {}))
     for model in report.overall.index:
         digest = digests.get(model, "not recorded: no network inside")

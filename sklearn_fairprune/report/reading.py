@@ -168,7 +168,8 @@ def _same_about(whole, part, names):
 def _shared(about):
     """Settings that every feature has; a caller may add others to the whole."""
     names = ("confidence", "min_group_size", "rows", "dense_model", "loss")
-    return [*names, "sensitive_features"] + ["rows_sha256"] * ("rows_sha256" in about)
+    late = ("rows_sha256", "effective_rows", "rows_of_weight_0")
+    return [*names, "sensitive_features", *(name for name in late if name in about)]
 
 
 def _same_models(whole, part):

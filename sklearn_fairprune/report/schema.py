@@ -49,6 +49,7 @@ def _interval(name: str, cell: dict[str, Any]) -> dict[str, Any]:
 
 
 _OPTIONAL = {"sha256": DIGEST, "index": ANY, "violation": MAYBE, "holdout_violation": MAYBE}
+_OPTIONAL |= {"effective_rows": AMOUNT, "weight_share": SHARE}
 _OPTIONAL |= {"p_value": SHARE, "p_value_holm": SHARE, "top_share": MAYBE, "top_rows": COUNT}
 # Columns that each table has, whatever the measures; others may stand beside them.
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -97,7 +98,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "reading": {
         "used_as": _one_of(
-            ["target", "group", "group, seen", "seen", "prediction", "left out"]
+            ["target", "group", "group, seen", "seen", "prediction", "weight", "left out"]
         ),
         "holds": TEXT,
         **dict.fromkeys(("rows", "missing", "unread"), COUNT),
@@ -131,13 +132,18 @@ ABOUT = {
     "random_state": COUNT,
     "sensitive_features": _NAMES,
     "positive_class": GROUP,
+    "effective_rows": AMOUNT,
+    "rows_of_weight_0": COUNT,
     "metrics": {
         "type": "object",
         "description": "metrics by name",
         "additionalProperties": {"type": "object", "description": "what is known of it"},
     },
 }
-_LATE = ("rows_sha256", "n_boot", "random_state", "positive_class", "metrics")
+_LATE = (
+    *("rows_sha256", "n_boot", "random_state", "positive_class", "metrics"),
+    *("effective_rows", "rows_of_weight_0"),
+)
 
 
 def _object(words: str, properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """An audit at a glance: which sparsity, who pays most, and how sure that is."""
 
 from ..measurement.audited import Audited
-from ..measurement.groups import group_names
+from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import payments
 from ..measurement.payers import Payer, leading
 from ..measurement.verdicts import broken_models
@@ -77,8 +77,8 @@ def group_order(audited: Audited) -> list[str]:
     labels : list of str
     """
     columns = [name for name in payments() if name in audited.by_group]
-    damage = audited.by_group.loc[[lead_model(audited)], [columns[0], "rows"]]
-    enough = damage["rows"] >= audited.about["min_group_size"]
+    damage = audited.by_group.loc[[lead_model(audited)]]
+    enough = rows_that_count(damage) >= audited.about["min_group_size"]
     names = group_names(audited.by_group)
     damage = damage.assign(enough=enough)
     damage = damage.sort_values(["enough", columns[0]], ascending=False, kind="stable")

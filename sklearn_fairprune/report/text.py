@@ -1,7 +1,9 @@
 """The reports as plain text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from ..measurement.groups import group_names
 from ..measurement.measures import leading, sections, shown
@@ -27,7 +29,7 @@ def as_text(report: Any) -> str:
     out += _of_models(report, leading(report.overall, measures), "all groups")
     out += [
         "",
-        f"In brackets: {level} intervals over the {report.about['rows']} held-out rows.",
+        f"In brackets: {level} intervals over the {rows_told(report.about)}.",
     ]
     for section in sections(measures, report.by_group, report.overall):
         groups, models = (
@@ -45,6 +47,20 @@ def as_text(report: Any) -> str:
     return "\n".join(out)
 
 
+def rows_told(about: Mapping[str, Any]) -> str:
+    """How many rows a report is about, such as "995 held-out rows (worth 612.3)"."""
+    worth = about.get("effective_rows")
+    told = f"{about['rows']} held-out rows"
+    return told if worth is None else f"{told} (weighted: {worth:.1f} effective rows)"
+
+
+def effective_column(by_group: pd.DataFrame) -> dict[str, Callable[[Any], str]]:
+    """Column beside the rows if these are weighted: its heading, and what writes a cell."""
+    if "effective_rows" not in by_group:
+        return {}
+    return {"effective": lambda row: f"{row['effective_rows']:.1f}"}
+
+
 def section_title(report: Any, section: str) -> str:
     """Title of a table below the first one, such as "Rates by sex (positive class: yes)"."""
     rates = any(m.one_class for m in shown(report.overall, report.measures, section).values())
@@ -54,14 +70,17 @@ def section_title(report: Any, section: str) -> str:
 
 def _of_groups(report, measures):
     """Lines of a table of the groups, model by model."""
-    header = [f"  {report.grouped_by}", "rows", *(m.heading for m in measures.values())]
+    worth = effective_column(report.by_group)
+    header = [f"  {report.grouped_by}", "rows", *worth]
+    header += [measure.heading for measure in measures.values()]
     lines: list[list[Any]] = []
     starts, groups = [], group_names(report.by_group)
     for model in report.overall.index:
         starts.append(len(lines))
         for label, row in report.by_group.loc[[model]].iterrows():
             cells = (measure.write(row, name) for name, measure in measures.items())
-            lines.append([f"  {groups[label[1:]]}", int(row["rows"]), *cells])
+            counts = [int(row["rows"]), *(write(row) for write in worth.values())]
+            lines.append([f"  {groups[label[1:]]}", *counts, *cells])
     aligned = table(header, lines)
     out = [aligned[0]]
     for start, stop, model in zip(

@@ -58,7 +58,7 @@ def no_better_than_chance(upper: float | np.ndarray, n_classes: int) -> bool | n
     return upper <= 1 / n_classes + NEGLIGIBLE
 
 
-def constant_loss(y: np.ndarray, classifies: bool) -> float:
+def constant_loss(y: np.ndarray, classifies: bool, weights: np.ndarray | None = None) -> float:
     r"""Loss of the constant that fits the targets best.
 
     Parameters
@@ -67,6 +67,8 @@ def constant_loss(y: np.ndarray, classifies: bool) -> float:
         Targets.
     classifies : bool
         Whether they are classes.
+    weights : ndarray of shape (n,), default=None
+        Row weights; None: all are equal.
 
     Returns
     -------
@@ -75,8 +77,12 @@ def constant_loss(y: np.ndarray, classifies: bool) -> float:
         numbers the variance.
     """
     if not classifies:
-        return float(np.var(y, axis=0).mean())
-    shares = np.unique(y, return_counts=True)[1] / len(y)
+        mean = np.average(y, axis=0, weights=weights)
+        return float(np.average((y - mean) ** 2, axis=0, weights=weights).mean())
+    _, codes = np.unique(y, return_inverse=True)
+    shares = np.bincount(codes, weights=weights) / (
+        len(y) if weights is None else weights.sum()
+    )
     return float(-(shares * np.log(shares)).sum())
 
 

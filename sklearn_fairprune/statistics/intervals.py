@@ -3,25 +3,34 @@
 import numpy as np
 from scipy import special, stats
 
+from .weights import LEAST_KNOWN, effective_rows
+
 Limits = tuple[float, float]
 Values = float | np.ndarray
 
 
-def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Limits:
+def proportion_interval(successes: float, n: float, confidence: float = 0.95) -> Limits:
     """Exact interval of a proportion (Clopper and Pearson, 1934).
 
     Its ends are quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k).
 
     Parameters
     ----------
-    successes, n : int
-        Number of successes among n trials.
+    successes, n : float
+        Number of successes among n trials; of weighted rows effective ones, as Korn and
+        Graubard have it (`statistics.weights`).
     confidence : float, default=0.95
         Coverage, at least.
 
     Returns
     -------
     low, high : float
+
+    References
+    ----------
+    Clopper and Pearson, Biometrika 26, 1934. Korn and Graubard, "Confidence intervals for
+    proportions with small expected number of positive counts estimated from survey data",
+    Survey Methodology 24, 1998.
 
     Examples
     --------
@@ -35,8 +44,45 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Lim
     return float(low), float(high)
 
 
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Limits:
+    r"""Wilson's interval of a proportion, which is inside Clopper and Pearson's.
+
+    With :math:`p = k / n` and the normal quantile z its ends are
+    :math:`\frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4n^2}}{1 + z^2 / n}`.
+
+    Parameters
+    ----------
+    successes, n : float
+        As in `proportion_interval`.
+    confidence : float, default=0.95
+        Nominal coverage.
+
+    Returns
+    -------
+    low, high : float
+
+    References
+    ----------
+    Wilson, Journal of the American Statistical Association 22, 1927.
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.statistics.intervals import wilson_interval
+    >>> [round(v, 3) for v in wilson_interval(9, 10)]
+    [0.596, 0.982]
+    """
+    z2, p = stats.norm.isf((1 - confidence) / 2) ** 2, successes / n
+    middle, half = p + z2 / (2 * n), (z2 * (p * (1 - p) / n + z2 / (4 * n**2))) ** 0.5
+    low, high = (middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)
+    return float(low if successes > 0 else 0.0), float(high if successes < n else 1.0)
+
+
 def paired_difference_interval(
-    both: int, only_first: int, only_second: int, neither: int, confidence: float = 0.95
+    both: float,
+    only_first: float,
+    only_second: float,
+    neither: float,
+    confidence: float = 0.95,
 ) -> Limits:
     r"""Interval of the difference of two proportions on the same rows.
 
@@ -48,8 +94,9 @@ def paired_difference_interval(
 
     Parameters
     ----------
-    both, only_first, only_second, neither : int
-        Number of rows on which both, one or none of the two succeed.
+    both, only_first, only_second, neither : float
+        Number of rows on which both, one or none of the two succeed; effective numbers of
+        weighted rows.
     confidence : float, default=0.95
         Nominal coverage.
 
@@ -72,10 +119,7 @@ def paired_difference_interval(
     n = both + only_first + only_second + neither
     k1, k2 = both + only_first, both + only_second
     p1, p2 = k1 / n, k2 / n
-    (l1, u1), (l2, u2) = (
-        stats.binomtest(int(k), int(n)).proportion_ci(confidence, method="wilson")
-        for k in (k1, k2)
-    )
+    (l1, u1), (l2, u2) = (wilson_interval(k, n, confidence) for k in (k1, k2))
     product = k1 * (n - k1) * k2 * (n - k2)
     phi = 0.0
     if product > 0:
@@ -178,8 +222,8 @@ def spread_interval(
 
     Parameters
     ----------
-    successes, sizes : int ndarray of shape (m,)
-        Successes and trials of each group.
+    successes, sizes : ndarray of shape (m,)
+        Successes and trials of each group, effective ones of weighted rows.
     confidence : float, default=0.95
         Coverage, at least.
 
@@ -207,11 +251,13 @@ def bootstrap_group_means(
     n_groups: int,
     n_boot: int,
     rng: np.random.Generator,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Means of each group in bootstrap samples drawn within the groups.
 
     Deviations from the mean are stretched by sqrt(n_a / (n_a - 1)), which makes their
-    variance that of the mean of n_a rows without bias.
+    variance that of the mean of n_a rows without bias. Weighted rows are drawn with their
+    weights, rows being drawn alike; n_a is then the effective number.
 
     Parameters
     ----------
@@ -225,24 +271,32 @@ def bootstrap_group_means(
         Number of bootstrap samples.
     rng : numpy.random.Generator
         Where they are drawn from.
+    weights : ndarray of shape (n,), default=None
+        Row weights, above 0; None: all are equal.
 
     Returns
     -------
     means : ndarray of shape (n_boot, m, k)
-        NaN for a group of one row, whose sampling error cannot be known.
+        NaN for a group of one effective row, or hardly more: its sampling error cannot be
+        known.
     """
+    weights = np.ones(len(values)) if weights is None else weights
+    effective = effective_rows(weights, groups, n_groups)
     means = np.full((n_boot, n_groups, values.shape[1]), np.nan)
     for a in range(n_groups):
-        rows = values[groups == a]
-        n = len(rows)
-        if n < 2:
+        member = groups == a
+        if not effective[a] >= LEAST_KNOWN:
             continue
-        centre = rows.mean(axis=0)
+        mass, n = weights[member], int(member.sum())
+        rows = mass[:, None] * values[member]
+        centre = rows.sum(axis=0) / mass.sum()
+        stretch = (effective[a] / (effective[a] - 1)) ** 0.5
         chunk = max(1, 2_000_000 // n)
         for start in range(0, n_boot, chunk):
             stop = min(start + chunk, n_boot)
             counts = rng.multinomial(n, np.full(n, 1 / n), size=stop - start)
-            means[start:stop, a] = centre + (counts @ rows / n - centre) * (n / (n - 1)) ** 0.5
+            drawn = counts @ rows / (counts @ mass)[:, None]
+            means[start:stop, a] = centre + (drawn - centre) * stretch
     return means
 
 

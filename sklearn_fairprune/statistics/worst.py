@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from .weights import LEAST_KNOWN, effective_rows, weighted_means
+
 LEAST_ROWS = 75
 SMALLEST_SKEWNESS = 1e-6  # below it Hall's correction is lost in rounding
 
@@ -20,14 +22,14 @@ class Moments(NamedTuple):
 
     Attributes
     ----------
-    sizes : int ndarray of shape (m,)
-        Rows of each group, :math:`n_a`.
+    sizes : ndarray of shape (m,)
+        Effective rows of each group, :math:`n_a`: of equal weights the rows.
     means : ndarray of shape (m,)
         Group means.
     variances : ndarray of shape (m,)
         Variances of the rows with their floor, :math:`\tilde s_a^2`.
     thirds : ndarray of shape (m,)
-        Third central moments, :math:`k_a`.
+        Third central moments, :math:`k_a`; :math:`k_a / n_a^2` is that of the mean.
     """
 
     sizes: np.ndarray
@@ -75,12 +77,23 @@ class Worst(NamedTuple):
         return bool(others.any() and (self.lead_lows[others] > 0).all())
 
 
-def moments(values: np.ndarray, groups: np.ndarray, n_groups: int, level: float) -> Moments:
+def moments(
+    values: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    level: float,
+    weights: np.ndarray | None = None,
+) -> Moments:
     r"""Moments of the rows of each group, with a floor for the variances.
 
     Over all rows, :math:`s^2` is the pooled variance and :math:`\kappa` the mean of
     :math:`(D_i - x_a)^4 / s^4`. About :math:`r = -\ln(\text{level}) \kappa` rows are needed to
     have seen the tail: :math:`\tilde s_a^2 = \max(s_a^2, s^2 \min(1, r / n_a))`.
+
+    Of weighted rows :math:`n_a` is the effective number (`effective_rows` of the values), to
+    which the weights of a group are made to add up; :math:`s_a^2 / n_a` is then at least the
+    linearised variance of the weighted mean. The third central moment of that mean is the one
+    of the rows times :math:`\sum w_i^3 / (\sum w_i)^3`.
 
     Parameters
     ----------
@@ -92,6 +105,8 @@ def moments(values: np.ndarray, groups: np.ndarray, n_groups: int, level: float)
         Number of groups m.
     level : float
         Probability with which the tail may stay unseen.
+    weights : ndarray of shape (n,), default=None
+        Row weights, above 0; None: all are equal.
 
     Returns
     -------
@@ -101,19 +116,23 @@ def moments(values: np.ndarray, groups: np.ndarray, n_groups: int, level: float)
     def sums(rows):
         return np.bincount(groups, weights=rows, minlength=n_groups)
 
-    sizes = np.bincount(groups, minlength=n_groups)
-    means = sums(values) / sizes
+    weights = np.ones(len(values)) if weights is None else weights
+    n = effective_rows(weights, groups, n_groups, values)
+    means = weighted_means(values, weights, groups, n_groups)
     centred = values - means[groups]
-    squares, cubes = sums(centred**2), sums(centred**3)
-    freedom = np.maximum(sizes - 1, 1)
+    scaled = weights * (n / sums(weights))[groups]
+    squares, cubes = sums(scaled * centred**2), sums(scaled * centred**3)
+    freedom = np.maximum(n - 1, LEAST_KNOWN - 1)
     own = squares / freedom
-    pooled = squares.sum() / max(np.sum(sizes - 1), 1)
+    pooled = squares.sum() / max(np.sum(n - 1), 1)
     floor = np.zeros(n_groups)
     if pooled > 0:
-        kurtosis = np.mean(centred**4) / pooled**2
-        floor = pooled * np.minimum(1, -np.log(level) * kurtosis / sizes)
-    thirds = cubes * sizes / (freedom * np.maximum(sizes - 2, 1))
-    return Moments(sizes, means, np.maximum(own, floor), np.where(sizes > 2, thirds, 0.0))
+        kurtosis = np.sum(scaled * centred**4) / n.sum() / pooled**2
+        floor = pooled * np.minimum(1, -np.log(level) * kurtosis / n)
+    # 1 of equal weights: how much more skewed the mean is than that of n rows.
+    skewer = sums(scaled**3) / n
+    thirds = skewer * cubes * n / (freedom * np.maximum(n - 2, 1))
+    return Moments(n, means, np.maximum(own, floor), np.where(n > 2, thirds, 0.0))
 
 
 def hall_limits(
@@ -159,7 +178,7 @@ def hall_limits(
 
 
 def mean_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """Limits of every group's mean; NaN for a group of one row.
+    """Limits of every group's mean; NaN for a group of one row, or hardly more.
 
     Parameters
     ----------
@@ -173,11 +192,16 @@ def mean_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
     low, high : ndarray of shape (m,)
     """
     n = found.sizes
-    return hall_limits(found.means, found.variances / n, found.thirds / n**2, n - 1, tail)
+    freedom = np.where(n >= LEAST_KNOWN, n - 1, 0)
+    return hall_limits(found.means, found.variances / n, found.thirds / n**2, freedom, tail)
 
 
 def group_limits(
-    values: np.ndarray, groups: np.ndarray, n_groups: int, confidence: float = 0.95
+    values: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    confidence: float = 0.95,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Limits of the mean of each group's rows, as an interval is given.
 
@@ -187,13 +211,15 @@ def group_limits(
         As in `moments`.
     confidence : float, default=0.95
         Level of the interval.
+    weights : ndarray of shape (n,), default=None
+        As in `moments`.
 
     Returns
     -------
     low, high : ndarray of shape (m,)
     """
     tail = (1 - confidence) / 2
-    return mean_limits(moments(values, groups, n_groups, tail), tail)
+    return mean_limits(moments(values, groups, n_groups, tail, weights), tail)
 
 
 def lead_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
@@ -210,13 +236,13 @@ def lead_limits(found: Moments, tail: float) -> tuple[np.ndarray, np.ndarray]:
     -------
     low, high : ndarray of shape (m, m)
         Of the mean of the group of the row minus that of the column; NaN where one of the two
-        has one row only.
+        has one row only, or hardly more.
     """
-    n, several = found.sizes, found.sizes > 1
+    n, several = found.sizes, found.sizes >= LEAST_KNOWN
     parts, skews = found.variances / n, found.thirds / n**2
     variance = parts[:, None] + parts
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = np.where(several, parts**2 / np.maximum(n - 1, 1), 0.0)
+        shares = np.where(several, parts**2 / np.maximum(n - 1, LEAST_KNOWN - 1), 0.0)
         freedom = variance**2 / (shares[:, None] + shares)
     freedom = np.where(variance > 0, freedom, n.sum())
     freedom = np.where(several[:, None] & several, freedom, 0)
@@ -263,6 +289,7 @@ def worst_group(
     *,
     least_rows: int = LEAST_ROWS,
     confidence: float = 0.95,
+    weights: np.ndarray | None = None,
 ) -> Worst:
     r"""Group with the largest mean, against each other group.
 
@@ -285,9 +312,11 @@ def worst_group(
     least_rows : int, default=75
         Groups of fewer rows are neither named nor ruled out; their rows help to know how long
         the tails are. Of events rarer than 3.7 / n_a that no other group shows, a group of n_a
-        rows says nothing.
+        rows says nothing. Of weighted rows, fewer effective ones (Kish's number).
     confidence : float, default=0.95
         Of what is said of two measures together.
+    weights : ndarray of shape (n,), default=None
+        As in `moments`.
 
     Returns
     -------
@@ -303,8 +332,9 @@ def worst_group(
     (0, True, [True, True, False])
     """
     level = (1 - confidence) / 2
-    found = moments(values, groups, n_groups, level)
-    eligible = found.sizes >= least_rows
+    found = moments(values, groups, n_groups, level, weights)
+    given = np.ones(len(values)) if weights is None else weights
+    eligible = effective_rows(given, groups, n_groups) >= least_rows
     nobody = np.full(n_groups, np.nan)
     if eligible.sum() < 2:
         return Worst(-1, np.nan, np.nan, eligible, nobody, nobody, eligible, np.nan, np.nan)

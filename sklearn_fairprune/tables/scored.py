@@ -11,7 +11,7 @@ from .columns import plain
 from .files import FileOptions, read_file
 from .groups import group_values
 from .numbers import read_numbers
-from .table import account, check_columns, left_out_notes, without_twins
+from .table import account, check_columns, left_out_notes, weights_of, without_twins
 from .targets import target_values
 
 
@@ -20,6 +20,7 @@ def read_scored(
     target: str,
     predictions: Sequence[str],
     sensitive: Sequence[str] = (),
+    sample_weight: str | None = None,
     options: FileOptions = FileOptions(),  # noqa: B008 (immutable)
 ) -> Bunch:
     """Read a file with targets, groups, and columns of predictions.
@@ -35,21 +36,24 @@ def read_scored(
         of the dense model first.
     sensitive : sequence of str, default=()
         Columns that make the groups.
+    sample_weight : str, default=None
+        Column of the weights of the rows.
     options : FileOptions
         Of a text file.
 
     Returns
     -------
     data : Bunch
-        ``y``, ``predictions`` (dict of arrays), ``sensitive`` (DataFrame or None), ``name``,
-        ``notes`` and ``reading``.
+        ``y``, ``predictions`` (dict of arrays), ``sensitive`` (DataFrame or None),
+        ``sample_weight`` (array or None), ``name``, ``notes`` and ``reading``.
 
     Raises
     ------
     ValueError
         If a column is missing, is used twice, or lacks predictions.
     """
-    named = [target, *predictions, *sensitive]
+    weight = [] if sample_weight is None else [sample_weight]
+    named = [target, *predictions, *sensitive, *weight]
     if len(set(named)) < len(named):
         raise ValueError(f"A column can be used once only, got {', '.join(map(repr, named))}.")
     frame, notes, sep = read_file(path, options)
@@ -69,6 +73,8 @@ def read_scored(
     for name in predictions:
         given[name] = _predicted(frame[name], name, y, *style)
         reading.append(account(name, "prediction", frame[name], pd.Series(given[name])))
+    weights, accounts = weights_of(frame, weight, *style)
+    reading += accounts
     for name in frame.columns.difference(named, sort=False):
         why = "no network is trained"
         reading.append(account(name, "left out", frame[name], frame[name]) | {"why": why})
@@ -76,6 +82,7 @@ def read_scored(
         y=np.asarray(y.tolist()),
         predictions=given,
         sensitive=pd.DataFrame(groups) if sensitive else None,
+        sample_weight=weights,
         name=path.stem,
         notes=notes + left_out_notes(reading, (), False),
         reading=pd.DataFrame(reading).set_index("column"),

@@ -13,6 +13,7 @@ from .files import FileOptions, read_file
 from .groups import group_values
 from .leaks import follows, is_copy
 from .targets import target_values
+from .weights import weight_values
 
 # What R, pandas and others write where a value is missing.
 MISSING_WORDS = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "#N/A")
@@ -25,14 +26,19 @@ def read_table(
     sensitive: Sequence[str] = (),
     *,
     keep_sensitive: bool = False,
+    sample_weight: str | None = None,
     options: FileOptions = FileOptions(),  # noqa: B008 (immutable)
 ) -> Bunch:
     """Read a file as a task; see `sklearn_fairprune.datasets.read_table`."""
     frame, notes, sep = read_file(path, options)
-    frame, twice = without_twins(frame, [target, *sensitive])
-    check_columns(path.name, frame, [target, *sensitive])
+    weight = [] if sample_weight is None else [sample_weight]
+    named = [target, *sensitive, *weight]
+    frame, twice = without_twins(frame, named)
+    check_columns(path.name, frame, named)
     if target in sensitive:
         raise ValueError(f"The target {target!r} cannot be a sensitive column as well.")
+    if sample_weight in [target, *sensitive]:
+        raise ValueError(f"The weights {sample_weight!r} cannot be target or group as well.")
     frame = pd.DataFrame({name: plain(frame[name]) for name in frame})
     style = (options.decimal, sep)
     y, known, more = target_values(frame[target], target, *style)
@@ -43,7 +49,8 @@ def read_table(
     for name in sensitive:
         groups[name], more = group_values(frame[name], name, *style)
         notes += more
-    features = frame.drop(columns=[target, *sensitive])
+    weights, accounts = weights_of(frame, weight, *style)
+    features = frame.drop(columns=named)
     columns = {name: understood(features[name], name, *style) for name in features}
     reasons = _reasons(columns, y, target, {} if keep_sensitive else groups)
     seen = {name: column for name, column in columns.items() if name not in reasons}
@@ -54,7 +61,7 @@ def read_table(
     for column in seen.values():
         notes += column.all_notes
     X = pd.DataFrame({name: column.values for name, column in seen.items()}, index=frame.index)
-    reading = [left, *twice]
+    reading = [left, *twice, *accounts]
     for name in sensitive:
         use = "group, seen" if keep_sensitive else "group"
         reading.append(account(name, use, frame[name], pd.Series(groups[name])))
@@ -67,10 +74,22 @@ def read_table(
         X=X,
         y=y.to_numpy() if y.dtype != object else np.asarray(y.tolist()),
         sensitive=pd.DataFrame(groups) if sensitive else None,
+        sample_weight=weights,
         name=path.stem,
         notes=notes,
         reading=pd.DataFrame(reading, columns=list(READING)).set_index("column"),
     )
+
+
+def weights_of(
+    frame: pd.DataFrame, names: Sequence[str], decimal: str | None = None, sep: str = ""
+) -> tuple[np.ndarray | None, list[dict[str, Any]]]:
+    """Row weights of a table, and the account of their column; None and none without one."""
+    weights, accounts = None, []
+    for name in names:
+        weights = weight_values(frame[name], name, decimal, sep)
+        accounts.append(account(name, "weight", frame[name], pd.Series(weights)))
+    return weights, accounts
 
 
 def check_columns(file: str, frame: pd.DataFrame, names: Iterable[str]) -> None:

@@ -93,3 +93,23 @@ def test_the_script_writes_what_it_counted(results, monkeypatch):
     kept = json.loads((results / "sureness.json").read_text())
     assert len(kept["data"]["cells"]) == 3 * len(sureness.DRAW) * 4
     assert len(kept["summary"]) == 7 * len(sureness.DRAW) + 3
+
+
+def test_weighted_cells_are_counted_and_kept(results, monkeypatch):
+    plan = {
+        "cv": 1,
+        "sizes": {"two": [300, 200]},
+        "kinds": {"apart": ["normal"], "large weights vary more": ["normal", "decisions"]},
+        "wrong_name": 0.05,
+    }
+    monkeypatch.setattr(sureness, "PLAN_OF_WEIGHTED", plan)
+    monkeypatch.setattr("sys.argv", ["", "--weighted", "--reports", "3"])
+    sureness.main()
+    kept = json.loads((results / "sureness_weighted.json").read_text())
+    assert len(kept["data"]["cells"]) == 3 * 4
+    assert len(kept["summary"]) == 3 * 3
+    monkeypatch.setitem(sureness.PLAN, "shift", 3.0)
+    one = sureness.count_weighted([300, 200], "normal", "the smallest is worse", "apart", 3)
+    assert one[:2] == (0, 3)
+    monkeypatch.setattr(sureness, "shifts", lambda s, t: (np.array([0, 3.0]), 0))
+    assert sureness.count_weighted([300, 200], "normal", "", "apart", 3)[:2] == (3, 0)

@@ -300,3 +300,24 @@ def test_all_gradients_together_are_one_pass(n_groups):
         nets.flat(g) * len(group) / len(y) for g, group in zip(means, groups, strict=True)
     )
     close(mixed, nets.loss_truth("mlp").gradients.mean(0))
+
+
+@SOME_CASES
+@pytest.mark.parametrize("memory", [0, 2**28])
+def test_weights_make_it_the_gradient_and_hessian_of_the_weighted_loss(name, memory):
+    (ev, data), truth = nets.evaluation(name), nets.loss_truth(name)
+    _, pieces = nets.direction(ev.params)
+    index = EVERYONE
+    weights = torch.linspace(0.5, 3, len(index), dtype=torch.float64)
+    share = weights / weights.sum()
+    options = {"batch_size": 4, "memory": memory, "weights": weights} | EXACTLY
+    found = gc.group_curvature(ev, data, index, pieces, **options)
+    mean = share @ truth.gradients[index]
+    hessian = torch.einsum("n,npq->pq", share, truth.hessians[index])
+    assert found.gradient_norm == pytest.approx(mean.norm().item(), rel=1e-9)
+    assert (share @ found.slopes).item() == pytest.approx(found.gradient_norm, rel=1e-9)
+    value = found.eigenvalue.value
+    assert value == pytest.approx(torch.linalg.eigvalsh(hessian)[-1].item(), rel=1e-8)
+    assert (share @ found.curvatures).item() == pytest.approx(value, rel=1e-8)
+    gradient = gc.mean_gradient(ev, data, index, batch_size=2, weights=7 * weights)
+    close(nets.flat(gradient), mean)

@@ -7,6 +7,7 @@ from sklearn_fairprune import AuditReport
 from sklearn_fairprune.measurement.audited import Audited
 from sklearn_fairprune.measurement.settings import Settings
 from sklearn_fairprune.measurement.tables import measure_models
+from sklearn_fairprune.measurement.weights import Given
 from sklearn_fairprune.report.displays import GroupPathDisplay, TradeOffDisplay
 
 SETTINGS = Settings(n_boot=100, min_group_size=1)
@@ -14,7 +15,7 @@ SETTINGS = Settings(n_boot=100, min_group_size=1)
 
 @pytest.fixture(scope="module")
 def audited():
-    return measure_models(MODELS, X, Y, PEOPLE, SETTINGS)[0]
+    return measure_models(MODELS, Given(X, Y, PEOPLE), SETTINGS)[0]
 
 
 def test_a_report_is_what_was_measured_in_another_form(audited):

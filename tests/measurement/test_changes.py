@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from sklearn_fairprune.measurement.changes import change_columns, changed_rows
+from sklearn_fairprune.measurement.held_out import HeldOut
 
 RNG = np.random.default_rng(1)
 N = 300
@@ -15,7 +16,10 @@ GROUPS = RNG.choice(3, N, p=[0.7, 0.2, 0.1])
 
 
 def columns(dense=DENSE, pruned=PRUNED, confidence=0.95):
-    return change_columns(dense, pruned, Y, GROUPS, 3, confidence)
+    predicted = np.column_stack([dense, pruned])
+    right, rng = (predicted == Y[:, None]).astype(float), np.random.default_rng(0)
+    rows = HeldOut(1 - right, right, Y, GROUPS, 3, confidence, 2, rng, predicted=predicted)
+    return change_columns(rows, 1)
 
 
 def test_counts_agree_with_pandas():

@@ -328,7 +328,7 @@ def test_the_bound_of_a_resampled_norm_below_zero_has_no_gradient():
     columns = {"gradient_norm": np.array([-3.0, 5.0]), "largest_eigenvalue": np.ones(2)}
     means = GroupMeans(columns, [torch.arange(2)], 0.9, 200, np.random.default_rng(0))
     norm = SimpleNamespace(gradient_norm=1.0, eigenvalue=SimpleNamespace(value=2.0))
-    complete(means, SimpleNamespace(curvatures=[norm], distance=2.0), np.array([2]))
+    complete(means, SimpleNamespace(curvatures=[norm], distance=2.0), np.array([1.0]))
     assert means.values["theorem1_bound"].tolist() == [1.0 * 2 + 2.0 * 2**2 / 2]
     below = means.samples["gradient_norm"] < 0
     assert below.any()

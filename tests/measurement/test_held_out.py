@@ -37,9 +37,9 @@ def test_a_group_of_one_row_does_not_hide_who_pays():
 
 def test_groups_of_few_rows_are_compared_only_if_there_are_no_others():
     rows = held_out(least_rows=20)
-    rows.sizes = np.array([30, 25, 5])
+    rows.effective = np.array([30, 25, 5])
     assert rows.compared.tolist() == [True, True, False]
-    rows.sizes = np.array([50, 5, 5])
+    rows.effective = np.array([50, 5, 5])
     assert rows.compared.tolist() == [True, True, True]
 
 
@@ -61,7 +61,7 @@ def test_all_rows_together_are_one_group():
     np.testing.assert_array_equal(whole.loss_samples[:, 0], rows.total_loss_samples)
     excess = rows.total_loss_samples - rows.total_loss_samples[:, :1]
     np.testing.assert_array_equal(whole.excess_samples[:, 0], excess)
-    assert whole.right(1) == rows.correct[:, 1].sum() == rows.right(1).sum()
+    assert whole.right(1).value == rows.correct[:, 1].mean()
     assert rows.m == 3
 
 
@@ -77,7 +77,7 @@ def test_the_dense_model_has_no_difference_to_itself():
     rows = held_out()
     np.testing.assert_array_equal(rows.paired_differences(0), np.zeros((2, 3)))
     low, high = rows.paired_differences(2)
-    drop = (rows.right(0) - rows.right(2)) / rows.sizes
+    drop = rows.right(0).value - rows.right(2).value
     assert (low < drop).all()
     assert (drop < high).all()
 

@@ -295,3 +295,16 @@ def test_row_values_are_computed_once_and_in_the_dtype_asked_for(pruner, monkeyp
     two = frame(diagnostic_metrics(pruner, X, LABELS, quantities=names)).overall
     np.testing.assert_allclose(one, two, rtol=1e-5)
     assert (one != two).any()
+
+
+def test_weighted_metrics_are_those_of_a_weighted_diagnosis(pruner):
+    weights = np.linspace(0.1, 3, 60)
+    source = diagnostic_metrics(pruner, X, LABELS, sample_weight=weights)
+    report = diagnose(
+        pruner, X, LABELS, sensitive_features=GROUPS, n_boot=2, sample_weight=weights
+    )
+    assert_like_diagnose(frame(source).by_group, report)
+    plain = frame(diagnostic_metrics(pruner, X, LABELS)).by_group
+    assert (abs(plain["gradient_norm"] - frame(source).by_group["gradient_norm"]) > 1e-6).all()
+    with pytest.raises(ValueError, match=r"sample_weight must .* got shape \(59,\)"):
+        diagnostic_metrics(pruner, X, LABELS, sample_weight=weights[1:])

@@ -66,6 +66,22 @@ def test_violation_and_excess_gap(groups):
     assert type(violation) is type(gap) is float
 
 
+def test_weighted_violation_and_excess_gap():
+    more, dense, pruned = PRUNED - DENSE, DENSE > 0.5, PRUNED > 0.7
+    means = [np.average(more[rows], weights=WEIGHTS[rows]) for rows in cells(SEX)]
+    options = {"sensitive_features": SEX, "sample_weight": WEIGHTS}
+    assert fairness_violation(DENSE, PRUNED, **options) == pytest.approx(np.ptp(means))
+    drop = dense.astype(float) - pruned
+    drops = [np.average(drop[rows], weights=WEIGHTS[rows]) for rows in cells(SEX)]
+    gap = max(drops) - np.average(drop, weights=WEIGHTS)
+    assert excess_accuracy_gap(dense, pruned, **options) == pytest.approx(gap)
+    p = RNG.dirichlet(np.ones(3), 50)
+    near = np.average(1 - (p**2).sum(axis=1), weights=WEIGHTS)
+    assert mean_closeness(TRUE, p, sample_weight=WEIGHTS) == pytest.approx(near)
+    far = np.average(np.sort(p)[:, 2] - np.sort(p)[:, 1], weights=WEIGHTS)
+    assert mean_margin(TRUE, p, sample_weight=WEIGHTS) == pytest.approx(far)
+
+
 @law
 @given(st.lists(st.tuples(*[st.integers(0, 1)] * 2, st.integers(0, 3)), min_size=2))
 def test_laws(rows):

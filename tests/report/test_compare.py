@@ -168,3 +168,17 @@ def test_rates_and_metrics_are_compared():
     alone = compare_reports(BEFORE, other)
     got = row(alone, model="pruned", group="f", measure="f1")
     assert got["verdict"] == "only in B"
+
+
+def test_a_comparison_of_weighted_with_other_rows_says_so():
+    weighted = make_report(
+        {"dense": MODELS["dense"], "pruned": Column(1)},
+        **SEX,
+        sample_weight=np.linspace(1, 3, len(PEOPLE)),
+    )
+    told = "Rows of A are not weighted and those of B weighted"
+    assert told in comparison_as_text(compare_reports(AFTER, weighted))
+    told = "Rows of A are weighted and those of B not weighted"
+    assert told in comparison_as_text(compare_reports(weighted, AFTER))
+    assert "weighted" not in comparison_as_text(compare_reports(weighted, weighted))
+    assert "weighted" not in comparison_as_text(compare_reports(BEFORE, AFTER))

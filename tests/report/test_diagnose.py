@@ -302,3 +302,52 @@ def test_float64_on_request(clf):
     np.testing.assert_allclose(
         single.by_group["dense_loss"], double.by_group["dense_loss"], rtol=1e-5
     )
+
+
+def test_equal_weights_change_no_diagnosis_and_others_all_means(clf):
+    plain = run(clf, **EXACT, bound_samples=10)
+    equal = run(clf, **EXACT, bound_samples=10, sample_weight=np.full(90, 7.0))
+    numbers = plain.by_group.select_dtypes("number")
+    pd.testing.assert_frame_equal(equal.by_group[list(numbers)], numbers, rtol=1e-8)
+    pd.testing.assert_frame_equal(equal.explanations, plain.explanations, rtol=1e-8)
+    assert equal.by_group["effective_rows"].tolist() == equal.by_group["rows"].tolist()
+    weights = np.linspace(0.1, 3, 90)
+    other = values(run(clf, **EXACT, sample_weight=weights))
+    for name in (
+        "dense_loss",
+        "gradient_norm",
+        "largest_eigenvalue",
+        "second_order",
+        "margin",
+    ):
+        assert (abs(other[name] - values(plain)[name]) > 1e-6).all(), name
+    report = audit(
+        clf,
+        X,
+        Y,
+        sensitive_features=GROUPS,
+        sample_weight=weights,
+        n_boot=20,
+        min_group_size=1,
+        explain={"dtype": "float64"},
+    )
+    measured = report.by_group.loc[report.why.index]
+    for name in ("excessive_loss", "effective_rows"):
+        np.testing.assert_allclose(report.why[name], measured[name], rtol=1e-5)
+    assert sum("Rows are weighted" in note for note in report.notes) == 1
+
+
+def test_whole_weights_diagnose_like_repeated_rows(clf):
+    counts = RNG.integers(0, 4, 90)
+    again = np.repeat(np.arange(90), counts)
+    ours = values(run(clf, **EXACT, sample_weight=counts))
+    theirs = values(run(clf, X[again], Y[again], sensitive_features=GROUPS[again], **EXACT))
+    means = [
+        name
+        for name in theirs
+        if name not in ("rows", "rows_used", "hessian_products", "eigenvalue_residual")
+    ]
+    np.testing.assert_allclose(
+        ours[means].astype(float), theirs[means].astype(float), rtol=1e-5, atol=1e-9
+    )
+    assert ours["rows"].sum() == (counts > 0).sum()

@@ -71,6 +71,7 @@ REPORTS = {
     "one feature": lambda: make_report(sensitive_features=PEOPLE["sex"]),
     "intersections": make_report,
     "regressors": regression_report,
+    "weighted": lambda: make_report(sample_weight=np.arange(len(X)) % 5),
     "every table": full,
 }
 

@@ -9,8 +9,8 @@ from ...measurement.records import Measured
 
 def error_all_classes(rows: HeldOut, k: int) -> Measured:
     """Share of rows whose class is wrong, with Clopper and Pearson's limits."""
-    wrong = rows.sizes - rows.right(k)
-    return wrong / rows.sizes, *rows.proportions(wrong)
+    wrong = rows.rate(rows.correct[:, k] == 0)
+    return wrong.value, *rows.proportions(wrong)
 
 
 OF_ALL_CLASSES = Measure(

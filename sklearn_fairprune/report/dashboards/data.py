@@ -208,6 +208,9 @@ def to_fairness_dashboard(
     A metric that a group has no rows for, such as the recall without positives, is None in
     the dictionary and NaN on the page; the dashboard's comparisons leave the group out.
 
+    Row weights are not taken: the front end knows of none, and counts every row once in what
+    it computes itself. For weighted rows use `audit` with ``sample_weight``, or a MetricFrame.
+
     Rates have Clopper-Pearson intervals, losses and errors percentile bootstrap intervals,
     accuracy drops Newcombe's for paired proportions. The dashboard takes the differences
     and ratios between groups from the groups' limits, therefore these hold for all groups

@@ -11,6 +11,7 @@ from ...measurement.audited import Audited
 from ...measurement.records import Measure
 from ...measurement.settings import Settings
 from ...measurement.tables import measure_models
+from ...measurement.weights import given_rows
 from ._style import LOSS_UNITS, Display, check_choice, require_matplotlib
 
 LETTERS = {"xi": "ξ"}
@@ -83,7 +84,7 @@ class AuditedDisplay(Display):
             Where to draw; None makes a figure.
         **options
             What to show, the arguments of `plot`, and those of `audit`, such as
-            `confidence`, `n_boot` and `min_group_size`.
+            `sample_weight`, `confidence`, `n_boot` and `min_group_size`.
 
         Returns
         -------
@@ -96,7 +97,8 @@ class AuditedDisplay(Display):
         for name in cls._choices.keys() & drawn.keys():  # an audit may take long
             known = {*cls._choices[name](), *metric_names(options.get("metrics"))}
             check_choice(name, drawn[name], known, known, "")
-        audited, _ = measure_models(models, X, y, sensitive_features, Settings(**options))
+        given = given_rows(X, y, sensitive_features, options.pop("sample_weight", None))
+        audited, _ = measure_models(models, given, Settings(**options))
         return cls.from_report(audited, ax=ax, **drawn)
 
     @classmethod

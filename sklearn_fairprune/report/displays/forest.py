@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...measurement.groups import rows_that_count
 from ...measurement.measures import MEASURES, payments
 from ...measurement.payers import Payer
 from ..summary import lead_model
@@ -49,6 +50,8 @@ class ForestDisplay(AuditedDisplay):
         Level of the limits.
     least_rows : int, default=1
         Rows that a group needs to be compared.
+    unit : str, default="rows"
+        What they are: "effective rows" of weighted ones.
 
     Attributes
     ----------
@@ -104,12 +107,13 @@ class ForestDisplay(AuditedDisplay):
         loss: str = "cross-entropy",
         confidence: float = 0.95,
         least_rows: int = 1,
+        unit: str = "rows",
     ) -> None:
         self.values, self.low, self.high, self.rows = values, low, high, rows
         self.groups, self.enough, self.payer, self.verdict = groups, enough, payer, verdict
         self.negligible, self.measure, self.model = negligible, measure, model
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
-        self.least_rows = least_rows
+        self.least_rows, self.unit = least_rows, unit
 
     @classmethod
     def _of_report(
@@ -126,13 +130,14 @@ class ForestDisplay(AuditedDisplay):
             measure = next(name for name in known if name in report.by_group)
         check_measure("measure", measure, known, report.by_group)
         table, least = report.by_group.loc[[model]], report.about["min_group_size"]
+        enough = rows_that_count(table) >= least
         names = distinct_names(label[1:] for label in table.index)
         payer, verdict, negligible = -1, "", np.nan
         if (key := (model, known[measure].told_by)) in report.payers.index:
             told = report.payers.loc[key]
             verdict, negligible = str(told["verdict"]), float(told["negligible"])
             if verdict == Payer.PAYS_MOST:
-                shown = np.where(table["rows"] >= least, table[measure], -np.inf)
+                shown = np.where(enough, table[measure], -np.inf)
                 payer = int(np.argmax(shown))
         return cls(
             table[measure].to_numpy(dtype=float),
@@ -140,7 +145,7 @@ class ForestDisplay(AuditedDisplay):
             table[f"{measure}_high"].to_numpy(dtype=float),
             table["rows"].to_numpy(),
             groups=names,
-            enough=(table["rows"] >= least).to_numpy(),
+            enough=enough.to_numpy(),
             payer=payer,
             verdict=verdict,
             negligible=negligible,
@@ -150,6 +155,7 @@ class ForestDisplay(AuditedDisplay):
             loss=report.about["loss"],
             confidence=report.about["confidence"],
             least_rows=least,
+            unit=rows_that_count(table).name.replace("_", " "),
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -216,7 +222,7 @@ class ForestDisplay(AuditedDisplay):
             middle = heights[~enough].max() + (1 + GAP) / 2
             axes.axhline(middle, color="0.75", linewidth=0.7, linestyle=":")
             axes.annotate(
-                f"fewer than {self.least_rows} rows: not compared",
+                f"fewer than {self.least_rows} {self.unit}: not compared",
                 (1, middle),
                 (0, -2),
                 xycoords=axes.get_yaxis_transform(),

@@ -48,7 +48,7 @@
     return chosen.feature.byGroup.filter((row) => models.includes(row.model)).map((row) => {
       const model = audit.models[row.model];
       const numbers = interval(row[chosen.measure.id], scale);
-      return { group: row.group, rows: row.rows, model: model.name, position: row.model,
+      return { group: row.group, rows: row.rows, worth: row.worth, model: model.name, position: row.model,
         ...numbers,
         spoken: `${row.group}, ${model.name}: ${chosen.measure.name} ${numbers.shown}, ` +
           `${level} interval ${numbers.range}, ${row.rows} rows` };
@@ -119,10 +119,10 @@
   function drawForest(chosen) {
     const { groups, payers } = chosen.feature, told = payers[chosen.detail];
     const measure = audit.measures.find((m) => m.id === told.measure);
-    const look = (row) => row.rows < audit.leastRows ? "small"
+    const look = (row) => row.worth < audit.leastRows ? "small"
       : told.pays && row.group === told.group ? "pays" : "other";
     const names = { pays: "pays most", other: "compared groups",
-      small: `fewer than ${audit.leastRows} rows` };
+      small: `fewer than ${audit.leastRows} ${audit.rowsWord}` };
     const rows = groupRows({ ...chosen, measure }, [chosen.detail]).map((row) => ({ ...row,
       label: `${row.group} (${row.rows.toLocaleString("en")})`, look: look(row),
       kind: names[look(row)], spoken: `${row.spoken}, ${names[look(row)]}` }));

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ...measurement.audited import Audited
-from ...measurement.groups import group_names
+from ...measurement.groups import group_names, rows_that_count
 from ...measurement.measures import disparities, payments, performances, shown
 from ...measurement.payers import Payer, leading
 from ...measurement.verdicts import broken_models
@@ -46,6 +46,7 @@ def page_payload(report: Audited) -> dict[str, Any]:
         "training": _training(report.training),
         "confidence": report.about["confidence"],
         "leastRows": report.about["min_group_size"],
+        "rowsWord": rows_that_count(report.by_group).name.replace("_", " "),
     }
 
 
@@ -82,6 +83,7 @@ def _feature(name, audited):
                 "model": order[label[0]],
                 "group": names[label[1:]],
                 "rows": int(row["rows"]),
+                "worth": _number(rows_that_count(row)),
                 **{m: _interval(row, m) for m in measures},
             }
             for label, row in audited.by_group.iterrows()

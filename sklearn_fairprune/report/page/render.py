@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
-from ...measurement.groups import group_names
+from ...measurement.groups import group_names, rows_that_count
 from ...measurement.measures import Measures, disparities, performances, sections, shown
 from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
@@ -21,7 +21,7 @@ from ...measurement.training import by_epoch
 from ...measurement.verdicts import broken_models
 from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
-from ..text import section_title
+from ..text import effective_column, rows_told, section_title
 from .payload import page_payload
 
 HERE = Path(__file__).parent
@@ -115,6 +115,9 @@ def _vocabulary():
         "shown": shown,
         "sections": sections,
         "section_title": section_title,
+        "effective_column": effective_column,
+        "rows_told": rows_told,
+        "rows_word": lambda part: rows_that_count(part.by_group).name.replace("_", " "),
         "glanced": glanced,
         "meanings": meanings,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
