@@ -25,6 +25,7 @@ from .held_out import HeldOut
 from .lacking import lacking_notes
 from .measures import MEASURES, Measures, by_unit, payments
 from .metric_functions import Metric, check_metrics
+from .negligible import gather_retrained, negligible_of
 from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
 from .records import Measure
@@ -63,7 +64,12 @@ def feature_columns(sensitive_features: Any) -> dict[str, Any]:
 
 
 def measure_models(
-    models: Any, X: Any, y: Any, sensitive_features: Any, settings: Settings
+    models: Any,
+    X: Any,
+    y: Any,
+    sensitive_features: Any,
+    settings: Settings,
+    retrained: Any = None,
 ) -> tuple[Audited, Outcomes]:
     """Measure models on held-out rows, for every way to group them.
 
@@ -73,6 +79,8 @@ def measure_models(
         As in `audit`.
     settings : Settings
         How to measure.
+    retrained : sequence of fitted estimator, default=None
+        Dense networks of other seeds, as in `audit`.
 
     Returns
     -------
@@ -88,6 +96,7 @@ def measure_models(
     check_settings(settings, payments())
     metrics = check_metrics(settings.metrics)
     outcomes = gather_outcomes(models, X, y, sensitive_features, settings)
+    networks = gather_retrained(retrained, outcomes, X, sensitive_features, settings)
     own, resampled = metrics_of(outcomes, X, metrics, settings)
     rated = sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
@@ -123,21 +132,26 @@ def measure_models(
             scored=not outcomes.labels_only,
         )
         texts = distinct_labels(labels)
-        tables = grouped_tables(outcomes, rows, names, labels, settings, own)
+        negligible = negligible_of(rows, networks, settings.negligible)
+        amounts = {name: one["amount"] for name, one in negligible.items()}
+        told = settings._replace(negligible=amounts)
+        tables = grouped_tables(outcomes, rows, names, labels, told, own)
         tables["notes"] += metric_notes(resampled, rows, texts, list(outcomes.models))
         least = settings.min_group_size
         meaning = LISTED if sum(rows.sizes >= least) > 1 else NOT_ENOUGH
         found = small_groups(texts, rows.sizes, least, meaning)
         tables["notes"][:0] = found
         small.append(found)
-        audited[feature] = tables | {"about": about | {"sensitive_features": names}}
+        grouped = {"sensitive_features": names, "negligible": negligible}
+        audited[feature] = tables | {"about": about | grouped}
     if small[0]:
         warn(small[0][0])
     first, *others = audited
-    audited[first]["notes"] += [*outcomes.notes, *notes_on_skipped(outcomes.models)]
+    audited[first]["notes"] += [*outcomes.notes, *(networks.notes if networks else [])]
+    audited[first]["notes"] += notes_on_skipped(outcomes.models)
     alone = {feature: Audited(**audited[feature]) for feature in others}
-    networks = network_tables(outcomes.models)
-    return Audited(**audited[first], **networks, other_features=alone), outcomes
+    sizes = network_tables(outcomes.models)
+    return Audited(**audited[first], **sizes, other_features=alone), outcomes
 
 
 def metrics_of(
@@ -292,8 +306,8 @@ def told_payments(
 ) -> tuple[Told, Worst, pd.DataFrame]:
     """How a measure of who pays is told, what it finds, and its values with limits."""
     measure = MEASURES[name]
-    negligible = (settings.negligible or {}).get(name, measure.negligible(rows))
-    told = Told(measure.label, measure.shown_unit, measure.format, float(negligible))
+    negligible = (settings.negligible or {})[name]
+    told = Told(measure.label, measure.shown_unit, measure.format, negligible)
     values = pd.DataFrame(measure.columns("value", rows, k))
     return told, rows.worst(measure.paid(rows, k)), values
 

@@ -11,6 +11,7 @@ from ..measurement import measures as shelf
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import sections, shown
+from ..measurement.negligible import negligible_words
 from ..measurement.payers import Payer, leading
 from .text import section_title
 
@@ -39,6 +40,8 @@ def as_markdown(report: Audited) -> str:
         out += ["", f"### By {escaped(feature)}", ""]
         out += [*_overall(audited), "", *_groups(audited, "")]
         out += ["", *(f"- {escaped(line)}" for line in audited.findings)]
+        if words := negligible_words(audited.about):
+            out += ["", escaped(words)]
         for section in sections(audited.measures, audited.by_group, audited.overall):
             out += ["", f"#### {escaped(section_title(audited, section))}", ""]
             out += _section(audited, section)

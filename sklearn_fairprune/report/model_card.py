@@ -6,6 +6,7 @@ from typing import Any
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import MEASURES, by_unit, payments, performances
+from ..measurement.negligible import negligible_words
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import CAUTION
 from .markdown import escaped, markdown_table
@@ -64,6 +65,8 @@ def as_model_card(report: Audited) -> str:
             "",
         ]
         out += [f"- {escaped(line)}" for line in audited.findings] or ["- One model only."]
+        if words := negligible_words(audited.about):
+            out += [f"- {escaped(words)}"]
     out += ["", "### Foreseeable limits and sources of risk", "", *_limits(report)]
     out += [
         "",

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..measurement.groups import group_names
 from ..measurement.measures import leading, sections, shown
+from ..measurement.negligible import negligible_words
 
 
 def table(header: Sequence[str], lines: Any) -> Any:
@@ -40,6 +41,8 @@ def as_text(report: Any) -> str:
             some = {k: m for k, m in models.items() if m.disparity is disparity}
             out += ["", *_of_models(report, some, what)] if some else []
     out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
+    if words := negligible_words(report.about):
+        out += ["", words]
     if report.notes:
         out += ["", "Take care", *(f"- {line}" for line in report.notes)]
     return "\n".join(out)

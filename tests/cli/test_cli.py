@@ -125,9 +125,33 @@ def test_rates_and_metrics(tmp_path, capsys):
     assert "--pos-label: the target is a quantity" in capsys.readouterr().err
 
 
+def test_seeds_train_dense_networks_more(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5", "--min-group-size", "1", "--out", str(tmp_path), *QUICK]
+    assert main([*command, "--seed", "7", "--seeds", "2"]) == 0
+    told = capsys.readouterr()
+    assert [line for line in told.err.splitlines() if "more" in line] == [
+        "Training dense network 1 of 2 more, seed 8 ...",
+        "Training dense network 2 of 2 more, seed 9 ...",
+    ]
+    assert "the deviation between 3 dense networks trained with different seeds" in told.out
+    about = json.loads((tmp_path / "audit.json").read_text())["about"]
+    assert about["seeds"] == 2
+    assert about["negligible"]["excessive_loss"]["amount"] > 0
+    assert main([*command, "--seed", "7"]) == 0
+    assert "different seeds" not in capsys.readouterr().out
+    assert main([*command, "--predictions", "a,b", "--seeds", "2"]) == 2
+    assert (
+        "--sparsities, --hidden, --finetune-epochs, --seeds: with" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--data", "digits", "--seeds", "1"], "--seeds: must be at least 2, got 1"),
         (["--data", "nothing.csv", "--target", "y"], "there is no such file"),
         (["--data", "morgage"], "neither mortgage nor digits, and there is no such file"),
         (["--data", __file__], "--target COL is required"),

@@ -14,6 +14,7 @@ from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
 from ...measurement.measures import Measures, disparities, performances, sections, shown
+from ...measurement.negligible import negligible_words
 from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.records import Measure
@@ -117,6 +118,7 @@ def _vocabulary():
         "section_title": section_title,
         "glanced": glanced,
         "meanings": meanings,
+        "negligible_words": negligible_words,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
         "damages": damages_of,
         "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
