@@ -35,7 +35,12 @@ from ..tables.preparation import (
     steps_of,
 )
 from ..tables.scored import read_scored
-from .arguments import check_outputs, class_called, refuse_limits_of_classifiers
+from .arguments import (
+    check_outputs,
+    class_called,
+    known_limits,
+    refuse_limits_of_classifiers,
+)
 from .parser import UNDECIDED, trained_with
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
@@ -152,6 +157,7 @@ def too_good(report: AuditReport) -> list[str]:
 def run_audit(arguments: argparse.Namespace) -> AuditReport:
     """Do what ``audit`` says; returns the report."""
     check_outputs(arguments)
+    arguments.fail_above = known_limits(arguments.fail_above, arguments.metrics)
     torch.set_num_threads(arguments.threads)
     data = load(arguments)
     made = audit_given if arguments.predictions else audit_trained

@@ -7,6 +7,7 @@ They belong to the report they were given for, which keeps what is known of them
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,28 @@ def _first_line(text):
     return line if len(line) <= 200 else f"{line[:197]}..."
 
 
+def metric_records(metrics: Mapping[str, Metric]) -> dict[str, Measure]:
+    """Records of the metrics and of their differences between groups, without functions.
+
+    Parameters
+    ----------
+    metrics : mapping of str to Metric
+        From `check_metrics`.
+
+    Returns
+    -------
+    measures : dict of str to Measure
+        Each metric, followed by its difference.
+    """
+    records: dict[str, Measure] = {}
+    for name, metric in metrics.items():
+        own = Measure(_gone, metric.title, about="both", better=metric.better, section=METRICS)
+        title = f"{metric.title} difference"
+        gap = Measure(_gone, title, about="disparity", section=METRICS)
+        records |= {name: own, f"{name}_difference": gap}
+    return records
+
+
 def metric_measures(
     metrics: Mapping[str, Metric],
     answers: Sequence[Answers],
@@ -204,17 +227,12 @@ def metric_measures(
     resampled : list of Resampled
         What they read.
     """
-    measures, resampled = {}, []
+    measures, resampled = metric_records(metrics), []
     for name, metric in metrics.items():
         one = Resampled(name, metric, answers, min(n_boot, MOST_SAMPLES), random_state)
         resampled.append(one)
-        options: dict[str, Any] = {"section": METRICS}
-        measures[name] = Measure(
-            one.values, metric.title, about="both", better=metric.better, **options
-        )
-        measures[f"{name}_difference"] = Measure(
-            one.difference, f"{metric.title} difference", about="disparity", **options
-        )
+        for key, function in ((name, one.values), (f"{name}_difference", one.difference)):
+            measures[key] = replace(measures[key], function=function)
     return measures, resampled
 
 

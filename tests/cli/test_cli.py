@@ -216,6 +216,22 @@ def loans(tmp_path, monkeypatch):
             "a quantity has no classes, so no spread; limit viol",
         ),
         (["--target", "same"], "loans.csv has no column 'same'"),
+        (
+            ["--fail-above", "many=1"],
+            "--fail-above: 'many' is none of spread, degradation, vio",
+        ),
+        (
+            ["--fail-above", "f1_difference=1"],
+            "'f1_difference' is none of .*; write .* --metr",
+        ),
+        (
+            ["--fail-above", "f1=0.5", "--metrics", "f1"],
+            "'f1' is none of .*, f1_difference; .* only where less is better",
+        ),
+        (
+            ["--fail-above", "f1_difference=-1", "--metrics", "f1"],
+            "--fail-above: f1_difference must be at least 0 and finite, got -1",
+        ),
     ],
 )
 def test_mistakes_are_found_before_the_training(loans, words, message, capsys):
@@ -277,6 +293,22 @@ def test_a_gate_has_three_outcomes(tmp_path, monkeypatch, capsys):
         given = ["--fail-above", "spread=0.1", "--undecided", undecided]
         assert main([*command, *given]) == status
         assert "sklearn-fairprune: too few rows to tell." in capsys.readouterr().err
+
+
+def test_a_metric_can_be_limited(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    yes, sex = np.tile([1, 0], 100), np.repeat(["f", "m"], 100)
+    wrong = np.where((sex == "f") & (np.arange(200) % 4 == 0), 1 - yes, yes)
+    table = {"paid": yes, "sex": sex, "dense": yes, "pruned": wrong}
+    pd.DataFrame(table).to_csv("scored.csv", index=False)
+    command = ["audit", "--data", "scored.csv", "--target", "paid", "--sensitive", "sex"]
+    command += ["--predictions", "dense,pruned", "--quiet"]
+    for limit, status in (("0.1", 1), ("0.9", 0)):  # in whichever order they are typed
+        limited = ["--fail-above", f"f1_difference={limit}"]
+        assert main([*command, "--metrics", "f1", *limited]) == status
+        assert main([*command, *limited, "--metrics", "f1"]) == status
+    words = "pruned, by sex: the f1 difference is 0.333, more than f1_difference=0.1"
+    assert words in capsys.readouterr().err
 
 
 def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):
