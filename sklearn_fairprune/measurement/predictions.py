@@ -9,6 +9,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
+from .digests import predictions_digest
 from .groups import distinct_labels
 from .negligible import check_retrained
 
@@ -25,6 +26,11 @@ class _Given(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Say that there is nothing to fit."""
         return True
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the predictions."""
+        return predictions_digest(self.predicted)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions, of all rows in their order."""
@@ -60,6 +66,12 @@ class GivenClasses(ClassifierMixin, _Given):
         super().__init__(predicted)
         self.classes_, self.probabilities = classes_, probabilities
 
+    @property
+    def sha256(self) -> str:
+        """Digest of the probabilities, or of the labels where they are all that is known."""
+        known = self.predicted if self.probabilities is None else self.probabilities
+        return predictions_digest(known)
+
     @available_if(lambda self: self.probabilities is not None)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, of all rows in their order."""
@@ -67,6 +79,22 @@ class GivenClasses(ClassifierMixin, _Given):
 
 
 Given = GivenClasses | GivenNumbers
+
+
+def given_digests(models: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the predictions of models that were made elsewhere.
+
+    Parameters
+    ----------
+    models : mapping of str to estimator
+        Others, which are known by their networks, are passed over.
+
+    Returns
+    -------
+    digests : dict of str to str
+        By the name of the model; see `digests.predictions_digest`.
+    """
+    return {name: model.sha256 for name, model in models.items() if isinstance(model, Given)}
 
 
 def is_quantity(y: Any) -> bool:

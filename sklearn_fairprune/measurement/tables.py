@@ -28,6 +28,7 @@ from .metric_functions import Metric, check_metrics
 from .negligible import gather_retrained, negligible_of
 from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
+from .predictions import given_digests
 from .records import Measure
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
@@ -100,18 +101,7 @@ def measure_models(
     own, resampled = metrics_of(outcomes, X, metrics, settings)
     rated = sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
-    about = {
-        "confidence": settings.confidence,
-        "min_group_size": settings.min_group_size,
-        "n_boot": settings.n_boot,
-        "random_state": settings.random_state,
-        "rows": len(outcomes.y),
-        "rows_sha256": rows_digest(X, outcomes.y, sensitive_features),
-        "dense_model": next(iter(outcomes.models)),
-        "loss": outcomes.loss_name,
-    }
-    about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
-    about |= {"metrics": descriptors(own)} if own else {}
+    about = told_about(outcomes, X, sensitive_features, settings, own)
     audited, small, rows = {}, [], None
     for feature, columns in feature_columns(sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
@@ -152,6 +142,27 @@ def measure_models(
     alone = {feature: Audited(**audited[feature]) for feature in others}
     sizes = network_tables(outcomes.models)
     return Audited(**audited[first], **sizes, other_features=alone), outcomes
+
+
+def told_about(
+    outcomes: Outcomes, X: Any, sensitive_features: Any, settings: Settings, own: Measures
+) -> dict[str, Any]:
+    """What a report keeps of how it was measured, and of what, whatever the groups."""
+    about = {
+        "confidence": settings.confidence,
+        "min_group_size": settings.min_group_size,
+        "n_boot": settings.n_boot,
+        "random_state": settings.random_state,
+        "rows": len(outcomes.y),
+        "rows_sha256": rows_digest(X, outcomes.y, sensitive_features),
+        "dense_model": next(iter(outcomes.models)),
+        "loss": outcomes.loss_name,
+    }
+    about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
+    about |= {"metrics": descriptors(own)} if own else {}
+    given = given_digests(outcomes.models)
+    about |= {"predictions_sha256": given} if given else {}
+    return about
 
 
 def metrics_of(

@@ -136,6 +136,10 @@ def _models(part):
     if models[0] != dense:
         where = f"{part.prefix}about['dense_model']"
         yield f"{where} must be the first model, {models[0]!r}, got {dense!r}"
+    given = part.about.get("predictions_sha256", {})
+    if given and list(given) != models:
+        where = f"{part.prefix}about['predictions_sha256']"
+        yield f"{where} must be of the models {models}, got {list(given)}"
     more = {"training": ("stage", "epoch", "group"), "changed_rows": ("row",)}
     for name, table in part.tables.items():
         keys = [

@@ -151,8 +151,11 @@ def _digests(report: Any) -> Iterator[str]:
     training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
     yield f"- Recovery after pruning: {training}."
     yield f"- Rows: SHA-256 {about.get('rows_sha256', 'not recorded')}."
-    digests = dict(report.sizes.get("sha256", {}))
+    networks = dict(report.sizes.get("sha256", {}))
+    digests = {name: f"SHA-256 {digest}" for name, digest in networks.items()}
+    given = about.get("predictions_sha256", {})
+    digests |= {name: f"SHA-256 of its predictions {digest}" for name, digest in given.items()}
     for model in report.overall.index:
-        digest = digests.get(model, "not recorded: no network inside")
-        yield f"- {escaped(model)}: SHA-256 {digest}."
+        digest = digests.get(model, "SHA-256 not recorded: no network inside")
+        yield f"- {escaped(model)}: {digest}."
     yield f"- Bootstrap samples and seed: {about.get('n_boot')}, {about.get('random_state')}."

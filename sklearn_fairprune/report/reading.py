@@ -170,7 +170,8 @@ def _same_about(whole, part, names):
 def _shared(about):
     """Settings that every feature has; a caller may add others to the whole."""
     names = ("confidence", "min_group_size", "rows", "dense_model", "loss")
-    late = [name for name in ("rows_sha256", "negligible") if name in about]
+    late = ("rows_sha256", "predictions_sha256", "negligible")
+    late = [name for name in late if name in about]
     return [*names, "sensitive_features", *late]
 
 

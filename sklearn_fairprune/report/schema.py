@@ -128,6 +128,11 @@ ABOUT = {
     "dense_model": TEXT,
     "loss": TEXT,
     "rows_sha256": DIGEST,
+    "predictions_sha256": {
+        "type": "object",
+        "description": "digests by model",
+        "additionalProperties": DIGEST,
+    },
     "n_boot": COUNT,
     "random_state": COUNT,
     "sensitive_features": _NAMES,
@@ -138,7 +143,15 @@ ABOUT = {
         "additionalProperties": {"type": "object", "description": "what is known of it"},
     },
 }
-_LATE = ("rows_sha256", "n_boot", "random_state", "positive_class", "metrics", "negligible")
+_LATE = (
+    "rows_sha256",
+    "predictions_sha256",
+    "n_boot",
+    "random_state",
+    "positive_class",
+    "metrics",
+    "negligible",
+)
 
 
 def _object(words: str, properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:
