@@ -118,6 +118,7 @@ def _vocabulary():
         "section_title": section_title,
         "glanced": glanced,
         "meanings": meanings,
+        "along_sparsities": along_sparsities,
         "negligible_words": negligible_words,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
         "damages": damages_of,
@@ -133,6 +134,12 @@ def glanced(overall: pd.DataFrame, measures: Measures) -> list[tuple[str, Measur
     return [
         next(iter(found(overall, measures).items())) for found in (performances, disparities)
     ]
+
+
+def along_sparsities(overall: pd.DataFrame) -> bool:
+    """Whether all sparsities of a table of models are known and rise."""
+    known = overall["sparsity"]
+    return bool(len(known) > 1 and (known.diff().iloc[1:] > 0).all())
 
 
 def meanings(report: Any) -> Any:
