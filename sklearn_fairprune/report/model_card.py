@@ -8,7 +8,7 @@ from ..measurement.groups import group_names
 from ..measurement.measures import MEASURES, by_unit, payments, performances
 from ..measurement.negligible import negligible_words
 from ..measurement.verdicts import broken_models
-from ..statistics.broken import CAUTION
+from ..statistics.broken import CAUTION, SAYS_BROKEN
 from .markdown import escaped, markdown_table
 
 BLANK = "*To be filled in by the author:"
@@ -126,14 +126,18 @@ def _moved(audited, label):
 
 
 def _limits(report) -> Iterator[str]:
-    broken = broken_models(report.overall)
-    for model, reason in broken.items():
-        yield f"- {escaped(f'{model} is broken: {reason}.')}"
-    if broken:
-        yield f"- {escaped(CAUTION)}"
-    notes = (note for audited in report.by_feature.values() for note in audited.notes)
-    for note in dict.fromkeys(notes):
+    notes = [note for audited in report.by_feature.values() for note in audited.notes]
+    notes = list(dict.fromkeys(notes))
+    for model in broken_models(report.overall):
+        own = [note for note in notes if note.startswith(f"{model} ") and SAYS_BROKEN in note]
+        for note in sorted(own, key=len)[
+            :-1
+        ]:  # of one grouping it may tell more than of another
+            notes.remove(note)
+    for note in notes:
         yield f"- {escaped(note)}"
+    if broken_models(report.overall):
+        yield f"- {escaped(CAUTION)}"
     yield (
         "- A group whose predictions become worse more often is more often decided about "
         "wrongly: a source of discrimination, also where overall accuracy hardly moves."
