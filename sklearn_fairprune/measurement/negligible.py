@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .adapters import adapted
+from .audited import Audited
 from .held_out import HeldOut
-from .measures import MEASURES, Measures, payments
+from .measures import MEASURES, payments
 from .models import check_kinds
 from .outcomes import Outcomes, gather_outcomes
 from .records import Measure
@@ -253,24 +254,24 @@ def negligible_of(
     return found
 
 
-def negligible_words(about: Mapping[str, Any], measures: Measures = MEASURES) -> str:
+def negligible_words(audited: Audited) -> str:
     """Say what was taken as negligible, and why.
 
     Parameters
     ----------
-    about : mapping
-        Settings of a report; those that were saved before lack it.
-    measures : dict of str to Measure, default=MEASURES
-        Of the report.
+    audited : Audited
+        Of one way to group the rows; those that were saved before do not tell.
 
     Returns
     -------
     sentence : str
-        Empty where it is not known.
+        Empty where it is not known, and where there is nobody to compare.
     """
     told = []
-    for name, one in about.get("negligible", {}).items():
-        measure, words = measures[name], "as given"
+    for name, one in (
+        audited.about.get("negligible", {}).items() if len(audited.payers) else ()
+    ):
+        measure, words = MEASURES[name], "as given"
         if one["source"] == Source.SEEDS:
             words = f"the deviation between {one['networks']} dense networks trained with "
             words += "different seeds"

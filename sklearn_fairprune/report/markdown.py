@@ -33,14 +33,13 @@ def as_markdown(report: Audited) -> str:
         "## What pruning costs each group",
         "",
         f"{escaped(about.get('data', 'Data'))}: {about['rows']} held-out rows; in brackets "
-        f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
-        f"{escaped(about['dense_model'])}, is the one the others are compared with.",
+        f"{100 * about['confidence']:g} % intervals over these rows. {_compared(report)}",
     ]
     for feature, audited in report.by_feature.items():
         out += ["", f"### By {escaped(feature)}", ""]
         out += [*_overall(audited), "", *_groups(audited, "")]
         out += ["", *(f"- {escaped(line)}" for line in audited.findings)]
-        if words := negligible_words(audited.about):
+        if words := negligible_words(audited):
             out += ["", escaped(words)]
         for section in sections(audited.measures, audited.by_group, audited.overall):
             out += ["", f"#### {escaped(section_title(audited, section))}", ""]
@@ -49,6 +48,13 @@ def as_markdown(report: Audited) -> str:
     if notes:
         out += ["", "### Take care", "", *(f"- {escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
+
+
+def _compared(report):
+    dense = escaped(report.about["dense_model"])
+    if len(report.overall) == 1:
+        return f"There is one model only, {dense}: nothing to compare it with."
+    return f"The first model, {dense}, is the one the others are compared with."
 
 
 def _overall(audited):

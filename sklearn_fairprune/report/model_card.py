@@ -17,7 +17,7 @@ UNCOVERED = (
     "Drift: people and data change, and the numbers do not follow; measure again.",
     "Rows that depend on each other, such as several of one person or household: the "
     "intervals take rows as independent, and would be too narrow.",
-    "The randomness of training: another training of the same network may cost other groups.",
+    "The randomness of training: another training of the same model may cost other groups.",
     "Groups that the data do not name, and parts of the groups that they do.",
     "What follows from a prediction: who is harmed by a wrong one, how much, and who notices.",
 )
@@ -38,6 +38,7 @@ def as_model_card(report: Audited) -> str:
     """
     about = report.about
     level = f"{100 * about['confidence']:g} %"
+    loss = f"; loss is {escaped(about['loss'])}" if "loss" in report.overall else ""
     out = [
         "## Performance and limits for groups of persons",
         "",
@@ -51,7 +52,7 @@ def as_model_card(report: Audited) -> str:
         "### Overall accuracy",
         "",
         f"On {about['rows']} held-out rows of {escaped(about.get('data', 'the data'))}, with "
-        f"{level} intervals over these rows; loss is {escaped(about['loss'])}.",
+        f"{level} intervals over these rows{loss}.",
         "",
         *_overall(report),
         "",
@@ -59,14 +60,7 @@ def as_model_card(report: Audited) -> str:
     ]
     for feature, audited in report.by_feature.items():
         out += ["", f"### Accuracy by {escaped(feature)}", "", *_groups(audited)]
-        out += [
-            "",
-            "What pruning changed, and who pays most, as far as the rows can tell:",
-            "",
-        ]
-        out += [f"- {escaped(line)}" for line in audited.findings] or ["- One model only."]
-        if words := negligible_words(audited.about):
-            out += [f"- {escaped(words)}"]
+        out += ["", *_findings(audited)]
     out += ["", "### Foreseeable limits and sources of risk", "", *_limits(report)]
     out += [
         "",
@@ -82,6 +76,14 @@ def as_model_card(report: Audited) -> str:
         *_digests(report),
     ]
     return "\n".join(out) + "\n"
+
+
+def _findings(audited):
+    if not audited.findings:
+        return ["One model only: nothing to compare it with."]
+    told = [*audited.findings, *filter(None, [negligible_words(audited)])]
+    first = "What pruning changed, and who pays most, as far as the rows can tell:"
+    return [first, "", *(f"- {escaped(line)}" for line in told)]
 
 
 def _overall(report):
@@ -102,9 +104,13 @@ def _groups(audited):
     name, measure = next(iter(by_unit(both).items()))
     paid = {k: m for k, m in payments().items() if k in table}
     dense, *pruned = audited.overall.index
-    change = "changed for worse, for better"
-    header = ["model", audited.grouped_by, "rows", f"{measure.heading}, dense"]
-    header += [f"{measure.heading}, pruned", *(m.heading for m in paid.values()), change]
+    header = ["model", audited.grouped_by, "rows"]
+    if pruned:
+        header += [f"{measure.heading}, {which}" for which in ("dense", "pruned")]
+        header += [m.heading for m in paid.values()]
+        header += ["changed for worse, for better"] if len(audited.changes) else []
+    else:
+        header.append(measure.heading)
     lines = []
     for model in pruned or [dense]:
         for label, row in table.loc[[model]].iterrows():
@@ -112,17 +118,19 @@ def _groups(audited):
             few = row["rows"] < audited.about["min_group_size"]
             cells = [measure.write(first, name), measure.write(row, name)]
             cells += [m.write(row, k) for k, m in paid.items()]
+            cells += _moved(audited, label)
             count = f"{int(row['rows'])}{' (too few to compare)' if few else ''}"
-            lines.append([model, names[label[1:]], count, *cells, _moved(audited, label)])
+            cells = cells if pruned else cells[:1]
+            lines.append([model, names[label[1:]], count, *cells])
     return markdown_table(header, lines)
 
 
 def _moved(audited, label):
-    """Predictions that became worse and better."""
-    if not len(audited.changes) or label not in audited.changes.index:
-        return "n/a"
+    """Predictions that became worse and better, in a list; regressors have none."""
+    if not len(audited.changes):
+        return []
     row = audited.changes.loc[[label]].iloc[0]
-    return f"{int(row['harmed'])}, {int(row['helped'])} of {int(row['rows'])}"
+    return [f"{int(row['harmed'])}, {int(row['helped'])} of {int(row['rows'])}"]
 
 
 def _limits(report) -> Iterator[str]:
@@ -153,7 +161,8 @@ def _digests(report: Any) -> Iterator[str]:
     about = report.about
     epochs = about.get("finetune_epochs")
     training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
-    yield f"- Recovery after pruning: {training}."
+    if len(report.overall) > 1:
+        yield f"- Recovery after pruning: {training}."
     yield f"- Rows: SHA-256 {about.get('rows_sha256', 'not recorded')}."
     networks = dict(report.sizes.get("sha256", {}))
     digests = {name: f"SHA-256 {digest}" for name, digest in networks.items()}

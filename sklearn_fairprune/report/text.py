@@ -40,8 +40,9 @@ def as_text(report: Any) -> str:
         for what, disparity in (("all groups", False), ("between groups", True)):
             some = {k: m for k, m in models.items() if m.disparity is disparity}
             out += ["", *_of_models(report, some, what)] if some else []
-    out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
-    if words := negligible_words(report.about):
+    if report.findings:
+        out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
+    if words := negligible_words(report):
         out += ["", words]
     if report.notes:
         out += ["", "Take care", *(f"- {line}" for line in report.notes)]

@@ -177,7 +177,7 @@ def test_every_form_tells_it(report):
             "trained with different seeds."
         )
         parts = words.removeprefix("Negligible: ").removesuffix(".").split("; ")
-        told = negligible_words(part.about)
+        told = negligible_words(part)
         assert told.startswith("Negligible: ")
         assert all(one in told for one in parts)
         for form in (str(part), report.to_markdown(), report.to_markdown(technical=True)):
@@ -186,17 +186,17 @@ def test_every_form_tells_it(report):
         p.about["negligible"]["accuracy_drop"]["amount"] for p in report.by_feature.values()
     }
     assert len(amounts) == 3
-    default = negligible_words(make_report(TWO).about)
+    default = negligible_words(make_report(TWO))
     assert "up to 0.5 points of accuracy drop, the default" in default
     assert "seeds" not in str(make_report(TWO))
-    assert negligible_words({}) == ""
+    assert negligible_words(make_report({"dense": MODELS["dense"]})) == ""
 
 
 def test_the_page_tells_it_of_every_feature(report):
     pytest.importorskip("vl_convert")
     page = report.to_html()
     for part in report.by_feature.values():
-        assert page.count(f"<p>{negligible_words(part.about)}</p>") == 1
+        assert page.count(f"<p>{negligible_words(part)}</p>") == 1
     assert "{'amount'" not in page
     assert "{&#39;amount" not in page
 

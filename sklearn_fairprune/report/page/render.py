@@ -13,7 +13,14 @@ from markupsafe import Markup
 from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names
-from ...measurement.measures import Measures, disparities, performances, sections, shown
+from ...measurement.measures import (
+    Measures,
+    disparities,
+    payments,
+    performances,
+    sections,
+    shown,
+)
 from ...measurement.negligible import negligible_words
 from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
@@ -119,6 +126,7 @@ def _vocabulary():
         "glanced": glanced,
         "meanings": meanings,
         "along_sparsities": along_sparsities,
+        "paid_by": paid_by,
         "negligible_words": negligible_words,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
         "damages": damages_of,
@@ -134,6 +142,12 @@ def glanced(overall: pd.DataFrame, measures: Measures) -> list[tuple[str, Measur
     return [
         next(iter(found(overall, measures).items())) for found in (performances, disparities)
     ]
+
+
+def paid_by(report: Any) -> str:
+    """What tells who pays in a report: "by decisions the accuracy drop, by loss ..."."""
+    known = {k: m for k, m in payments().items() if k in report.by_group}
+    return ", ".join(f"by {m.told_by} the {m.label}" for m in known.values())
 
 
 def along_sparsities(overall: pd.DataFrame) -> bool:
