@@ -140,13 +140,37 @@ class Resampled:
             The limits are NaN where half of the samples have no value, or all have the same.
         """
         values, samples, _ = self.of(rows, k)
-        tail = (1 - rows.confidence) / 2
-        low, high = np.full((2, rows.m), np.nan)
+        return values, *self._limits(samples, rows.confidence)
+
+    def drop(self, rows: HeldOut, k: int) -> Measured:
+        """Value of each group under the dense model minus that under model k, with limits.
+
+        Parameters
+        ----------
+        rows : HeldOut
+            Held-out rows in groups.
+        k : int
+            Position of the model.
+
+        Returns
+        -------
+        drops, low, high : ndarray of shape (m,)
+            The same rows are drawn for both models; limits are unknown as those of `values`.
+        """
+        (dense, of_dense, _), (values, samples, _) = self.of(rows, 0), self.of(rows, k)
+        if k == 0:
+            return (dense - dense,) * 3
+        return dense - values, *self._limits(of_dense - samples, rows.confidence)
+
+    def _limits(self, samples, confidence):
+        """Percentile limits of samples of shape (n_boot, m)."""
+        tail = (1 - confidence) / 2
+        low, high = np.full((2, samples.shape[1]), np.nan)
         for a, column in enumerate(samples.T):
             known = column[np.isfinite(column)]
             if len(known) >= max(self.n_boot / 2, 1) and np.ptp(known) > 0:
                 low[a], high[a] = np.quantile(known, [tail, 1 - tail])
-        return values, low, high
+        return low, high
 
     def difference(self, rows: HeldOut, k: int) -> Measured:
         """Largest difference between two groups of enough rows, of those that have a value.

@@ -38,7 +38,8 @@ def as_model_card(report: Audited) -> str:
     """
     about = report.about
     level = f"{100 * about['confidence']:g} %"
-    loss = f"; loss is {escaped(about['loss'])}" if "loss" in report.overall else ""
+    known = any(m.needs_loss for m in performances(report.overall).values())
+    loss = f"; loss is {escaped(about['loss'])}" if known else ""
     out = [
         "## Performance and limits for groups of persons",
         "",

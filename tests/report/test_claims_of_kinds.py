@@ -1,4 +1,4 @@
-"""Sentences that are true of pruned networks, and not of predictions, regressors, one model."""
+"""Sentences that are true of pruned networks, not of predictions, regressors or one model."""
 
 import re
 
