@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ..measurement.measures import MEASURES, limit_columns, payments
+from ..measurement.measures import MEASURES, Measures, limit_columns, payments
 from ..measurement.metric_functions import check_metrics
 from ..measurement.settings import Settings, check_settings
+from ..measurement.user_metrics import metric_records
 from ..report.displays._style import require_matplotlib
 from ..report.gate import check_limit
 from ..report.page import charts_library
 
 
-def limit_words() -> dict[str, str]:
+def limit_words(measures: Measures | None = None) -> dict[str, str]:
     """Names of the limits on the command line, and in `assert_disparity`."""
-    return {name.removeprefix("max_"): name for name in limit_columns()}
+    return {name.removeprefix("max_"): name for name in limit_columns(measures)}
 
 
 def say_limits() -> str:
@@ -31,28 +32,41 @@ def say_limits() -> str:
         scope = "of each group" if measure.by_group else scope
         share = ", 0 to 1" if measure.scale == 100 else ""
         shown.append(f"{word} ({measure.full_title} {scope}{share})")
+    shown.append("of each of --metrics its difference between groups, such as f1_difference")
     return ", ".join(shown).replace("%", "%%")
 
 
 def limits(text: str) -> dict[str, float]:
     """Read ``spread=0.1,degradation=0.05``."""
-    found, words = {}, limit_words()
+    found = {}
     for entry in text.split(","):
         word, _, value = entry.partition("=")
-        if word not in words:
-            raise argparse.ArgumentTypeError(
-                f"{word!r} is none of {', '.join(words)}; write for example degradation=0.05"
-            )
         try:
-            found[words[word]] = float(value)
+            found[word] = float(value)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"{entry!r} has no number; write for example {word}=0.05"
+                f"{entry!r} has no number; write for example degradation=0.05"
             ) from None
+    return found
+
+
+def known_limits(given: dict[str, float], metrics: dict[str, str] | None) -> dict[str, float]:
+    """Limits by their names in `assert_disparity`; those of the metrics are known as well."""
+    measures = MEASURES | metric_records(check_metrics(metrics))
+    words, found = limit_words(measures), {}
+    for word, value in given.items():
+        if word not in words:
+            raise ValueError(
+                f"--fail-above: {word!r} is none of {', '.join(words)}; write for example "
+                "degradation=0.05. A metric can be limited if --metrics names it, and only "
+                "where less is better."
+            )
         try:
-            check_limit(words[word], found[words[word]])
+            check_limit(words[word], value, measures)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix("max_")) from None
+            text = str(error).removeprefix("max_")
+            raise ValueError(f"--fail-above: {text}") from None
+        found[words[word]] = value
     return found
 
 

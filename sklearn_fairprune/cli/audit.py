@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from .. import (
@@ -34,7 +35,12 @@ from ..tables.preparation import (
     steps_of,
 )
 from ..tables.scored import read_scored
-from .arguments import check_outputs, class_called, refuse_limits_of_classifiers
+from .arguments import (
+    check_outputs,
+    class_called,
+    known_limits,
+    refuse_limits_of_classifiers,
+)
 from .parser import UNDECIDED, trained_with
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
@@ -50,6 +56,7 @@ TOLD = (
     "hidden",
     "finetune_epochs",
     "seed",
+    "seeds",
     "threads",
 )
 
@@ -155,6 +162,7 @@ def too_good(report: AuditReport) -> list[str]:
 def run_audit(arguments: argparse.Namespace) -> AuditReport:
     """Do what ``audit`` says; returns the report."""
     check_outputs(arguments)
+    arguments.fail_above = known_limits(arguments.fail_above, arguments.metrics)
     torch.set_num_threads(arguments.threads)
     data = load(arguments)
     made = audit_given if arguments.predictions else audit_trained
@@ -210,9 +218,11 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
         finetune_epochs=arguments.finetune_epochs,
         random_state=arguments.seed,
     )
+    others = clone(estimator)
     path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
         X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
     )
+    others = retrained(others, X_train, y[train], arguments)
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
     weights = data.get("sample_weight")
     X_test = preprocessing.transform(safe_indexing(X, test))
@@ -229,12 +239,28 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             pos_label=positive,
             metrics=arguments.metrics,
             negligible=arguments.negligible,
+            retrained=others,
             random_state=arguments.seed,
         )
     report.notes[:0] = notes + too_good(report)
     report.about["training_rows"] = len(train)
     report.about["preprocessing"] = steps_of(preprocessing)
     return report
+
+
+def retrained(
+    estimator: Any, X: Any, y: np.ndarray, arguments: argparse.Namespace
+) -> list[Any] | None:
+    """Dense networks as that of the path, of the seeds after its own; None without --seeds."""
+    found = []
+    for k in range(1, arguments.seeds + 1):
+        seed = (arguments.seed + k) % 2**32
+        if not (arguments.quiet or arguments.json):
+            told = f"Training dense network {k} of {arguments.seeds} more, seed {seed} ..."
+            print(told, file=sys.stderr)
+        other = clone(estimator).set_params(random_state=seed)
+        found += other.pruning_path(X, y, sparsities=[0.0]).estimators
+    return found or None
 
 
 def headline(about: dict[str, Any]) -> str:

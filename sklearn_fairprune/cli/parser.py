@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from .. import __version__
+from ..measurement.negligible import LEAST_RETRAINED
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
 from .arguments import (
@@ -30,7 +31,14 @@ EXIT_STATUS = """exit status:
 
 def trained_with(arguments: argparse.Namespace) -> list[str]:
     """Options of the training that were given."""
-    options = ("keep_sensitive", "test_size", "sparsities", "hidden", "finetune_epochs")
+    options = (
+        "keep_sensitive",
+        "test_size",
+        "sparsities",
+        "hidden",
+        "finetune_epochs",
+        "seeds",
+    )
     words = ["audit", "--data", "-"]
     usual = make_parser().parse_args(words)
     given = [name for name in options if getattr(arguments, name) != getattr(usual, name)]
@@ -136,7 +144,7 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
         type=negligible,
         metavar="NAME=AMOUNT[,...]",
         help="what is negligible, such as accuracy_drop=0.01,excessive_loss=0.005; default: "
-        "half a point of accuracy, 1 %% of the dense loss",
+        "half a point of accuracy, 1 %% of the dense loss, or see --seeds",
     )
     add(
         "--pos-label",
@@ -247,4 +255,13 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         help="epochs of training after pruning (default: %(default)s)",
     )
     add("--seed", type=whole(0, 2**32 - 1), default=0, help="default: %(default)s")
+    add(
+        "--seeds",
+        type=whole(LEAST_RETRAINED),
+        default=0,
+        metavar="N",
+        help="train N dense networks more, with the seeds after --seed (at least "
+        f"{LEAST_RETRAINED}), each as long as the first one: what is negligible is then the "
+        "deviation between them, unless --negligible has a number; default: none",
+    )
     add("--threads", type=whole(1), default=1, help="of torch (default: %(default)s)")

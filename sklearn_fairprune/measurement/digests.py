@@ -1,6 +1,7 @@
-"""Digests that bind a report to the networks and the rows that it is about."""
+"""Digests that bind a report to the networks, predictions and rows that it is about."""
 
 import hashlib
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+LARGEST = 2**53  # whole numbers up to here are exact as floats
 CHUNK = 65_536  # rows that are read at once, for arrays that are memory-maps
 
 
@@ -62,6 +64,55 @@ def rows_digest(*parts: Any) -> str:
             digest.update(piece)
         digest.update(b"|")
     return digest.hexdigest()
+
+
+def predictions_digest(predictions: Any) -> str:
+    """SHA-256 of predictions by what they say, however they are stored.
+
+    Parameters
+    ----------
+    predictions : array-like of shape (n,) or (n, n_classes)
+        Labels, numbers, or probabilities with columns in the sorted order of the classes; of
+        two classes those of the second suffice, and are all that counts.
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits. Equal numbers have the same, be they int, float or bool; so
+        have equal texts. float32 holds other numbers than float64 where it has rounded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.measurement.digests import predictions_digest
+    >>> predictions_digest([0, 1]) == predictions_digest(np.array([0.0, 1.0], dtype="f4"))
+    True
+    >>> predictions_digest(["0", "1"]) == predictions_digest([0, 1])
+    False
+    """
+    values = np.asarray(predictions)
+    if values.dtype.kind not in "biuf":
+        values = np.asarray(predictions, dtype=object)
+    if values.ndim == 2 and values.shape[1] <= 2:
+        values = values[:, -1]
+    digest = hashlib.sha256(f"predictions {values.shape};".encode())
+    for start in range(0, len(values), CHUNK):
+        texts = map(_canonical, values[start : start + CHUNK].ravel().tolist())
+        digest.update("".join(texts).encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _canonical(value):
+    """Text of a label: the same for equal numbers; that of a text tells its length."""
+    if isinstance(value, numbers.Integral):
+        whole = int(value)
+        exact = abs(whole) <= LARGEST or (
+            whole.bit_length() < 1024 and int(float(whole)) == whole
+        )
+        return f"{float(whole) if exact else whole!r};"
+    if isinstance(value, numbers.Real):
+        return f"{float(value) + 0.0!r};"  # 0.0 and -0.0 are equal
+    return f"{'' if isinstance(value, str) else type(value).__name__}{len(str(value))}:{value}"
 
 
 def _pieces(part: Any) -> Iterator[bytes]:

@@ -10,7 +10,9 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
+from .digests import predictions_digest
 from .groups import distinct_labels
+from .negligible import check_retrained
 
 MANY_NUMBERS = 20  # more different whole numbers are a quantity
 SUM_SLACK = 1e-3
@@ -25,6 +27,11 @@ class _Given(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Say that there is nothing to fit."""
         return True
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the predictions."""
+        return predictions_digest(self.predicted)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions, of all rows in their order."""
@@ -76,6 +83,12 @@ class GivenClasses(ClassifierMixin, _Given):
         super().__init__(predicted)
         self.classes_, self.probabilities = classes_, probabilities
 
+    @property
+    def sha256(self) -> str:
+        """Digest of the probabilities, or of the labels where they are all that is known."""
+        known = self.predicted if self.probabilities is None else self.probabilities
+        return predictions_digest(known)
+
     @available_if(lambda self: self.probabilities is not None)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, of all rows in their order."""
@@ -87,6 +100,25 @@ class GivenClasses(ClassifierMixin, _Given):
         if self.probabilities is not None:
             some.probabilities = self.probabilities[kept]
         return some
+
+
+Given = GivenClasses | GivenNumbers
+
+
+def given_digests(models: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the predictions of models that were made elsewhere.
+
+    Parameters
+    ----------
+    models : mapping of str to estimator
+        Others, which are known by their networks, are passed over.
+
+    Returns
+    -------
+    digests : dict of str to str
+        By the name of the model; see `digests.predictions_digest`.
+    """
+    return {name: model.sha256 for name, model in models.items() if isinstance(model, Given)}
 
 
 def is_quantity(y: Any) -> bool:
@@ -108,8 +140,8 @@ def is_quantity(y: Any) -> bool:
 
 
 def given_models(
-    y: Any, predictions: Any, classes: Any = None
-) -> dict[str, GivenClasses | GivenNumbers]:
+    y: Any, predictions: Any, classes: Any = None, retrained: Any = None
+) -> tuple[dict[str, Given], list[Given] | None]:
     """Estimators that have made the predictions.
 
     Parameters
@@ -120,10 +152,13 @@ def given_models(
         As in `audit_predictions`.
     classes : array-like, default=None
         Order of the columns of probabilities; None: sorted.
+    retrained : list of array-like, default=None
+        Those of dense networks of other seeds.
 
     Returns
     -------
     models : dict of str to estimator
+    retrained : list of estimator or None
 
     Raises
     ------
@@ -135,30 +170,39 @@ def given_models(
             "predictions must be a dict of names to labels or probabilities, the dense model "
             f"first, such as {{'dense': p0, 'pruned': p1}}, got {type(predictions).__name__}."
         )
-    y = column_or_1d(y)
-    names = distinct_labels(predictions)
-    given = dict(zip(names, map(_flat, predictions.values()), strict=True))
+    if retrained is not None:
+        check_retrained(retrained)
+    y, names = column_or_1d(y), distinct_labels(predictions)
+    places = [f"predictions[{name!r}]" for name in names]
+    places += [f"retrained[{k}]" for k in range(len(retrained or []))]
+    every = [*predictions.values(), *(retrained or [])]
+    found = _estimators(y, dict(zip(places, map(_flat, every), strict=True)), classes)
+    models = dict(zip(names, found[: len(names)], strict=True))
+    return models, None if retrained is None else found[len(names) :]
+
+
+def _estimators(y, given, classes):
+    """Estimators of predictions by what errors call them."""
     for name, values in given.items():
         if len(values) != len(y):
             raise ValueError(
-                f"predictions[{name!r}] must have one row per target, {len(y)}, got "
-                f"{len(values)}."
+                f"{name} must have one row per target, {len(y)}, got {len(values)}."
             )
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             odd = int((~np.isfinite(values)).any(axis=tuple(range(1, values.ndim))).sum())
             raise ValueError(
-                f"predictions[{name!r}] must be finite, and is not in {odd} rows. Leave these "
+                f"{name} must be finite, and is not in {odd} rows. Leave these "
                 "rows out of y, predictions and sensitive_features."
             )
     if classes is None and is_quantity(y):
-        return {name: _numbers(name, values) for name, values in given.items()}
+        return [_numbers(name, values) for name, values in given.items()]
     known = np.unique(y) if classes is None else np.asarray(classes)
     if unknown := np.setdiff1d(y, known)[:10].tolist():
         raise ValueError(f"classes must have every label of y, and lack {unknown}.")
     labels = [v for v in given.values() if not _are_probabilities(v, known)]
     if classes is None:
         known = _union(known, labels, given)
-    return {name: _classified(name, values, known) for name, values in given.items()}
+    return [_classified(name, values, known) for name, values in given.items()]
 
 
 def _flat(values):
@@ -169,7 +213,7 @@ def _flat(values):
 def _numbers(name, values):
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         raise ValueError(
-            f"predictions[{name!r}] must be numbers, one per row, for y is a quantity; got "
+            f"{name} must be numbers, one per row, for y is a quantity; got "
             f"shape {values.shape} of {values.dtype}. If y has classes, give classes=."
         )
     return GivenNumbers(values.astype(float))
@@ -190,7 +234,7 @@ def _union(known, labels, given):
         texts = values.dtype.kind in "OUS"
         if any(values is one for one in labels) and texts != (known.dtype.kind in "OUS"):
             raise ValueError(
-                f"predictions[{name!r}] must be labels such as those of y, "
+                f"{name} must be labels such as those of y, "
                 f"{known[:5].tolist()}, or probabilities, got {values[:3].tolist()}."
             )
     return np.unique(np.concatenate([known, *labels])) if labels else known
@@ -201,21 +245,21 @@ def _classified(name, values, classes):
         return GivenClasses(values, classes)
     if values.ndim == 1 and len(classes) != 2:
         raise ValueError(
-            f"predictions[{name!r}] must have a column per class, {len(classes)}, for only of "
+            f"{name} must have a column per class, {len(classes)}, for only of "
             "two classes one probability tells the other; or give labels."
         )
     if values.ndim == 1:
         values = np.column_stack([1 - values, values])
     if values.ndim != 2 or values.shape[1] != len(classes):
         raise ValueError(
-            f"predictions[{name!r}] must have a column for each of the classes "
+            f"{name} must have a column for each of the classes "
             f"{classes[:10].tolist()}, got shape {values.shape}. Give classes= in the order "
             "of the columns."
         )
     sums = values.sum(axis=1)
     if (values < 0).any() or (abs(sums - 1) > SUM_SLACK).any():
         raise ValueError(
-            f"predictions[{name!r}] must be probabilities that add up to 1 in every row, got "
+            f"{name} must be probabilities that add up to 1 in every row, got "
             f"sums from {sums.min():g} to {sums.max():g} and a least value of "
             f"{values.min():g}. Of logits take the softmax."
         )

@@ -25,8 +25,10 @@ from .held_out import HeldOut
 from .lacking import lacking_notes
 from .measures import MEASURES, Measures, by_unit, payments
 from .metric_functions import Metric, check_metrics
+from .negligible import gather_retrained, negligible_of
 from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
+from .predictions import given_digests
 from .records import Measure
 from .settings import Settings, check_settings
 from .sizes import layer_table, notes_on_skipped, size_of
@@ -69,7 +71,9 @@ def feature_columns(sensitive_features: Any) -> dict[str, Any]:
     return groupings
 
 
-def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audited, Outcomes]:
+def measure_models(
+    models: Any, given: Given, settings: Settings, retrained: Any = None
+) -> tuple[Audited, Outcomes]:
     """Measure models on held-out rows, for every way to group them.
 
     Parameters
@@ -80,6 +84,8 @@ def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audit
         Held-out rows, their groups and weights.
     settings : Settings
         How to measure.
+    retrained : sequence of fitted estimator, default=None
+        Dense networks of other seeds, as in `audit`.
 
     Returns
     -------
@@ -95,11 +101,13 @@ def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audit
     check_settings(settings, payments())
     metrics = check_metrics(settings.metrics)
     outcomes = gather_outcomes(models, given.X, given.y, given.sensitive_features, settings)
+    networks = gather_retrained(
+        retrained, outcomes, given.X, given.sensitive_features, settings
+    )
     own, resampled = metrics_of(outcomes, given, metrics, settings)
     rated = given.sensitive_features is not None or settings.pos_label is not None
     rng = np.random.default_rng(settings.random_state)
-    about = settings_told(outcomes, given, settings)
-    about |= {"metrics": descriptors(own)} if own else {}
+    about = told_about(outcomes, given, settings, own)
     audited, small, rows = {}, [], None
     for feature, columns in feature_columns(given.sensitive_features).items():
         names, codes, labels = group_rows(columns, outcomes.y, outcomes.predicted is not None)
@@ -121,7 +129,10 @@ def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audit
             weights=given.weights,
         )
         texts = distinct_labels(labels)
-        tables = grouped_tables(outcomes, rows, names, labels, settings, own)
+        negligible = negligible_of(rows, networks, settings.negligible)
+        amounts = {name: one["amount"] for name, one in negligible.items()}
+        told = settings._replace(negligible=amounts)
+        tables = grouped_tables(outcomes, rows, names, labels, told, own)
         tables["notes"] += metric_notes(resampled, rows, texts, list(outcomes.models))
         meaning = LISTED if sum(rows.enough) > 1 else NOT_ENOUGH
         worth = rows.effective if rows.weighted else None
@@ -129,19 +140,23 @@ def measure_models(models: Any, given: Given, settings: Settings) -> tuple[Audit
         found = small_groups(texts, rows.sizes, least, meaning, worth)
         tables["notes"][:0] = found
         small.append(found)
-        audited[feature] = tables | {"about": about | {"sensitive_features": names}}
+        grouped = {"sensitive_features": names, "negligible": negligible}
+        audited[feature] = tables | {"about": about | grouped}
     if small[0]:
         warn(small[0][0])
     first, *others = audited
-    audited[first]["notes"] += [*outcomes.notes, *notes_on_skipped(outcomes.models)]
+    audited[first]["notes"] += [*outcomes.notes, *(networks.notes if networks else [])]
+    audited[first]["notes"] += notes_on_skipped(outcomes.models)
     audited[first]["notes"] += [*given.notes, *notes_on_unweighted(resampled)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
-    networks = network_tables(outcomes.models)
-    return Audited(**audited[first], **networks, other_features=alone), outcomes
+    sizes = network_tables(outcomes.models)
+    return Audited(**audited[first], **sizes, other_features=alone), outcomes
 
 
-def settings_told(outcomes: Outcomes, given: Given, settings: Settings) -> dict[str, Any]:
-    """How it was measured, as a report keeps it."""
+def told_about(
+    outcomes: Outcomes, given: Given, settings: Settings, own: Measures
+) -> dict[str, Any]:
+    """What a report keeps of how it was measured, and of what, whatever the groups."""
     weights = () if given.weights is None else (given.weights,)
     about = {
         "confidence": settings.confidence,
@@ -153,8 +168,11 @@ def settings_told(outcomes: Outcomes, given: Given, settings: Settings) -> dict[
         "dense_model": next(iter(outcomes.models)),
         "loss": outcomes.loss_name,
     }
-    positive = {} if outcomes.positive is None else {"positive_class": outcomes.positive}
-    return about | positive | given.about
+    about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
+    about |= {"metrics": descriptors(own)} if own else {}
+    digests = given_digests(outcomes.models)
+    about |= {"predictions_sha256": digests} if digests else {}
+    return about | given.about
 
 
 def metrics_of(
@@ -322,8 +340,8 @@ def told_payments(
 ) -> tuple[Told, Worst, pd.DataFrame]:
     """How a measure of who pays is told, what it finds, and its values with limits."""
     measure = MEASURES[name]
-    negligible = (settings.negligible or {}).get(name, measure.negligible(rows))
-    told = Told(measure.label, measure.shown_unit, measure.format, float(negligible))
+    negligible = (settings.negligible or {})[name]
+    told = Told(measure.label, measure.shown_unit, measure.format, negligible)
     values = pd.DataFrame(measure.columns("value", rows, k))
     return told, rows.worst(measure.paid(rows, k)), values
 

@@ -7,6 +7,7 @@ They belong to the report they were given for, which keeps what is known of them
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,13 +140,37 @@ class Resampled:
             The limits are NaN where half of the samples have no value, or all have the same.
         """
         values, samples, _ = self.of(rows, k)
-        tail = (1 - rows.confidence) / 2
-        low, high = np.full((2, rows.m), np.nan)
+        return values, *self._limits(samples, rows.confidence)
+
+    def drop(self, rows: HeldOut, k: int) -> Measured:
+        """Value of each group under the dense model minus that under model k, with limits.
+
+        Parameters
+        ----------
+        rows : HeldOut
+            Held-out rows in groups.
+        k : int
+            Position of the model.
+
+        Returns
+        -------
+        drops, low, high : ndarray of shape (m,)
+            The same rows are drawn for both models; limits are unknown as those of `values`.
+        """
+        (dense, of_dense, _), (values, samples, _) = self.of(rows, 0), self.of(rows, k)
+        if k == 0:
+            return (dense - dense,) * 3
+        return dense - values, *self._limits(of_dense - samples, rows.confidence)
+
+    def _limits(self, samples, confidence):
+        """Percentile limits of samples of shape (n_boot, m)."""
+        tail = (1 - confidence) / 2
+        low, high = np.full((2, samples.shape[1]), np.nan)
         for a, column in enumerate(samples.T):
             known = column[np.isfinite(column)]
             if len(known) >= max(self.n_boot / 2, 1) and np.ptp(known) > 0:
                 low[a], high[a] = np.quantile(known, [tail, 1 - tail])
-        return values, low, high
+        return low, high
 
     def difference(self, rows: HeldOut, k: int) -> Measured:
         """Largest difference between two groups of enough rows, of those that have a value.
@@ -181,6 +206,28 @@ def _first_line(text):
     return line if len(line) <= 200 else f"{line[:197]}..."
 
 
+def metric_records(metrics: Mapping[str, Metric]) -> dict[str, Measure]:
+    """Records of the metrics and of their differences between groups, without functions.
+
+    Parameters
+    ----------
+    metrics : mapping of str to Metric
+        From `check_metrics`.
+
+    Returns
+    -------
+    measures : dict of str to Measure
+        Each metric, followed by its difference.
+    """
+    records: dict[str, Measure] = {}
+    for name, metric in metrics.items():
+        own = Measure(_gone, metric.title, about="both", better=metric.better, section=METRICS)
+        title = f"{metric.title} difference"
+        gap = Measure(_gone, title, about="disparity", section=METRICS)
+        records |= {name: own, f"{name}_difference": gap}
+    return records
+
+
 def metric_measures(
     metrics: Mapping[str, Metric],
     answers: Sequence[Answers],
@@ -204,17 +251,12 @@ def metric_measures(
     resampled : list of Resampled
         What they read.
     """
-    measures, resampled = {}, []
+    measures, resampled = metric_records(metrics), []
     for name, metric in metrics.items():
         one = Resampled(name, metric, answers, min(n_boot, MOST_SAMPLES), random_state)
         resampled.append(one)
-        options: dict[str, Any] = {"section": METRICS}
-        measures[name] = Measure(
-            one.values, metric.title, about="both", better=metric.better, **options
-        )
-        measures[f"{name}_difference"] = Measure(
-            one.difference, f"{metric.title} difference", about="disparity", **options
-        )
+        for key, function in ((name, one.values), (f"{name}_difference", one.difference)):
+            measures[key] = replace(measures[key], function=function)
     return measures, resampled
 
 

@@ -26,6 +26,7 @@ def audit(
     n_boot: int = 2000,
     min_group_size: int = LEAST_ROWS,
     negligible: dict[str, float] | None = None,
+    retrained: Any = None,
     pos_label: Any = None,
     metrics: dict[str, Any] | None = None,
     random_state: Any = 0,
@@ -73,6 +74,10 @@ def audit(
     negligible : dict of str to float, default=None
         What is negligible of ``accuracy_drop`` (0.005 if not given) and of
         ``excessive_loss`` (1 % of the dense loss).
+    retrained : list of fitted estimator, default=None
+        At least two networks that were trained as the dense one was, with other seeds. What
+        is negligible is then the deviation between them and the dense one, unless
+        `negligible` has a number; see Notes.
     pos_label : object, default=None
         Class that rates are about. If not given it is the second of two classes in sorted
         order; of several classes, or where the classes are the groups, there are then no
@@ -98,8 +103,9 @@ def audit(
     ------
     ValueError
         If there is no model, a path does not begin dense, a parameter is out of its range,
-        or the input is unusable; if weights are negative, unknown or infinite, of another
-        number of rows, or 0 in all rows of a group.
+        `retrained` are fewer than two or no such networks, or the input is unusable; if
+        weights are negative, unknown or infinite, of another number of rows, or 0 in all rows
+        of a group.
 
     Warns
     -----
@@ -117,6 +123,20 @@ def audit(
     that both names together are wrong in at most 5 % of reports (`confidence` 0.95;
     ``benchmarks/sureness.py``), each model by itself. Intervals cover the drawing of the
     held-out rows, not the randomness of the training.
+
+    With `retrained` a change is negligible that another seed of the dense network makes as
+    well. Of R dense networks r, the one in `models` included, it is
+
+    .. math:: \sqrt{\frac{1}{m} \sum_a \frac{1}{R-1} \sum_r (J_{a,r} - \bar J_a)^2},
+
+    the root mean square, over the m groups of at least `min_group_size` rows (all groups if
+    fewer than two have as many), of the standard deviation of a group's mean loss between
+    the networks; likewise of its accuracy. The rows are the same for all networks, so that
+    their drawing is no part of it. R - 1, for the mean of a group is estimated from the same
+    networks; variances are averaged, being unbiased; every group counts alike, for each may
+    be the one that pays. It takes the place of the default, also where it is less: where
+    seeds differ by nothing, nothing is negligible. With three networks it is rough. The
+    difference between two such networks deviates by 1.41 times as much.
 
     Names and definitions of rates and their differences are those of fairlearn and
     scikit-learn. A rate has Clopper-Pearson limits for the rows that it is a share of; without
@@ -174,7 +194,7 @@ def audit(
     )
     options = why_options(explain, settings)
     given = given_rows(X, y, sensitive_features, sample_weight)
-    audited, outcomes = measure_models(models, given, settings)
+    audited, outcomes = measure_models(models, given, settings, retrained)
     report = _numbered(AuditReport.of(audited), given)
     if options is not None:
         groupings = feature_columns(given.sensitive_features).values()
@@ -198,6 +218,7 @@ def audit_predictions(
     n_boot: int = 2000,
     min_group_size: int = LEAST_ROWS,
     negligible: dict[str, float] | None = None,
+    retrained: Any = None,
     pos_label: Any = None,
     metrics: dict[str, Any] | None = None,
     random_state: Any = 0,
@@ -227,6 +248,9 @@ def audit_predictions(
         Smaller groups are listed, not compared.
     negligible : dict of str to float, default=None
         As in `audit`.
+    retrained : list of array-like, default=None
+        Predictions of at least two dense networks of other seeds, each as those in
+        `predictions`; see `audit`.
     pos_label : object, default=None
         As in `audit`.
     metrics : dict of str to callable or str, default=None
@@ -264,7 +288,7 @@ def audit_predictions(
     >>> print(report.findings[0])
     pruned, by decisions: f (100 rows) pays most: accuracy drop +25.0 [...] points; ...
     """
-    models = given_models(y, predictions, classes)
+    models, others = given_models(y, predictions, classes, retrained)
     index = y.index if isinstance(y, pd.Series) else pd.RangeIndex(len(y))
     rows = pd.DataFrame({"row": np.arange(len(y))}, index=index)
     settings = Settings(
@@ -273,7 +297,8 @@ def audit_predictions(
     given = given_rows(rows, np.asarray(y), sensitive_features, sample_weight)
     if given.kept is not None:
         models = {name: model.of(given.kept) for name, model in models.items()}
-    audited, _ = measure_models(models, given, settings)
+        others = others and [model.of(given.kept) for model in others]
+    audited, _ = measure_models(models, given, settings, others)
     return _numbered(AuditReport.of(audited), given)
 
 

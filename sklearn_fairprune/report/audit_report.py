@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..measurement.audited import Audited
+from ..measurement.digests import predictions_digest
 from ..measurement.sizes import size_of
 from ..measurement.user_metrics import measures_of
 from .displays import GroupPathDisplay
@@ -152,26 +153,42 @@ class AuditReport(Audited, Report):
         return cls(**frames, **rest, other_features=others)
 
     def models_of(self, estimator: Any) -> list[str]:
-        """Models of this report that have the parameters and masks of an estimator.
+        """Models of this report that are an estimator's network, or made these predictions.
 
-        A report is about the networks it measured, not about those of the same name that were
-        trained later.
+        A report is about the networks or predictions it measured, not about those of the same
+        name that came later. A gate on a saved report is bound to what it lets through by
+        ``assert "pruned" in report.models_of(pruned)``.
 
         Parameters
         ----------
-        estimator : fitted estimator
-            A pruner, a skorch net, or what holds one; what stands around it does not count.
+        estimator : fitted estimator, or array-like of shape (n,) or (n, n_classes)
+            A pruner, a skorch net, or what holds one, whose parameters and masks count; what
+            stands around it does not. Or predictions, as `audit_predictions` was given them,
+            with columns in the sorted order of the classes: what they say counts, not their
+            type (int or float, str or object).
 
         Returns
         -------
         names : list of str
-            Empty if the report is about other networks.
+            Empty if the report is about other networks or predictions.
 
         Raises
         ------
         TypeError
             If the estimator holds no network.
+
+        Examples
+        --------
+        >>> from sklearn_fairprune import audit_predictions
+        >>> y, pruned = [0, 1] * 100, [0, 1, 1, 1] * 50
+        >>> report = audit_predictions(y, {"dense": y, "pruned": pruned})
+        >>> report.models_of([0.0, 1.0, 1.0, 1.0] * 50)
+        ['pruned']
         """
+        if hasattr(estimator, "__array__") or isinstance(estimator, Sequence):
+            digest = predictions_digest(estimator)
+            given = self.about.get("predictions_sha256", {})
+            return [name for name, one in given.items() if one == digest]
         if not (size := size_of(estimator)):
             raise TypeError(f"{type(estimator).__name__} holds no network to be found again.")
         same = self.sizes.get("sha256", pd.Series(dtype=str)) == size["sha256"]

@@ -142,6 +142,10 @@ def _models(part):
     if models[0] != dense:
         where = f"{part.prefix}about['dense_model']"
         yield f"{where} must be the first model, {models[0]!r}, got {dense!r}"
+    given = part.about.get("predictions_sha256", {})
+    if given and list(given) != models:
+        where = f"{part.prefix}about['predictions_sha256']"
+        yield f"{where} must be of the models {models}, got {list(given)}"
     more = {"training": ("stage", "epoch", "group"), "changed_rows": ("row",)}
     for name, table in part.tables.items():
         keys = [
@@ -235,9 +239,21 @@ def _told(part):
         line = f"{row['model']}, by {row['by']}: {row['sentence']}"
         if line not in lines:
             yield f"{place} must have what payers tell: {line!r}"
+    amounts = {payments()[k].told_by: v["amount"] for k, v in _negligible(part).items()}
+    for k, row in enumerate(part.rows("payers")):
+        if amounts and row["negligible"] != amounts.get(row["by"]):
+            yield (
+                f"{part.prefix}payers[{k}]: negligible must be that of about, "
+                f"{amounts.get(row['by'])}, got {row['negligible']}"
+            )
     told = {(row["model"], row["by"]) for row in part.rows("payers")}
     if len({by for _, by in told}) * len({model for model, _ in told}) > len(told):
         yield f"{part.prefix}payers must tell of every model by the same, got {sorted(told)}"
+
+
+def _negligible(part):
+    """What is negligible by measure; reports that were saved before do not tell."""
+    return part.about.get("negligible", {})
 
 
 def _payers(part):

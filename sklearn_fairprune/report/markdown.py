@@ -11,6 +11,7 @@ from ..measurement import measures as shelf
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names
 from ..measurement.measures import sections, shown
+from ..measurement.negligible import negligible_words
 from ..measurement.payers import Payer, leading
 from .text import effective_column, rows_told, section_title
 
@@ -32,13 +33,14 @@ def as_markdown(report: Audited) -> str:
         "## What pruning costs each group",
         "",
         f"{escaped(about.get('data', 'Data'))}: {rows_told(about)}; in brackets "
-        f"{100 * about['confidence']:g} % intervals over these rows. The first model, "
-        f"{escaped(about['dense_model'])}, is the one the others are compared with.",
+        f"{100 * about['confidence']:g} % intervals over these rows. {_compared(report)}",
     ]
     for feature, audited in report.by_feature.items():
         out += ["", f"### By {escaped(feature)}", ""]
         out += [*_overall(audited), "", *_groups(audited, "")]
         out += ["", *(f"- {escaped(line)}" for line in audited.findings)]
+        if words := negligible_words(audited):
+            out += ["", escaped(words)]
         for section in sections(audited.measures, audited.by_group, audited.overall):
             out += ["", f"#### {escaped(section_title(audited, section))}", ""]
             out += _section(audited, section)
@@ -46,6 +48,13 @@ def as_markdown(report: Audited) -> str:
     if notes:
         out += ["", "### Take care", "", *(f"- {escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
+
+
+def _compared(report):
+    dense = escaped(report.about["dense_model"])
+    if len(report.overall) == 1:
+        return f"There is one model only, {dense}: nothing to compare it with."
+    return f"The first model, {dense}, is the one the others are compared with."
 
 
 def _overall(audited):

@@ -6,8 +6,9 @@ from typing import Any
 from ..measurement.audited import Audited
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import MEASURES, by_unit, payments, performances
+from ..measurement.negligible import negligible_words
 from ..measurement.verdicts import broken_models
-from ..statistics.broken import CAUTION
+from ..statistics.broken import CAUTION, SAYS_BROKEN
 from .markdown import escaped, markdown_table
 from .text import effective_column, rows_told
 
@@ -17,7 +18,7 @@ UNCOVERED = (
     "Drift: people and data change, and the numbers do not follow; measure again.",
     "Rows that depend on each other, such as several of one person or household: the "
     "intervals take rows as independent, and would be too narrow.",
-    "The randomness of training: another training of the same network may cost other groups.",
+    "The randomness of training: another training of the same model may cost other groups.",
     "Groups that the data do not name, and parts of the groups that they do.",
     "What follows from a prediction: who is harmed by a wrong one, how much, and who notices.",
 )
@@ -38,6 +39,8 @@ def as_model_card(report: Audited) -> str:
     """
     about = report.about
     level = f"{100 * about['confidence']:g} %"
+    known = any(m.needs_loss for m in performances(report.overall).values())
+    loss = f"; loss is {escaped(about['loss'])}" if known else ""
     out = [
         "## Performance and limits for groups of persons",
         "",
@@ -51,7 +54,7 @@ def as_model_card(report: Audited) -> str:
         "### Overall accuracy",
         "",
         f"On {rows_told(about)} of {escaped(about.get('data', 'the data'))}, with "
-        f"{level} intervals over these rows; loss is {escaped(about['loss'])}.",
+        f"{level} intervals over these rows{loss}.",
         "",
         *_overall(report),
         "",
@@ -59,12 +62,7 @@ def as_model_card(report: Audited) -> str:
     ]
     for feature, audited in report.by_feature.items():
         out += ["", f"### Accuracy by {escaped(feature)}", "", *_groups(audited)]
-        out += [
-            "",
-            "What pruning changed, and who pays most, as far as the rows can tell:",
-            "",
-        ]
-        out += [f"- {escaped(line)}" for line in audited.findings] or ["- One model only."]
+        out += ["", *_findings(audited)]
     out += ["", "### Foreseeable limits and sources of risk", "", *_limits(report)]
     out += [
         "",
@@ -80,6 +78,14 @@ def as_model_card(report: Audited) -> str:
         *_digests(report),
     ]
     return "\n".join(out) + "\n"
+
+
+def _findings(audited):
+    if not audited.findings:
+        return ["One model only: nothing to compare it with."]
+    told = [*audited.findings, *filter(None, [negligible_words(audited)])]
+    first = "What pruning changed, and who pays most, as far as the rows can tell:"
+    return [first, "", *(f"- {escaped(line)}" for line in told)]
 
 
 def _overall(report):
@@ -100,10 +106,14 @@ def _groups(audited):
     name, measure = next(iter(by_unit(both).items()))
     paid = {k: m for k, m in payments().items() if k in table}
     dense, *pruned = audited.overall.index
-    change = "changed for worse, for better"
     worth = effective_column(table)
-    header = ["model", audited.grouped_by, "rows", *worth, f"{measure.heading}, dense"]
-    header += [f"{measure.heading}, pruned", *(m.heading for m in paid.values()), change]
+    header = ["model", audited.grouped_by, "rows", *worth]
+    if pruned:
+        header += [f"{measure.heading}, {which}" for which in ("dense", "pruned")]
+        header += [m.heading for m in paid.values()]
+        header += ["changed for worse, for better"] if len(audited.changes) else []
+    else:
+        header.append(measure.heading)
     lines = []
     for model in pruned or [dense]:
         for label, row in table.loc[[model]].iterrows():
@@ -111,29 +121,35 @@ def _groups(audited):
             few = rows_that_count(row) < audited.about["min_group_size"]
             cells = [measure.write(first, name), measure.write(row, name)]
             cells += [m.write(row, k) for k, m in paid.items()]
+            cells += _moved(audited, label)
             count = f"{int(row['rows'])}{' (too few to compare)' if few else ''}"
             counts = [count, *(write(row) for write in worth.values())]
-            lines.append([model, names[label[1:]], *counts, *cells, _moved(audited, label)])
+            cells = cells if pruned else cells[:1]
+            lines.append([model, names[label[1:]], *counts, *cells])
     return markdown_table(header, lines)
 
 
 def _moved(audited, label):
-    """Predictions that became worse and better."""
-    if not len(audited.changes) or label not in audited.changes.index:
-        return "n/a"
+    """Predictions that became worse and better, in a list; regressors have none."""
+    if not len(audited.changes):
+        return []
     row = audited.changes.loc[[label]].iloc[0]
-    return f"{int(row['harmed'])}, {int(row['helped'])} of {int(row['rows'])}"
+    return [f"{int(row['harmed'])}, {int(row['helped'])} of {int(row['rows'])}"]
 
 
 def _limits(report) -> Iterator[str]:
-    broken = broken_models(report.overall)
-    for model, reason in broken.items():
-        yield f"- {escaped(f'{model} is broken: {reason}.')}"
-    if broken:
-        yield f"- {escaped(CAUTION)}"
-    notes = (note for audited in report.by_feature.values() for note in audited.notes)
-    for note in dict.fromkeys(notes):
+    notes = [note for audited in report.by_feature.values() for note in audited.notes]
+    notes = list(dict.fromkeys(notes))
+    for model in broken_models(report.overall):
+        own = [note for note in notes if note.startswith(f"{model} ") and SAYS_BROKEN in note]
+        for note in sorted(own, key=len)[
+            :-1
+        ]:  # of one grouping it may tell more than of another
+            notes.remove(note)
+    for note in notes:
         yield f"- {escaped(note)}"
+    if broken_models(report.overall):
+        yield f"- {escaped(CAUTION)}"
     yield (
         "- A group whose predictions become worse more often is more often decided about "
         "wrongly: a source of discrimination, also where overall accuracy hardly moves."
@@ -156,11 +172,15 @@ def _digests(report: Any) -> Iterator[str]:
     about = report.about
     epochs = about.get("finetune_epochs")
     training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
-    yield f"- Recovery after pruning: {training}."
+    if len(report.overall) > 1:
+        yield f"- Recovery after pruning: {training}."
     weights = ", with their weights" if "effective_rows" in about else ""
     yield f"- Rows{weights}: SHA-256 {about.get('rows_sha256', 'not recorded')}."
-    digests = dict(report.sizes.get("sha256", {}))
+    networks = dict(report.sizes.get("sha256", {}))
+    digests = {name: f"SHA-256 {digest}" for name, digest in networks.items()}
+    given = about.get("predictions_sha256", {})
+    digests |= {name: f"SHA-256 of its predictions {digest}" for name, digest in given.items()}
     for model in report.overall.index:
-        digest = digests.get(model, "not recorded: no network inside")
-        yield f"- {escaped(model)}: SHA-256 {digest}."
+        digest = digests.get(model, "SHA-256 not recorded: no network inside")
+        yield f"- {escaped(model)}: {digest}."
     yield f"- Bootstrap samples and seed: {about.get('n_boot')}, {about.get('random_state')}."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..measurement.groups import feature_levels
+from ..measurement.negligible import Source
 from .consistency import Part, Table, short, wrongs
 from .report import level_columns
 from .schema import FLAGS, LARGEST, check, check_table, report_schema
@@ -154,11 +155,12 @@ def _checked(values, names, prefix):
 
 def _same_about(whole, part, names):
     """Refuse a feature that was measured otherwise than the whole."""
-    wanted = whole.about | {"sensitive_features": names}
-    keys = dict.fromkeys((*part.about, *_shared(wanted)))
+    wanted = _settled(whole.about) | {"sensitive_features": names}
+    given = _settled(part.about)
+    keys = dict.fromkeys((*given, *_shared(wanted)))
     for key in keys:
-        if key not in part.about or key not in wanted or part.about[key] != wanted[key]:
-            got = part.about.get(key)
+        if key not in given or key not in wanted or given[key] != wanted[key]:
+            got = given.get(key)
             raise ValueError(
                 f"{part.prefix}about[{key!r}] must be {wanted.get(key)!r}, as in the whole "
                 f"report, got {got!r}"
@@ -168,8 +170,22 @@ def _same_about(whole, part, names):
 def _shared(about):
     """Settings that every feature has; a caller may add others to the whole."""
     names = ("confidence", "min_group_size", "rows", "dense_model", "loss")
-    late = ("rows_sha256", "effective_rows", "rows_of_weight_0")
-    return [*names, "sensitive_features", *(name for name in late if name in about)]
+    late = ("rows_sha256", "predictions_sha256", "negligible")
+    late += ("effective_rows", "rows_of_weight_0")
+    late = [name for name in late if name in about]
+    return [*names, "sensitive_features", *late]
+
+
+def _settled(about):
+    """Settings without the deviations between seeds, which each grouping has of its own."""
+    if "negligible" not in about:
+        return about
+    seeds = {k: one["source"] == Source.SEEDS for k, one in about["negligible"].items()}
+    settled = {
+        k: {name: v for name, v in one.items() if not (seeds[k] and name == "amount")}
+        for k, one in about["negligible"].items()
+    }
+    return about | {"negligible": settled}
 
 
 def _same_models(whole, part):

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from ..measurement.explanations import Verdict
-from ..measurement.measures import MEASURES
+from ..measurement.measures import MEASURES, payments
+from ..measurement.negligible import Source
 from ..measurement.payers import Payer
 
 Records = list[dict[str, Any]]
@@ -128,6 +129,11 @@ ABOUT = {
     "dense_model": TEXT,
     "loss": TEXT,
     "rows_sha256": DIGEST,
+    "predictions_sha256": {
+        "type": "object",
+        "description": "digests by model",
+        "additionalProperties": DIGEST,
+    },
     "n_boot": COUNT,
     "random_state": COUNT,
     "sensitive_features": _NAMES,
@@ -141,8 +147,8 @@ ABOUT = {
     },
 }
 _LATE = (
-    *("rows_sha256", "n_boot", "random_state", "positive_class", "metrics"),
-    *("effective_rows", "rows_of_weight_0"),
+    *("rows_sha256", "predictions_sha256", "n_boot", "random_state", "positive_class"),
+    *("metrics", "negligible", "effective_rows", "rows_of_weight_0"),
 )
 
 
@@ -153,6 +159,23 @@ def _object(words: str, properties: dict[str, Any], required: Iterable[str]) -> 
         "properties": properties,
         "required": list(required),
     }
+
+
+def _negligible():
+    """Schema of what is negligible of each measure that tells who pays."""
+    cells = {
+        "amount": AMOUNT,
+        "source": _one_of(Source),
+        "networks": _cell(
+            "a whole number of at least 3", "integer", minimum=3, maximum=LARGEST
+        ),
+    }
+    one = _object("an amount with its source", cells, ("amount", "source"))
+    rule = {"if": {"properties": {"source": {"const": Source.SEEDS.value}}}}
+    one |= rule | {"then": {"required": ["networks"]}}
+    measures = dict.fromkeys(payments(), one)
+    whole = _object("what is negligible, by measure", measures, ())
+    return whole | {"additionalProperties": False}
 
 
 def report_schema(tables: Iterable[str]) -> dict[str, Any]:
@@ -168,7 +191,11 @@ def report_schema(tables: Iterable[str]) -> dict[str, Any]:
     schema : dict
     """
     parts = {
-        "about": _object("settings by name", ABOUT, (k for k in ABOUT if k not in _LATE)),
+        "about": _object(
+            "settings by name",
+            ABOUT | {"negligible": _negligible()},
+            (k for k in ABOUT if k not in _LATE),
+        ),
         "findings": _LINES,
         "notes": _LINES,
         "features": {"type": "object", "description": "reports by name"},

@@ -24,20 +24,19 @@ def headline(audited: Audited) -> list[str]:
     sentences : list of str
         The first says most.
     """
-    payers = audited.payers
+    payers, broken = audited.payers, broken_models(audited.overall)
+    not_fair = [says_not_fair(broken)] if broken else []
     if not len(payers):
-        return audited.findings[:1] or ["There is one model only: nothing to compare it with."]
-    model, broken = lead_model(audited), broken_models(audited.overall)
+        alone = ["There is one model only: nothing to compare it with."]
+        return (audited.findings[:1] or alone) + not_fair
+    model = lead_model(audited)
     where = "a broken model, " if model in broken else ""
     rows, first = payers.loc[[model]].droplevel("model"), leading(payers, model)["by"]
     rows = rows[rows["verdict"] != Payer.TOO_FEW]["sentence"].to_dict()
     told = sorted(rows, key=lambda by: by != first)  # stable
     sentences = [f"In {where}{model}, by {by}: {rows[by]}" for by in told]
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
-    sentences += [f"In {line}" for line in few]
-    if broken:
-        sentences.append(says_not_fair(broken))
-    return sentences
+    return [*sentences, *(f"In {line}" for line in few), *not_fair]
 
 
 def lead_model(audited: Audited) -> str:

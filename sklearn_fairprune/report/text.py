@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..measurement.groups import group_names
 from ..measurement.measures import leading, sections, shown
+from ..measurement.negligible import negligible_words
 
 
 def table(header: Sequence[str], lines: Any) -> Any:
@@ -41,7 +42,10 @@ def as_text(report: Any) -> str:
         for what, disparity in (("all groups", False), ("between groups", True)):
             some = {k: m for k, m in models.items() if m.disparity is disparity}
             out += ["", *_of_models(report, some, what)] if some else []
-    out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
+    if report.findings:
+        out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
+    if words := negligible_words(report):
+        out += ["", words]
     if report.notes:
         out += ["", "Take care", *(f"- {line}" for line in report.notes)]
     return "\n".join(out)

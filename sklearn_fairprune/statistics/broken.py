@@ -11,6 +11,7 @@ NEGLIGIBLE = 0.01
 # A loss that is surely more than this share above that of the best constant is too high: flat
 # probabilities whose decisions are right are not.
 MARGIN = 0.01
+SAYS_BROKEN = ": it is broken"
 CAUTION = (
     "A model that predicts one class for everybody, is no better than that, or has a loss "
     "above that of a constant, is broken, not fair."
@@ -103,7 +104,7 @@ def says_broken(name: object, what: str, *, alike: bool = False) -> str:
     sentence : str
     """
     nothing = ", and that it treats the groups alike means nothing" if alike else ""
-    return f"{name} {what}: it is broken{nothing}."
+    return f"{name} {what}{SAYS_BROKEN}{nothing}."
 
 
 def says_not_fair(broken: Mapping[Any, Broken]) -> str:

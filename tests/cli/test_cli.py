@@ -125,9 +125,33 @@ def test_rates_and_metrics(tmp_path, capsys):
     assert "--pos-label: the target is a quantity" in capsys.readouterr().err
 
 
+def test_seeds_train_dense_networks_more(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5", "--min-group-size", "1", "--out", str(tmp_path), *QUICK]
+    assert main([*command, "--seed", "7", "--seeds", "2"]) == 0
+    told = capsys.readouterr()
+    assert [line for line in told.err.splitlines() if "more" in line] == [
+        "Training dense network 1 of 2 more, seed 8 ...",
+        "Training dense network 2 of 2 more, seed 9 ...",
+    ]
+    assert "the deviation between 3 dense networks trained with different seeds" in told.out
+    about = json.loads((tmp_path / "audit.json").read_text())["about"]
+    assert about["seeds"] == 2
+    assert about["negligible"]["excessive_loss"]["amount"] > 0
+    assert main([*command, "--seed", "7"]) == 0
+    assert "different seeds" not in capsys.readouterr().out
+    assert main([*command, "--predictions", "a,b", "--seeds", "2"]) == 2
+    assert (
+        "--sparsities, --hidden, --finetune-epochs, --seeds: with" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--data", "digits", "--seeds", "1"], "--seeds: must be at least 2, got 1"),
         (["--data", "nothing.csv", "--target", "y"], "there is no such file"),
         (["--data", "morgage"], "neither mortgage nor digits, and there is no such file"),
         (["--data", __file__], "--target COL is required"),
@@ -192,6 +216,22 @@ def loans(tmp_path, monkeypatch):
             "a quantity has no classes, so no spread; limit viol",
         ),
         (["--target", "same"], "loans.csv has no column 'same'"),
+        (
+            ["--fail-above", "many=1"],
+            "--fail-above: 'many' is none of spread, degradation, vio",
+        ),
+        (
+            ["--fail-above", "f1_difference=1"],
+            "'f1_difference' is none of .*; write .* --metr",
+        ),
+        (
+            ["--fail-above", "f1=0.5", "--metrics", "f1"],
+            "'f1' is none of .*, f1_difference; .* only where less is better",
+        ),
+        (
+            ["--fail-above", "f1_difference=-1", "--metrics", "f1"],
+            "--fail-above: f1_difference must be at least 0 and finite, got -1",
+        ),
     ],
 )
 def test_mistakes_are_found_before_the_training(loans, words, message, capsys):
@@ -253,6 +293,22 @@ def test_a_gate_has_three_outcomes(tmp_path, monkeypatch, capsys):
         given = ["--fail-above", "spread=0.1", "--undecided", undecided]
         assert main([*command, *given]) == status
         assert "sklearn-fairprune: too few rows to tell." in capsys.readouterr().err
+
+
+def test_a_metric_can_be_limited(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    yes, sex = np.tile([1, 0], 100), np.repeat(["f", "m"], 100)
+    wrong = np.where((sex == "f") & (np.arange(200) % 4 == 0), 1 - yes, yes)
+    table = {"paid": yes, "sex": sex, "dense": yes, "pruned": wrong}
+    pd.DataFrame(table).to_csv("scored.csv", index=False)
+    command = ["audit", "--data", "scored.csv", "--target", "paid", "--sensitive", "sex"]
+    command += ["--predictions", "dense,pruned", "--quiet"]
+    for limit, status in (("0.1", 1), ("0.9", 0)):  # in whichever order they are typed
+        limited = ["--fail-above", f"f1_difference={limit}"]
+        assert main([*command, "--metrics", "f1", *limited]) == status
+        assert main([*command, *limited, "--metrics", "f1"]) == status
+    words = "pruned, by sex: the f1 difference is 0.333, more than f1_difference=0.1"
+    assert words in capsys.readouterr().err
 
 
 def test_what_is_printed_is_json_or_nothing(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Digests change with everything that counts, and with nothing else."""
 
 import copy
+import json
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from sklearn_fairprune import AuditReport, PrunedClassifier, audit
-from sklearn_fairprune.measurement.digests import network_digest, rows_digest
+from sklearn_fairprune import AuditReport, PrunedClassifier, audit, audit_predictions
+from sklearn_fairprune.measurement.digests import (
+    network_digest,
+    predictions_digest,
+    rows_digest,
+)
 
 
 def network():
@@ -101,3 +106,95 @@ def test_a_report_knows_its_networks_and_rows(fitted):
     for other in ((X + 1, y, sex), (X, 1 - y, sex), (X, y, sex[::-1])):
         assert make(path, *other).about["rows_sha256"] != report.about["rows_sha256"]
     assert make(path, X, y, sex).about["rows_sha256"] == report.about["rows_sha256"]
+
+
+BITS = [0, 1, 1, 0]
+ALIKE = {
+    "numbers": [
+        BITS,
+        *(np.array(BITS, dtype=kind) for kind in ("i1", "u8", "f4", ">f8", bool, object)),
+        [-0.0, 1.0, True, np.float32(0)],
+        pd.Series(BITS, dtype="Int64"),
+        np.array(BITS)[:, None],
+    ],
+    "texts": [
+        ["no", "yes"],
+        np.array(["no", "yes"]),
+        np.array([np.str_("no"), "yes"], dtype=object),
+        pd.Series(["no", "yes"], dtype="category"),
+        pd.Series(["no", "yes"], dtype="string"),
+    ],
+    "probabilities of two": [[0.25, 0.5], [[0.75, 0.25], [0.5, 0.5]], np.float32([0.25, 0.5])],
+    "texts of numbers": [["0", "1", "1", "0"]],
+    "longer": [[*BITS, 0]],
+    "another order": [BITS[::-1] + [1], [0.0, 1, 1, 0, 1]],
+    "columns": [np.eye(3)],
+    "flat": [np.eye(3).ravel()],
+    "beyond floats": [[2**53 + 1], np.array([2**53 + 1]), np.array([2**53 + 1], dtype=object)],
+    "near it": [[2**53], [2.0**53]],
+    "far beyond": [[10**400]],
+    "joined": [["a", "b"]],
+    "cut elsewhere": [["a1:b", ""]],
+    "mixed": [["0", 1], np.array(["0", 1], dtype=object)],
+    "none": [[None, "a"]],
+    "text of none": [["None", "a"]],
+}
+
+
+def test_predictions_are_known_by_what_they_say():
+    digests = {k: {predictions_digest(one) for one in ways} for k, ways in ALIKE.items()}
+    assert {k: len(found) for k, found in digests.items()} == dict.fromkeys(ALIKE, 1)
+    assert len(set.union(*digests.values())) == len(ALIKE)
+    many = np.arange(200_000) % 2
+    last = many.copy()
+    last[-1] = 0
+    assert predictions_digest(many) == predictions_digest(many.astype(float))
+    assert predictions_digest(many) != predictions_digest(last)
+
+
+def given_report():
+    rng = np.random.default_rng(0)
+    y, p = rng.choice(["no", "yes"], 60), rng.uniform(0.1, 0.9, 60)
+    given = {"dense": y, "p": p, "two": np.column_stack([1 - p, p])[::-1]}
+    return given, audit_predictions(y, given, n_boot=10, min_group_size=1)
+
+
+def test_a_report_knows_the_predictions_it_was_given():
+    given, report = given_report()
+    for kept in (report, AuditReport.from_json(report.to_json())):
+        assert kept.models_of(list(given["dense"])) == ["dense"]
+        assert kept.models_of(pd.Series(given["p"])) == ["p"]
+        assert kept.models_of(np.column_stack([1 - given["p"], given["p"]])) == ["p"]
+        assert kept.models_of(given["p"][::-1].tolist()) == ["two"]
+        assert kept.models_of(given["p"] + 1e-9) == []
+        assert kept.about["predictions_sha256"]["p"] == predictions_digest(given["p"])
+    text = report.to_markdown(technical=True)
+    assert f"- dense: SHA-256 of its predictions {predictions_digest(given['dense'])}." in text
+    assert "no network inside" not in text
+    y = np.arange(60) / 7
+    numbers = audit_predictions(y, {"dense": y, "pruned": y + 1}, n_boot=10, min_group_size=1)
+    assert numbers.models_of(y + 1) == ["pruned"]
+
+
+def test_digests_of_saved_predictions_are_checked():
+    _, report = given_report()
+    old = report.to_dict()
+    del old["about"]["predictions_sha256"]
+    old = AuditReport.from_json(json.dumps(old))
+    assert old.models_of(given_report()[0]["p"]) == []
+    assert "- p: SHA-256 not recorded: no network inside." in old.to_markdown(technical=True)
+    for change, message in (
+        ({"p": "x"}, "must be 64 hexadecimal digits, got 'x'"),
+        ({"q": "0" * 64}, r"about\['predictions_sha256'\] must be of the models"),
+    ):
+        damaged = report.to_dict()
+        damaged["about"]["predictions_sha256"] |= change
+        with pytest.raises(ValueError, match=message):
+            AuditReport.from_json(json.dumps(damaged))
+
+
+def test_reports_on_networks_have_no_digests_of_predictions(fitted):
+    X, y, sex, path = fitted
+    report = make(path, X, y, sex)
+    assert "predictions_sha256" not in report.about
+    assert report.models_of(path.estimators[0].predict(X)) == []

@@ -54,9 +54,9 @@ def test_labels_tell_the_same_but_for_losses():
 
 def test_classes_are_in_the_order_that_is_given():
     p = MODELS["dense"].predict_proba(X)
-    models = given_models(Y, {"a": p, "b": p[:, ::-1]}, classes=["no", "yes"])
+    models, _ = given_models(Y, {"a": p, "b": p[:, ::-1]}, classes=["no", "yes"])
     assert models["b"].predict(X).tolist() != models["a"].predict(X).tolist()
-    (turned,) = given_models(Y, {"b": p[:, ::-1]}, classes=["yes", "no"]).values()
+    turned = given_models(Y, {"b": p[:, ::-1]}, classes=["yes", "no"])[0]["b"]
     np.testing.assert_array_equal(turned.predict_proba(X), p)
     assert turned.predict(X).tolist() == MODELS["dense"].predict(X).tolist()
 
@@ -72,9 +72,9 @@ def test_numbers_are_a_regression():
 @pytest.mark.parametrize("kind", [float, bool, np.float32])
 def test_zero_and_one_are_labels_where_they_are_classes(kind):
     y = (Y == "yes").astype(int)
-    (model,) = given_models(y, {"a": y.astype(kind)}).values()
+    model = given_models(y, {"a": y.astype(kind)})[0]["a"]
     assert not hasattr(model, "predict_proba")
-    (model,) = given_models(y, {"a": np.full(N, 0.25)}).values()
+    model = given_models(y, {"a": np.full(N, 0.25)})[0]["a"]
     assert model.predict(X).tolist() == [0] * N
     assert model.predict_proba(X)[0].tolist() == [0.75, 0.25]
 

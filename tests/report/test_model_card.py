@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from report_cases import MODELS, PEOPLE, N, X, Y, make_report, regression_report
+from report_cases import MODELS, PEOPLE, Column, N, X, Y, make_report, regression_report
 
 from sklearn_fairprune import PrunedClassifier, audit
 from sklearn_fairprune.measurement.formats import with_interval
@@ -58,10 +58,32 @@ def test_what_a_report_cannot_know_is_left_open(report):
     ]
     for part in ("Human oversight", "Overall accuracy", "Foreseeable limits", "randomness of"):
         assert part in text
-    assert "stuck is broken: predicts one class" in text
     assert not re.search("compl(y|ies|iant)|satisf|conform", text)
     assert report.about["rows_sha256"] in text
     assert "Recovery after pruning: not recorded" in text
+
+
+def test_a_broken_model_is_told_once(report):
+    text = report.to_markdown(technical=True)
+    told = [line for line in text.splitlines() if re.match("- stuck .*broken", line)]
+    assert told == ["- stuck predicts only yes: it is broken."]
+    assert "is broken, not fair." in text
+    y = np.tile(["no", "yes"], 100)
+    halves = {"a": np.tile([*"uuvv"], 50), "b": np.tile([*"uuuvvvvv"], 25)}
+    models = {"dense": Column(0), "stuck": Column(1)}
+    given = np.column_stack([np.where(y == "yes", 0.8, 0.2), np.full(200, 0.9)])
+    alike = audit(models, given, y, sensitive_features=halves, n_boot=20, min_group_size=1)
+    notes = {
+        note for part in alike.by_feature.values() for note in part.notes if "broken" in note
+    }
+    assert len(notes) == 2
+    text = alike.to_markdown(technical=True)
+    told = [line for line in text.splitlines() if line.startswith("- stuck predicts")]
+    assert [f"- {note}" for note in notes if "alike means nothing" in note] == told
+    whole = make_report({k: MODELS[k] for k in ("dense", "harmed")}).to_markdown(
+        technical=True
+    )
+    assert "broken" not in whole
 
 
 def test_digests_and_recovery():

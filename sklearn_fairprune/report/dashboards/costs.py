@@ -1,10 +1,14 @@
 """What pruning costs, as metrics of the dashboard with names of our own."""
 
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from ...measurement.answers import Answers
 from ...measurement.held_out import HeldOut
 from ...measurement.measures import MEASURES, Measure
+from ...measurement.metric_functions import Metric
 from ...measurement.records import Measured
+from ...measurement.user_metrics import metric_measures
 
 
 def error_all_classes(rows: HeldOut, k: int) -> Measured:
@@ -51,6 +55,53 @@ def custom_measures(classifies: bool, one_versus_rest: bool) -> dict[str, Measur
     }
     costs = dict(sorted(costs.items(), key=lambda item: not item[1].signed))
     return costs | ({OF_ALL_CLASSES.name: OF_ALL_CLASSES} if one_versus_rest else {})
+
+
+def metric_costs(
+    metrics: Mapping[str, Metric],
+    answers: Sequence[Answers],
+    n_boot: int,
+    random_state: int,
+    taken: Container[str],
+) -> dict[str, Measure]:
+    """Metrics of the user as measures of which less is better.
+
+    Parameters
+    ----------
+    metrics : mapping of str to Metric
+        From `check_metrics`.
+    answers : sequence of Answers
+        Of every model, the dense one first.
+    n_boot, random_state : int
+        Of the bootstrap.
+    taken : container of str
+        Keys of other metrics.
+
+    Returns
+    -------
+    measures : dict of str to Measure
+        A metric of which less is better as it is; one of which more is better as what it
+        loses against the dense model, called ``<name>_drop``.
+
+    Raises
+    ------
+    ValueError
+        If a name is that of another metric.
+    """
+    costs = {}
+    for one in metric_measures(metrics, answers, n_boot, random_state)[1]:
+        falls = one.metric.better > 0
+        key, title = f"{one.name}{'_drop' * falls}", f"{one.metric.title}{' drop' * falls}"
+        if key in taken:
+            raise ValueError(
+                f"metrics: the dashboard has a metric {key!r} already. Call yours for example "
+                f"'my_{one.name}'."
+            )
+        own = title.replace("{", "{{").replace("}", "}}")
+        of = "the metric under {dense!r} minus that under the model" if falls else "the metric"
+        cost = f"{own}: {of}, as given in metrics. Lower is better."
+        costs[key] = Measure(one.drop if falls else one.values, title, cost=cost)
+    return costs
 
 
 def custom_metrics(

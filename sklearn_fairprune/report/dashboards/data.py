@@ -11,12 +11,16 @@ from sklearn.utils import check_consistent_length
 
 from ..._compat.warnings import warn
 from ...estimators.outcomes import estimator_outcomes
+from ...measurement.answers import answers_of
 from ...measurement.groups import distinct_labels, small_groups
+from ...measurement.metric_functions import check_metrics
 from ...measurement.models import named_models
 from ...statistics.worst import LEAST_ROWS
 from ..writing import write_whole
 from .bins import feature_bins
+from .costs import custom_measures, metric_costs
 from .dictionary import Held, dashboard_dictionary
+from .known import KEYS
 from .static_page import dashboard_html
 from .targets import (
     choose_positive_class,
@@ -151,6 +155,7 @@ def to_fairness_dashboard(
     confidence: float = 0.95,
     n_boot: int = 1000,
     min_group_size: int = LEAST_ROWS,
+    metrics: dict[str, Any] | None = None,
     random_state: Any = 0,
 ) -> FairnessDashboardData:
     """Compare the dense and the pruned models in the Responsible AI fairness dashboard.
@@ -182,6 +187,9 @@ def to_fairness_dashboard(
         Bootstrap samples, drawn within the groups, for the intervals of losses.
     min_group_size : int, default=75
         Smaller groups are warned about; they stay in the dashboard.
+    metrics : dict of str to callable or str, default=None
+        Further metrics, as in `audit`. Of one of which more is better the dashboard gets what
+        it loses against the dense model, ``<name>_drop``; see Notes.
     random_state : int, default=0
         Of the bootstrap.
 
@@ -196,7 +204,8 @@ def to_fairness_dashboard(
     ------
     ValueError
         If `positive_class` is none of the classes, or missing with more than two; if the
-        models are classifiers and regressors; if there are several targets.
+        models are classifiers and regressors; if there are several targets; if a metric is
+        none, or has the name of one that the dashboard has.
 
     Warns
     -----
@@ -216,6 +225,14 @@ def to_fairness_dashboard(
     and ratios between groups from the groups' limits, therefore these hold for all groups
     at once. On its page it draws those of the selection, false positive and false negative
     rate, and it offers no equalized odds for metrics that were computed beforehand.
+
+    The rates of `audit` are metrics of the dashboard by other names, with intervals:
+    ``selection_rate``, ``recall_score`` (true positive rate), ``fallout_rate`` (false positive
+    rate), ``precision_score`` and ``balanced_accuracy_score`` (of two classes). What its
+    format cannot hold: that more of a metric is better, for it calls the model with the
+    lowest value of any other metric the best one; the audit's differences between groups with
+    intervals of their own, for it computes them from the groups; groups that are too small to
+    be compared; who pays most, and how sure that is. For these there is the page of `audit`.
 
     References
     ----------
@@ -241,6 +258,7 @@ def to_fairness_dashboard(
     >>> data.to_dict()["precomputedFeatureBins"][0]["binLabels"]
     ['female', 'male']
     """
+    known = check_metrics(metrics)
     models, _ = named_models(models)
     y, classes = targets(models, y)
     check_consistent_length(X, y)
@@ -260,7 +278,12 @@ def to_fairness_dashboard(
             "at once."
         )
     held = Held(names, losses, y, predicted, classes, positive)
-    dictionary = dashboard_dictionary(held, features, confidence, n_boot, random_state)
+    kind = held.correct is not None
+    answers = answers_of(models.values(), X, y, predicted, kind, positive)
+    taken = KEYS | {*custom_measures(kind, held.one_versus_rest)}
+    own = metric_costs(known, answers, n_boot, random_state, taken)
+    options = (confidence, n_boot, random_state, own)
+    dictionary = dashboard_dictionary(held, features, *options)
     if "null" in json.dumps(dictionary["precomputedMetrics"]):
         notes.append(
             "NaN: no finite value on the rows of the group; differences and ratios leave the "

@@ -7,6 +7,8 @@ import numpy as np
 
 from ...measurement.held_out import HeldOut
 from ...measurement.measures import loss
+from ...measurement.rates import balanced_accuracy
+from ...measurement.records import Measure
 from ...statistics.intervals import bootstrap_group_means
 from ..report import _plain
 from .bins import FeatureBins
@@ -63,7 +65,12 @@ class Held:
 
 
 def dashboard_dictionary(
-    held: Held, features: list[FeatureBins], confidence: float, n_boot: int, random_state: Any
+    held: Held,
+    features: list[FeatureBins],
+    confidence: float,
+    n_boot: int,
+    random_state: Any,
+    own: dict[str, Measure] | None = None,
 ) -> dict[str, Any]:
     """Everything that the front end draws, as plain Python values.
 
@@ -79,13 +86,15 @@ def dashboard_dictionary(
         Bootstrap samples.
     random_state : int
         Of the bootstrap.
+    own : dict of str to Measure, default=None
+        Metrics of the user, from `metric_costs`.
 
     Returns
     -------
     dictionary : dict
         Of schema "dashboardDictionary", version 0; unknown numbers are None.
     """
-    custom = custom_measures(held.correct is not None, held.one_versus_rest)
+    custom = custom_measures(held.correct is not None, held.one_versus_rest) | (own or {})
     metrics = Metrics(held, custom, confidence, n_boot, random_state)
     return {
         "schemaType": "dashboardDictionary",
@@ -172,6 +181,11 @@ class Metrics:
             known = known_metrics(held.kind, held.y_true, predicted, codes)
             if errors is None:
                 limits = rate_limits(held.y_true, predicted, codes, m, rows.confidence)
+                if not held.one_versus_rest:
+                    _, *both = balanced_accuracy(rows, k)
+                    there = np.isfinite(known["balanced_accuracy_score"])
+                    both = np.where(there, both, np.nan)
+                    limits["balanced_accuracy_score"] = both.T
             else:
                 _, *squared = loss(rows, k)
                 limits = {

@@ -45,6 +45,8 @@ COMPLEMENTS = {
     "miss_rate": "recall_score",
     "fallout_rate": "specificity_score",
 }
+KEYS = {key for known in MEASURED.values() for key in known} | {*COMPLEMENTS}
+KEYS.add("balanced_accuracy_score")
 # A rate is the share of the first rows among the second, of true and predicted class 1.
 RATES = {
     "accuracy_score": (lambda t, p: t == p, lambda t, p: t | ~t),

@@ -217,7 +217,10 @@ def page_data(dictionary: dict[str, Any]) -> dict[str, Any]:
         "predictionType": dictionary["predictionType"],
         "precomputedFeatureBins": bins,
         "precomputedMetrics": _unknown_as_nan(dictionary["precomputedMetrics"]),
-        "customMetrics": dictionary["customMetrics"],
+        "customMetrics": [
+            metric | {"name": chart_text(metric["name"])}
+            for metric in dictionary["customMetrics"]
+        ],
         "errorBarsEnabled": True,
     }
 

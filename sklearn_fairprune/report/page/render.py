@@ -13,7 +13,15 @@ from markupsafe import Markup
 from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names, rows_that_count
-from ...measurement.measures import Measures, disparities, performances, sections, shown
+from ...measurement.measures import (
+    Measures,
+    disparities,
+    payments,
+    performances,
+    sections,
+    shown,
+)
+from ...measurement.negligible import negligible_words
 from ...measurement.payers import Payer, leading
 from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.records import Measure
@@ -120,6 +128,9 @@ def _vocabulary():
         "rows_word": lambda part: rows_that_count(part.by_group).name.replace("_", " "),
         "glanced": glanced,
         "meanings": meanings,
+        "along_sparsities": along_sparsities,
+        "paid_by": paid_by,
+        "negligible_words": negligible_words,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
         "damages": damages_of,
         "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
@@ -134,6 +145,18 @@ def glanced(overall: pd.DataFrame, measures: Measures) -> list[tuple[str, Measur
     return [
         next(iter(found(overall, measures).items())) for found in (performances, disparities)
     ]
+
+
+def paid_by(report: Any) -> str:
+    """What tells who pays in a report: "by decisions the accuracy drop, by loss ..."."""
+    known = {k: m for k, m in payments().items() if k in report.by_group}
+    return ", ".join(f"by {m.told_by} the {m.label}" for m in known.values())
+
+
+def along_sparsities(overall: pd.DataFrame) -> bool:
+    """Whether all sparsities of a table of models are known and rise."""
+    known = overall["sparsity"]
+    return bool(len(known) > 1 and (known.diff().iloc[1:] > 0).all())
 
 
 def meanings(report: Any) -> Any:

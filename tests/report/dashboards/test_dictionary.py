@@ -194,6 +194,73 @@ def test_a_measure_with_a_cost_is_a_metric(people, monkeypatch):
     assert entry["binBounds"] == [{"lower": 0, "upper": 9}] * 2
 
 
+def test_metrics_of_the_user_are_costs(people):
+    X, y, groups = people
+
+    def wrong_error(y_true, y_pred):
+        return np.mean(y_true != y_pred)
+
+    given = {"f1": "f1", "auc {x}": "roc_auc", "wrong_error": wrong_error}
+    options = {"sensitive_features": groups["sex"], "n_boot": 60, "min_group_size": 1}
+    data = to_fairness_dashboard(MODELS, X, y, metrics=given, positive_class="a", **options)
+    found = data.to_dict()
+    custom = ["excessive_loss", "accuracy_drop", "loss", "f1_drop", "auc {x}_drop"]
+    check_schema(found, 300, "binaryClassification", BINARY, [*custom, "wrong_error"])
+    assert found["customMetrics"][4] == {
+        "id": "auc {x}_drop",
+        "name": "Auc {x} drop",
+        "description": "auc {x} drop: the metric under 'dense' minus that under the model, as "
+        "given in metrics. Lower is better.",
+    }
+    assert "drop" not in found["customMetrics"][5]["description"]
+    report = audit(MODELS, X, y, metrics=given, pos_label="a", **options)
+    (by_model,), dense = found["precomputedMetrics"], report.by_group.loc["dense"]
+    for k, name in enumerate(MODELS):
+        table, total = report.by_group.loc[name], report.overall.loc[name]
+        for key in ("f1", "auc {x}"):
+            entry = by_model[k][f"{key}_drop"]
+            np.testing.assert_allclose(entry["bins"], dense[key] - table[key], atol=1e-12)
+            drop = report.overall.loc["dense", key] - total[key]
+            assert entry["global"] == pytest.approx(drop, abs=1e-12)
+        assert by_model[k]["wrong_error"]["bins"] == pytest.approx(
+            table["wrong_error"].tolist()
+        )
+        bounds = by_model[k]["wrong_error"]["bounds"]
+        assert bounds["lower"] < total["wrong_error"] < bounds["upper"]
+    assert by_model[0]["f1_drop"]["bounds"] == {"lower": 0, "upper": 0}
+    bounds = by_model[1]["f1_drop"]["bounds"]
+    assert 0 < bounds["lower"] < by_model[1]["f1_drop"]["global"] < bounds["upper"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (
+            {"zero_one_loss": sk.zero_one_loss},
+            "has a metric 'zero_one_loss' already.*'my_zero",
+        ),
+        ({"accuracy": sk.accuracy_score}, "the name 'accuracy' must be free"),
+        ({"f1": "f3"}, "the name of a scorer"),
+    ],
+)
+def test_metrics_that_are_none_or_there_already(people, metrics, message):
+    X, y, groups = people
+    with pytest.raises(ValueError, match=message):
+        to_fairness_dashboard(MODELS, X, y, sensitive_features=groups["sex"], metrics=metrics)
+
+
+def test_balanced_accuracy_has_the_limits_of_the_audit(dictionary, people):
+    X, y, groups = people
+    report = audit(
+        MODELS, X, y, sensitive_features=groups[["sex"]], confidence=0.975, n_boot=10
+    )
+    row = report.by_group.loc["half"]
+    bounds = dictionary["precomputedMetrics"][1][1]["balanced_accuracy_score"]["binBounds"]
+    for end in ("lower", "upper"):
+        limits = row[f"balanced_accuracy_{'low' if end == 'lower' else 'high'}"]
+        assert [b[end] for b in bounds] == pytest.approx(limits.tolist())
+
+
 def test_limits_of_losses_are_not_negative():
     X = np.full((12, 1), 0.999)
     X[0] = 0.2

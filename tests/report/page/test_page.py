@@ -7,13 +7,20 @@ import json
 import re
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 from report_cases import MODELS, PEOPLE, N, X, Y, make_report, regression_report
 from sklearn.metrics import f1_score
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, audit
 from sklearn_fairprune.report.page.payload import page_payload
-from sklearn_fairprune.report.page.render import render_page, render_summary, script_json
+from sklearn_fairprune.report.page.render import (
+    along_sparsities,
+    render_page,
+    render_summary,
+    script_json,
+)
 
 HOSTILE = "</script><script>alert(1)</script>\u2028<!--"
 
@@ -276,3 +283,29 @@ def test_rates_and_metrics_are_in_the_menus_and_in_tables():
     assert "<dt>metrics</dt><dd>a, a_difference, &lt;b&gt;, &lt;b&gt;_difference</dd>" in page
     boxes = re.findall(r'<div class="scroll".*?</div>', page, flags=re.S)
     assert sum("<table class" in box for box in boxes) == page.count("<table class")
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "along"),
+    [
+        ([0, 0.5, 0.9], True),
+        ([0, 0.9, 0.5], False),
+        ([0, 0.5, 0.5], False),
+        ([0, np.nan, 0.9], False),
+        ([np.nan] * 3, False),
+        ([0], False),
+    ],
+)
+def test_models_are_along_sparsities_where_these_rise(sparsities, along):
+    assert along_sparsities(pd.DataFrame({"sparsity": sparsities})) is along
+
+
+def test_the_heading_of_the_groups(report):
+    pytest.importorskip("vl_convert")
+    headings = "Each group in every model", "Each group along the sparsities"
+    page = report.to_html()
+    assert [heading in page for heading in headings] == [True, False]
+    path = make_report()
+    path.overall["sparsity"] = [0, 0.5, 0.9]
+    page = path.to_html()
+    assert [heading in page for heading in headings] == [False, True]
