@@ -64,7 +64,7 @@ class Retrained(NamedTuple):
         ]
 
     def group_means(self, measure: Measure, rows: HeldOut) -> np.ndarray:
-        """Weighted mean over each group's rows of what each network costs against the dense one.
+        """Mean over each group's rows, by weight, of what a network costs against the dense one.
 
         Parameters
         ----------
