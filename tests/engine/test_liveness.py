@@ -84,7 +84,7 @@ class Pooled(Plain):
 
     def __init__(self, real):
         pool = nn.MaxPool2d(2) if real else nn.AvgPool2d(2)
-        super().__init__(real, one=nn.Conv2d(2, 2, 2, bias=False), pool=pool)
+        super().__init__(real, one=nn.Conv2d(2, 2, 3, padding=1, bias=False), pool=pool)
         self.last = nn.Linear(8, 2)
 
     def forward(self, X):
@@ -152,7 +152,7 @@ FLAT = torch.ones(2, 3)
 CASES = {
     Residual: torch.ones(2, 1, 3, 3),
     Concatenated: FLAT,
-    Pooled: torch.ones(2, 2, 5, 5),
+    Pooled: torch.ones(2, 2, 4, 4),
     Grouped: torch.ones(1, 2, 3),
     Shared: FLAT,
     Words: torch.tensor([[1, 0], [4, 2]]),
@@ -358,6 +358,75 @@ def test_without_forward_derivatives_only_ways_to_outputs_count():
     live = judge.live(masks)
     assert live["first.weight"].tolist() == [[False, False], [False, False]]
     assert live["last.weight"].tolist() == [[False, True]]
+
+
+class OfConstants(nn.Linear):
+    """A layer reads what is no input: nothing moves its weights, even unpruned."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.place, self.own = nn.Parameter(torch.ones(2)), nn.Linear(2, 2)
+
+    def forward(self, X):
+        return super().forward(X) + self.own(self.place)
+
+
+def test_layers_of_constants_are_live_by_decree():
+    module = OfConstants()
+    judge, masks = Liveness(as_net(module), torch.ones(2, 2)), drawn(OfConstants(), 0.5, 0)
+    assert judge.judged, judge.reason
+    assert judge.n_unjudged == 4
+    assert same(judge.live(masks), masks)
+
+
+class Wide(nn.Sequential):
+    """Windows with holes have no mean in torch."""
+
+    def __init__(self):
+        super().__init__(nn.Conv1d(1, 2, 1), nn.MaxPool1d(2, dilation=2), nn.Flatten())
+        self.append(nn.Linear(2, 1))
+
+
+class Gates(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(2, 4), nn.GLU(), nn.Linear(2, 1))
+
+
+class Maxout(nn.Module):
+    """Also changes its input in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.last = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def forward(self, X):
+        X *= 2
+        return self.last(torch.maximum(self.one(X), self.two(X)))
+
+
+class Indexed(Maxout):
+    def forward(self, X):
+        both = torch.stack([self.one(X), self.two(X)])
+        values, indices = both.max(dim=0)
+        return self.last(values + indices * 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(Wide, (1, 1, 4)), (Gates, (1, 2)), (Maxout, (1, 2)), (Indexed, (1, 2))],
+)
+def test_functions_that_choose(kind, shape):
+    module = kind()
+    judge, masks = Liveness(as_net(module), torch.ones(shape)), all_kept(module)
+    assert judge.judged, judge.reason
+    assert judge.n_unjudged == 0
+    assert same(judge.live(masks), masks)
+    *_, last = masks
+    masks[last][0, 0] = False
+    live = judge.live(masks)
+    dead = {name: int((mask & ~live[name]).sum()) for name, mask in masks.items()}
+    expected = {Wide: (1, 0), Gates: (4, 0), Maxout: (2, 2, 0), Indexed: (2, 2, 0)}
+    assert tuple(dead.values()) == expected[kind]
 
 
 def test_frozen_zeros_are_walls():
