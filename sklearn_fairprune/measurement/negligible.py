@@ -64,7 +64,7 @@ class Retrained(NamedTuple):
         ]
 
     def group_means(self, measure: Measure, rows: HeldOut) -> np.ndarray:
-        """Mean over each group's rows, by weight, of what a network costs against the dense one.
+        """Weighted mean of each group of what each network costs against the dense one.
 
         Parameters
         ----------
