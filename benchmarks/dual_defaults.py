@@ -15,7 +15,7 @@ import json
 import numpy as np
 import pandas as pd
 import torch
-from measure import measure
+from measure import SHORT, measure
 from record import RESULTS, figure, planned, save
 from sklearn.frozen import FrozenEstimator
 from tables import available, load, split
@@ -70,7 +70,7 @@ def cell(name, seed):
     found = {}
     for sparsity in SPARSITIES:
         frozen = FrozenEstimator(dense.estimator_)
-        base = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed)
+        base = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed, **SHORT)
         models = {"none": base.fit(X, y, **data)}
         for way, options in settings().items():
             models[way] = GroupConstrainedPruner(base, **options).fit(X, y, **data)

@@ -25,7 +25,12 @@ SEED = 0
 def search(X, y, finetune_epochs, memory):
     """Fit the grid search; returns the scores of every candidate and fold."""
     classifier = PrunedClassifier(
-        finetune_epochs=finetune_epochs, memory=memory, random_state=SEED
+        schedule="one_shot",
+        recovery="plain",
+        finetune_epochs=finetune_epochs,
+        finetune_lr="net",
+        memory=memory,
+        random_state=SEED,
     )
     grid = GridSearchCV(
         make_pipeline(StandardScaler(), classifier),

@@ -25,7 +25,7 @@ import tempfile
 import numpy as np
 import torch
 from fairlearn.reductions import ErrorRateParity, ExponentiatedGradient
-from measure import FEWEST, measure, paired
+from measure import FEWEST, SHORT, measure, paired
 from record import RESULTS, figure, planned, save
 from sklearn.frozen import FrozenEstimator
 from tables import available, load, split
@@ -95,7 +95,7 @@ def after_ways(base, X, y, groups, bound):
 
 def paths(seed, memory, X, y, groups):
     """Ways with a dense training of their own: name and one model per sparsity."""
-    plain = PrunedClassifier(random_state=seed, memory=memory)
+    plain = PrunedClassifier(random_state=seed, memory=memory, **SHORT)
     for stage in ("before", "both"):
         for constraint in ("equal_loss", "minimax"):
             pruner = GroupConstrainedPruner(plain, constraint=constraint, stage=stage)
@@ -149,8 +149,8 @@ def outcomes(train, test, seed):
 
     for sparsity in SPARSITIES:
         frozen = FrozenEstimator(dense.estimator_)
-        base = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed)
-        none = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed)
+        base = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed, **SHORT)
+        none = PrunedClassifier(frozen, sparsity=sparsity, random_state=seed, **SHORT)
         none.fit(X, y, sensitive_features=groups)
         note("none", sparsity, none)
         bound = 0.05 + measure(none, dense, *train)["loss"]

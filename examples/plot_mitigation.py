@@ -93,7 +93,13 @@ def prune(X, y, group, seed):
     """Train the dense network once and prune it in every way."""
     dense = PrunedClassifier(sparsity=0.0, random_state=seed).fit(X, y)
     plain = PrunedClassifier(
-        FrozenEstimator(dense), sparsity=SPARSITY, finetune_epochs=EPOCHS, random_state=seed
+        FrozenEstimator(dense),
+        sparsity=SPARSITY,
+        schedule="one_shot",
+        recovery="plain",
+        finetune_epochs=EPOCHS,
+        finetune_lr="net",
+        random_state=seed,
     )
     ways = {"plain": plain, LONGER: clone(plain).set_params(finetune_epochs=4 * EPOCHS)}
     ways |= {name: GroupConstrainedPruner(plain, constraint=name) for name in CONSTRAINTS}

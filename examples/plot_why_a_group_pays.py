@@ -109,7 +109,9 @@ def measure(data, seeds, max_samples=None):
     tables = []
     for seed in seeds:
         X, y, net = data(seed)
-        clf = PrunedClassifier(net, sparsity=SPARSITY, random_state=seed).fit(X, y)
+        short = {"schedule": "one_shot", "recovery": "plain", "finetune_epochs": 5}
+        short |= {"finetune_lr": "net", "random_state": seed}
+        clf = PrunedClassifier(net, sparsity=SPARSITY, **short).fit(X, y)
         report = diagnose(
             clf, X, y, max_samples=max_samples, bound_samples=0, random_state=seed
         )

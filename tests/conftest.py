@@ -9,7 +9,7 @@ from requirements import (  # noqa: F401
     pytest_runtest_makereport,
 )
 
-from sklearn_fairprune.engine import networks
+from sklearn_fairprune.engine import networks, recovery
 from sklearn_fairprune.statistics import rank_correlation
 
 pytest.register_assert_rewrite("estimator_cases", "failing_calls")
@@ -21,6 +21,13 @@ torch.set_num_threads(1)  # two on a busy machine are many times slower for smal
 def short_diagnoses(monkeypatch):
     """Draw 999 permutations for every p-value of a diagnosis, not 9999."""
     monkeypatch.setattr(rank_correlation, "N_PERMUTATIONS", 999)
+
+
+@pytest.fixture(autouse=True)
+def short_recoveries(monkeypatch):
+    """Fine-tune for 50 steps where a test does not say how long, not for 500 to 1000."""
+    monkeypatch.setattr(recovery, "FEWEST_STEPS", 50)
+    monkeypatch.setattr(recovery, "MOST_STEPS", 50)
 
 
 @pytest.fixture

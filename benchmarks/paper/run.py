@@ -298,7 +298,13 @@ def start(name, seed, options):
         batch_size=options.batch_size,
     )
     clf = PrunedClassifier(
-        net, finetune_epochs=FINETUNE_EPOCHS, memory=options.memory, random_state=seed
+        net,
+        schedule="one_shot",
+        recovery="plain",
+        finetune_epochs=FINETUNE_EPOCHS,
+        finetune_lr="net",
+        memory=options.memory,
+        random_state=seed,
     )
     return Run(options.out / f"{name}-{seed}.json", head, X, y, clf)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,21 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
     number.__name__ = "whole number"
     return number
+
+
+def rate(text: str) -> str | float:
+    """Read a learning rate: a positive number, or one of the names that a pruner knows."""
+    if text in ("net", "cosine"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be net, cosine or a number above 0, got {text!r}"
+        )
+    return value
 
 
 def names(text: str) -> list[str]:

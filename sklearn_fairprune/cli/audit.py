@@ -54,7 +54,9 @@ TOLD = (
     "test_size",
     "sparsities",
     "hidden",
-    "finetune_epochs",
+    "schedule",
+    "recovery",
+    "finetune_lr",
     "seed",
     "seeds",
     "threads",
@@ -216,6 +218,9 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
     estimator = kind(
         hidden_layer_sizes=arguments.hidden,
         finetune_epochs=arguments.finetune_epochs,
+        schedule=arguments.schedule,
+        recovery=arguments.recovery,
+        finetune_lr=arguments.finetune_lr,
         random_state=arguments.seed,
     )
     others = clone(estimator)
@@ -244,6 +249,7 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
         )
     report.notes[:0] = notes + too_good(report)
     report.about["training_rows"] = len(train)
+    report.about["finetune_epochs"] = max(_tuned(member) for member in path.estimators)
     report.about["preprocessing"] = steps_of(preprocessing)
     return report
 
@@ -261,6 +267,11 @@ def retrained(
         other = clone(estimator).set_params(random_state=seed)
         found += other.pruning_path(X, y, sparsities=[0.0]).estimators
     return found or None
+
+
+def _tuned(pruner: Any) -> int:
+    """Epochs of fine-tuning that a network had."""
+    return sum(row["phase"] == "finetune" for row in pruner.history_)
 
 
 def headline(about: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ import argparse
 from typing import Any
 
 from .. import __version__
+from ..engine.recovery import RECOVERIES
+from ..functional.schedules import SCHEDULES
 from ..measurement.negligible import LEAST_RETRAINED
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
@@ -12,6 +14,7 @@ from .arguments import (
     names,
     negligible,
     numbers_of,
+    rate,
     say_limits,
     scorers,
     separator,
@@ -37,6 +40,9 @@ def trained_with(arguments: argparse.Namespace) -> list[str]:
         "sparsities",
         "hidden",
         "finetune_epochs",
+        "schedule",
+        "recovery",
+        "finetune_lr",
         "seeds",
     )
     words = ["audit", "--data", "-"]
@@ -250,9 +256,29 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
     add(
         "--finetune-epochs",
         type=whole(0),
-        default=5,
         metavar="N",
-        help="epochs of training after pruning (default: %(default)s)",
+        help="epochs of training after pruning (default: as many as make 500 to 1000 steps of "
+        "the optimizer, at least a quarter of the training before)",
+    )
+    add(
+        "--schedule",
+        choices=list(SCHEDULES),
+        default="cubic",
+        help="when the weights go (default: %(default)s)",
+    )
+    add(
+        "--recovery",
+        choices=list(RECOVERIES),
+        default="distill",
+        help="what those left are fitted to (default: %(default)s)",
+    )
+    add(
+        "--finetune-lr",
+        type=rate,
+        default="cosine",
+        metavar="RATE",
+        help="learning rate of the fine-tuning: net, cosine, or the first one of a cosine "
+        "(default: %(default)s)",
     )
     add("--seed", type=whole(0, 2**32 - 1), default=0, help="default: %(default)s")
     add(

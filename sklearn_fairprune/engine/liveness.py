@@ -20,7 +20,7 @@ from ..functional.params import PRUNABLE_LAYERS, Features, prunable
 from .batches import Rows
 from .networks import adapt, read_in_order
 from .path_tracing import PathTracing, positive
-from .randomness import seeded
+from .randomness import ONE_AT_A_TIME, seeded
 from .training import randomness
 
 
@@ -125,7 +125,8 @@ class Liveness:
             weight.data = self._drawn[name] * masks[name].to(weight.device)
         generator = torch.Generator().manual_seed(0)
         tracing = PathTracing(generator, self._forwards)
-        with randomness(self._net, 0), _differentiable(self._net.module_):
+        # torch counts the levels of forward derivatives for all threads together.
+        with ONE_AT_A_TIME, randomness(self._net, 0), _differentiable(self._net.module_):
             inputs = tracing.inputs(self._sample)
             with tracing:
                 out = self._net.infer(inputs)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-_ONE_AT_A_TIME = threading.RLock()
+# Held by whoever uses a state of the whole process: of random numbers, of derivatives.
+ONE_AT_A_TIME = threading.RLock()
 
 
 def derive_seeds(seed: int | Sequence[int], count: int) -> list[int]:
@@ -43,7 +44,7 @@ def seeded(seed: int) -> Iterator[None]:
         In [0, 2**31).
     """
     cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
-    with _ONE_AT_A_TIME, torch.random.fork_rng(enabled=True, devices=None if cuda else []):
+    with ONE_AT_A_TIME, torch.random.fork_rng(enabled=True, devices=None if cuda else []):
         numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
         # Of a device that is not there torch would note the seed down, call by call.
         device = torch.accelerator.is_available()

@@ -45,17 +45,17 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         ``activation_norms``) or the ``generator`` of whatever it draws.
     scope : {"global", "layerwise"}, default="global"
         Whether weights of all layers compete, or each layer loses the same share.
-    schedule : str, callable, Iterative, Cubic or Rewind, default="one_shot"
+    schedule : str, callable, Iterative, Cubic or Rewind, default="cubic"
         When the weights go: a name of the list, an object, or a function of the share of the
         fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
         All schedules spend `finetune_epochs`; with 0 all weights go at once.
-    recovery : str, Distill or Reconstruct, default="plain"
+    recovery : str, Distill or Reconstruct, default="distill"
         What the kept weights are fitted to: a name of the list, or an object.
-    finetune_epochs : int or None, default=5
+    finetune_epochs : int or None, default=None
         Epochs of training after pruning, or while. Removed weights stay exactly 0. None: as
         many as make 500 to 1000 steps, twice the dense training's within these limits, and at
         least a quarter of it.
-    finetune_lr : {"net", "cosine"} or float, default="net"
+    finetune_lr : {"net", "cosine"} or float, default="cosine"
         Learning rate of the fine-tuning: the net's own; or from 3.3 times that along a cosine
         to 0, unless the net has a schedule of its own; or from this number along a cosine.
     hidden_layer_sizes : sequence of int, default=(100,)

@@ -7,6 +7,7 @@ from engine_cases import TARGETS, W, X, Y, make, rows, weight
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetRegressor
 from torch import nn
 
+from sklearn_fairprune.engine import recovery
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.networks import copy_net
 from sklearn_fairprune.engine.recipe import make_recipe, recovery_of
@@ -20,6 +21,7 @@ from sklearn_fairprune.engine.recovery import (
 from sklearn_fairprune.engine.training import Extras, train
 
 torch.set_num_threads(1)
+FEWEST, MOST = recovery.FEWEST_STEPS, recovery.MOST_STEPS  # shorter while tests run
 G = np.repeat([0, 1, 2], [14, 8, 2])
 
 
@@ -37,9 +39,9 @@ def grouped(y=Y, weights=None):
     return Rows(X, y, groups=G, weights=weights, dtype=torch.float64)
 
 
-def step(net, dense, data, recovery):
+def step(net, dense, data, settings):
     """Weights after one step of plain descent at rate 1 on the whole data."""
-    teacher = Distillation(recovery, dense, data)
+    teacher = Distillation(settings, dense, data)
     train(net, teacher.rows, 1, seed=0, extras=Extras(distillation=teacher))
     return weight(net)
 
@@ -220,7 +222,9 @@ def test_validation_rows_of_the_net_are_judged_by_its_own_loss():
         (24, 2000, 500),  # 8,000: at least a quarter
     ],
 )
-def test_budget(n_rows, max_epochs, epochs):
+def test_budget(n_rows, max_epochs, epochs, monkeypatch):
+    monkeypatch.setattr(recovery, "FEWEST_STEPS", FEWEST)
+    monkeypatch.setattr(recovery, "MOST_STEPS", MOST)
     net = make(batch_size=6, max_epochs=max_epochs)
     assert recovery_epochs(net, rows()) == epochs
 

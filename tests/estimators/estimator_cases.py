@@ -14,6 +14,8 @@ CODES = np.where(RNG.random(60) < 0.1, 1 - BITS[:, 0], BITS[:, 0])
 LABELS = np.array(["no", "yes"])[CODES]
 WEIGHTS = RNG.uniform(0.5, 2, 60)
 GROUPS = np.where(BITS[:, 1], "f", "m")
+# The simplest fine-tuning: for tests whose subject is something else.
+SHORT = {"schedule": "one_shot", "recovery": "plain", "finetune_lr": "net"}
 
 
 class Net(nn.Module):
@@ -47,7 +49,7 @@ def make_net(module=Net, kind=NeuralNetClassifier, **options):
 
 
 def make(net=None, kind=PrunedClassifier, **options):
-    plain = {"sparsity": 0.5, "finetune_epochs": 2, "random_state": 0}
+    plain = SHORT | {"sparsity": 0.5, "finetune_epochs": 2, "random_state": 0}
     return kind(make_net() if net is None else net, **(plain | options))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from estimator_cases import make_net
+from estimator_cases import SHORT, make_net
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 from torch.utils.data import DataLoader
@@ -50,7 +50,7 @@ def net(module=Net, **options):
 
 
 def default(**params):
-    return PrunedClassifier(**({"random_state": 0, "finetune_epochs": 2} | params))
+    return PrunedClassifier(**(SHORT | {"random_state": 0, "finetune_epochs": 2} | params))
 
 
 def with_dropout(**params):
@@ -77,6 +77,7 @@ def pruned(module=PlainNet, *, memory=None, sparsity=0.3, random_state=0, **opti
         finetune_epochs=1,
         memory=memory,
         random_state=random_state,
+        **SHORT,
     )
 
 

@@ -143,7 +143,7 @@ def test_after_leaves_the_dense_network_as_it_is_and_before_does_not():
 def test_before_fine_tunes_without_constraint():
     before = fitted(stage="before")
     frozen = FrozenEstimator(before.dense_estimator_)
-    codes = PrunedClassifier(frozen, finetune_epochs=2, random_state=0).fit(X, NOISY)
+    codes = default(estimator=frozen).fit(X, NOISY)
     assert same_weights(codes.estimator_, before.estimator_.estimator_)
 
 

@@ -16,10 +16,10 @@ from constrained_cases import (
     row_losses,
 )
 from estimator_cases import Pairs, assert_same, same_weights
-from people_cases import BOTH, CODES, SEX, PlainNet, X, net
+from people_cases import BOTH, CODES, SEX, PlainNet, X, default, net
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_fairprune import PrunedClassifier, PrunedRegressor
+from sklearn_fairprune import PrunedRegressor
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.estimators import _constraint
 from sklearn_fairprune.functional import CONSTRAINTS
@@ -99,7 +99,7 @@ def test_the_multipliers_step_on_held_rows_alone(monkeypatch, splits):
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
 def test_weights_that_stand_still_have_their_violations_in_the_history(constraint):
     dense = net(PlainNet).fit(X, NOISY).set_params(lr=0.0)
-    still = PrunedClassifier(FrozenEstimator(dense), finetune_epochs=2, random_state=0)
+    still = default(estimator=FrozenEstimator(dense))
     est = fitted(still, y=NOISY, holdout=0.3, constraint=constraint, dual_steps=1)
     last = est.history_.tail(2).set_index("group")
     for name, column in {"train": "violation", "holdout": "holdout_violation"}.items():

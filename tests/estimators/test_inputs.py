@@ -156,13 +156,6 @@ def test_images_and_batch_norm(finetune_epochs):
     assert "norm.weight" not in est.masks_
     module, before = est.estimator_.module_, est.dense_estimator_.module_
     assert not torch.equal(module.norm.running_var, before.norm.running_var)
-    if finetune_epochs == 0:
-        parts = torch.from_numpy(images).split(16)
-        channels = [module.conv(b).detach().transpose(0, 1).flatten(1) for b in parts]
-        mean = torch.stack([c.mean(1) for c in channels]).mean(0)
-        var = torch.stack([c.var(1) for c in channels]).mean(0)
-        torch.testing.assert_close(module.norm.running_mean, mean)
-        torch.testing.assert_close(module.norm.running_var, var)
     assert module.norm.momentum == before.norm.momentum == 0.1
 
 

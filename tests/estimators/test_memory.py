@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from counting import BEGINS, CountTrainings, counting  # noqa: F401
-from estimator_cases import same_weights
+from estimator_cases import SHORT, same_weights
 from people_cases import BOTH, CODES, FRAME, LABELS, SEX, PlainNet, X, net, pruned, search
 from sklearn.frozen import FrozenEstimator
 from torch import nn
@@ -178,7 +178,8 @@ def test_memory_refuses_to_cache_what_has_no_key(tmp_path):
 def test_memory_with_a_frozen_network_caches_nothing(tmp_path):
     dense = net(PlainNet, callbacks=[CountTrainings()]).fit(X, CODES)
     BEGINS.clear()
-    clf = PrunedClassifier(FrozenEstimator(dense), memory=str(tmp_path), random_state=0)
+    frozen = FrozenEstimator(dense)
+    clf = PrunedClassifier(frozen, memory=str(tmp_path), random_state=0, **SHORT)
     search(clf).fit(FRAME, CODES)
     assert not BEGINS
     assert not list(tmp_path.rglob("output.pkl"))

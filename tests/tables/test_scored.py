@@ -109,5 +109,7 @@ def test_predictions_are_for_a_file(capsys):
 
 def test_missing_texts_may_be_named(tmp_path):
     table = TABLE.assign(sex=TABLE["sex"].where(TABLE["p0"] > 0.5, "?"))
-    data = read_scored(put(tmp_path, table), "paid", ["p0"], ["sex"], FileOptions(na=("?",)))
+    data = read_scored(
+        put(tmp_path, table), "paid", ["p0"], ["sex"], None, FileOptions(na=("?",))
+    )
     assert set(data.sensitive["sex"]) == {"f", "m", "missing"}

@@ -1,0 +1,102 @@
+"""Says where damage may be too little recovery, and not what pruning costs."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+# A held-out loss this much above the dense network's, in nats, or as a share of it where it is
+# no cross-entropy, is what networks have that were fine-tuned too short, or are stuck.
+TOLERATED = 0.05
+# Share of the kept weights that can do nothing, from which on it is told.
+IDLE = 0.1
+
+
+def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dict[str, str]:
+    r"""Pruned networks whose loss, or whose masks, tell of too little recovery.
+
+    .. math:: J(\bar\theta; D) - J(\theta; D) > 0.05
+
+    on held-out rows (of a regressor: 5 % of the dense loss), or a tenth of the kept weights on
+    no path from an input to an output. The history of a training does not tell: in networks
+    that are stuck its last epochs hardly improve.
+
+    Parameters
+    ----------
+    overall : DataFrame
+        One row per model, the dense one first.
+    sizes : DataFrame, default=None
+        Of the networks, perhaps with ``effective_sparsity``.
+
+    Returns
+    -------
+    reasons : dict of str to str
+        By the name of the model.
+
+    Notes
+    -----
+    Where nothing is flagged, recovery may still be too short: a group can lose while the loss
+    over all rows does not rise.
+    """
+    found: dict[str, str] = {}
+    dense = overall["loss"].iloc[0] if "loss" in overall else float("nan")
+    tolerated = TOLERATED if "accuracy" in overall else TOLERATED * dense
+    for model, row in overall.iloc[1:].iterrows():
+        told = []
+        if not row["sparsity"] > 0:
+            continue
+        excess = row.get("loss", float("nan")) - dense
+        if excess > tolerated:
+            told.append(f"its held-out loss is {excess:.3g} above the dense one's")
+        idle = _idle(sizes, model)
+        if idle > IDLE:
+            told.append(
+                f"{100 * idle:.0f} % of the weights that it keeps lie on no path from an input "
+                "to an output, where no training can use them"
+            )
+        if told:
+            found[str(model)] = "; ".join(told)
+    return found
+
+
+def recovery_notes(
+    overall: pd.DataFrame, sizes: pd.DataFrame, epochs: Mapping[str, int]
+) -> list[str]:
+    """Say of which networks part of the damage may be too little recovery.
+
+    Parameters
+    ----------
+    overall, sizes : DataFrame
+        See `unrecovered`.
+    epochs : dict of str to int
+        Of the fine-tuning, where they are known.
+
+    Returns
+    -------
+    notes : list of str
+        One a network, and one on what to do.
+    """
+    reasons = unrecovered(overall, sizes)
+    notes = []
+    for model, reason in reasons.items():
+        after = f" after {epochs[model]} epochs of fine-tuning" if model in epochs else ""
+        notes.append(
+            f"{model}: part of its damage may be too little recovery{after}: {reason}."
+        )
+    if notes:
+        notes.append(
+            "Before anybody is said to pay for pruning, let the network recover: raise "
+            "finetune_epochs, prune with schedule='cubic' and recovery='distill', and see "
+            "which damage stays (audit with budgets)."
+        )
+    return notes
+
+
+def _idle(sizes: pd.DataFrame | None, model: object) -> float:
+    """Share of the kept weights of a model that are on no path; 0 if unknown."""
+    if sizes is None or "effective_sparsity" not in sizes or model not in sizes.index:
+        return 0.0
+    row = sizes.loc[model]
+    if not row["kept"] > 0 or pd.isna(row["effective_sparsity"]):
+        return 0.0
+    live = row["weights"] * (1 - row["effective_sparsity"])
+    return float(1 - live / row["kept"])
