@@ -50,8 +50,8 @@ def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dic
         idle = _idle(sizes, model)
         if idle > IDLE:
             told.append(
-                f"{100 * idle:.0f} % of the weights that it keeps lie on no path from an input "
-                "to an output, where no training can use them"
+                f"{100 * idle:.0f} % of the weights that it keeps lie on no path from an "
+                "input to an output, where no training can use them"
             )
         if told:
             found[str(model)] = "; ".join(told)
@@ -86,7 +86,7 @@ def recovery_notes(
         notes.append(
             "Before anybody is said to pay for pruning, let the network recover: raise "
             "finetune_epochs, prune with schedule='cubic' and recovery='distill', and see "
-            "which damage stays (audit with budgets)."
+            "which damage stays."
         )
     return notes
 

@@ -115,6 +115,36 @@ def layer_table(model: Any) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns).set_index("layer")
 
 
+def finetuning_epochs(models: dict[str, Any]) -> dict[str, int]:
+    """Epochs of fine-tuning that the networks of pruners had.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        Others are passed over.
+
+    Returns
+    -------
+    epochs : dict of str to int
+    """
+    found = {}
+    for name, model in models.items():
+        pruner = _pruner_of(model)
+        if pruner is not None:
+            phases = [row["phase"] for row in pruner.history_]
+            found[name] = phases.count("finetune")
+    return found
+
+
+def _pruner_of(model):
+    """The fitted pruner inside a model, or None."""
+    try:
+        inner, _, _ = unwrapped(model)
+    except (TypeError, ValueError):
+        return None
+    return inner if hasattr(inner, "effective_sparsity_") else None
+
+
 def size_of(model: Any) -> dict[str, Any]:
     """Numbers of weights and bytes of the network inside a model.
 
@@ -129,12 +159,13 @@ def size_of(model: Any) -> dict[str, Any]:
         ``weights`` that can be pruned and those ``kept``; all ``parameters`` and those
         that are ``nonzero``; ``bytes`` of parameters and buffers as stored, zeros
         included, and ``zipped_bytes`` of the same through zlib; ``sha256`` of the state
-        and the masks. Empty for a model without a network.
+        and the masks; of a pruner the ``effective_sparsity``, which counts kept weights
+        that can do nothing as removed. Empty for a model without a network.
     """
     module, masks = network_of(model)
     if module is None:
         return {}
-    parameters = list(module.parameters())
+    parameters, pruner = list(module.parameters()), _pruner_of(model)
     stored = b"".join(
         t.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
         for t in [*parameters, *module.buffers()]
@@ -147,4 +178,4 @@ def size_of(model: Any) -> dict[str, Any]:
         "bytes": len(stored),
         "zipped_bytes": len(zlib.compress(stored, level=1)),
         "sha256": network_digest(module, masks),
-    }
+    } | ({} if pruner is None else {"effective_sparsity": pruner.effective_sparsity_})

@@ -30,8 +30,9 @@ from .outcomes import Outcomes, gather_outcomes
 from .payers import Told, payer_row, payer_sentence, too_few_sentence
 from .predictions import given_digests
 from .records import Measure
+from .recovered import recovery_notes
 from .settings import Settings, check_settings
-from .sizes import layer_table, notes_on_skipped, size_of
+from .sizes import finetuning_epochs, layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
 from .user_metrics import (
     Resampled,
@@ -146,10 +147,12 @@ def measure_models(
         warn(small[0][0])
     first, *others = audited
     audited[first]["notes"] += [*outcomes.notes, *(networks.notes if networks else [])]
+    sizes = network_tables(outcomes.models)
     audited[first]["notes"] += notes_on_skipped(outcomes.models)
+    tuned = finetuning_epochs(outcomes.models)
+    audited[first]["notes"] += recovery_notes(audited[first]["overall"], sizes["sizes"], tuned)
     audited[first]["notes"] += [*given.notes, *notes_on_unweighted(resampled)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
-    sizes = network_tables(outcomes.models)
     return Audited(**audited[first], **sizes, other_features=alone), outcomes
 
 

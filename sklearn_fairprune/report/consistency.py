@@ -130,8 +130,10 @@ def _limits(part):
                 if (low is None) != (high is None) or (value is None and low is not None):
                     yield f"{where}: all three, the value alone or nothing must be known"
                 elif low is not None:
-                    # Bootstrap percentiles may miss their own estimate, but not by far.
+                    # Bootstrap percentiles may miss their own estimate, but not by far; those
+                    # of a correlation over a few groups by any.
                     room = high - low + SLACK * max(1, abs(low), abs(high))
+                    room += 2 * (name == "rank_correlation")
                     if low > high or not low - room <= value <= high + room:
                         yield f"{where}: the value must lie within them"
 
@@ -362,6 +364,12 @@ def _networks(part):
         elif abs(sparsity - 1 + kept / max(weights, 1)) > SLACK:
             right = 1 - kept / max(weights, 1)
             yield f"overall: sparsity of {model!r} must be {right:g}, got {sparsity:g}"
+        effective = size.get("effective_sparsity")
+        if effective is not None and effective < sparsity - SLACK:
+            yield (
+                f"sizes: effective_sparsity of {model!r} must be at least its sparsity, "
+                f"{sparsity:g}, got {effective:g}"
+            )
     trained = {row["model"] for row in part.rows("training")}
     if lost := {row["model"] for row in part.rows("constraints")} - trained:
         yield f"training lacks {min(lost)!r}, which constraints has"

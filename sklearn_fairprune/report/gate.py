@@ -9,6 +9,7 @@ import pandas as pd
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import MEASURES, Measures, limit_columns
 from ..measurement.records import Measure
+from ..measurement.recovered import unrecovered
 from ..measurement.settings import is_real
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import says_not_fair
@@ -117,7 +118,9 @@ def judged(
         check_limit(name, value, first.measures)
         _check_measured(name, first)
     found, broken = Judged([], []), broken_models(first.overall)
+    lacking = unrecovered(first.overall, first.sizes)
     for model in _chosen(first.overall.index, models):
+        before = len(found.failures)
         if model in broken:
             found.failures.append(says_not_fair({model: broken[model]}))
         for feature, report in reports.items():
@@ -125,6 +128,10 @@ def judged(
                 over, open_ = _over(report, model, feature, name, value, judge_by)
                 found.failures.extend(over)
                 found.undecided.extend(open_)
+        if len(found.failures) > before and model in lacking:
+            found.failures.append(
+                f"{model}: part of this may be too little recovery: {lacking[model]}."
+            )
     return found
 
 

@@ -50,7 +50,11 @@ def _interval(name: str, cell: dict[str, Any]) -> dict[str, Any]:
 
 
 _OPTIONAL = {"sha256": DIGEST, "index": ANY, "violation": MAYBE, "holdout_violation": MAYBE}
-_OPTIONAL |= {"effective_rows": AMOUNT, "weight_share": SHARE}
+_OPTIONAL |= {
+    "effective_sparsity": MAYBE_SHARE,
+    "effective_rows": AMOUNT,
+    "weight_share": SHARE,
+}
 _OPTIONAL |= {"p_value": SHARE, "p_value_holm": SHARE, "top_share": MAYBE, "top_rows": COUNT}
 # Columns that each table has, whatever the measures; others may stand beside them.
 COLUMNS: dict[str, dict[str, Any]] = {

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 
+import measure
 import mitigation
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_figures_of_pruning_alone_are_those_by_hand(found, toy):
     (X, y, groups), test = toy
     dense = PrunedClassifier(sparsity=0.0, random_state=0).fit(X, y, sensitive_features=groups)
     pruned = PrunedClassifier(
-        FrozenEstimator(dense.estimator_), sparsity=SPARSITY, random_state=0
+        FrozenEstimator(dense.estimator_), sparsity=SPARSITY, random_state=0, **measure.SHORT
     ).fit(X, y, sensitive_features=groups)
     X, y, groups = test
     right = pruned.predict(X) == y

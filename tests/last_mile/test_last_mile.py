@@ -281,7 +281,8 @@ def test_charts_of_the_page(audited):
         for seen, row in zip(shown["byGroup"], kept.values(), strict=True):
             assert seen["rows"] == row["rows"]
             measures = [name for name in row if f"{name}_low" in row]
-            assert sorted(seen) == sorted(["model", "group", "rows", *measures])
+            assert sorted(seen) == sorted(["model", "group", "rows", "worth", *measures])
+            assert seen["worth"] == seen["rows"]  # rows without weights
             for name in measures:
                 assert seen[name] == near(row, name)
         totals = kept_table(audited, shown["name"], "overall").values()

@@ -25,7 +25,8 @@ def data():
 def clf(data):
     """Trained dense, not yet pruned."""
     net = make_net("small", 1, 3, epochs=2, batch_size=16)
-    first = PrunedClassifier(net, sparsity=0.0, finetune_epochs=1, random_state=0).fit(*data)
+    short = {"schedule": "one_shot", "recovery": "plain", "finetune_epochs": 1}
+    first = PrunedClassifier(net, sparsity=0.0, random_state=0, **short).fit(*data)
     return first.set_params(sparsity=0.8)
 
 
