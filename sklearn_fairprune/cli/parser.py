@@ -22,7 +22,7 @@ from .arguments import (
     whole,
 )
 
-SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98)
+SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
 EXIT_STATUS = """exit status:
   0  all went well
