@@ -26,7 +26,7 @@ from record import RESULTS, figure, planned, save
 from recovery_tasks import net_of, parts_of
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_fairprune import Cubic, Distill, Iterative, PrunedClassifier
+from sklearn_fairprune import Cubic, Distill, Iterative, PrunedClassifier, Reconstruct
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.recovery import recovery_epochs
 
@@ -34,32 +34,34 @@ PLAN = planned("recovery_defaults")
 RUNS = RESULTS / "recovery_defaults_runs"
 KEPT = ("accuracy", "balanced_accuracy", "loss", "spread", "xi", "psi", "one_class")
 BUDGETED = {"finetune_epochs": None, "finetune_lr": "cosine"}
-# What stands in the plan by name. "epochs" is a number, or a multiple of N as text.
+WHOLE = Distill(share=1.0)
+BASE = {"schedule": "one_shot", "recovery": "plain", "finetune_lr": "net"}
+# What stands in the plan by name. The epochs are a number, None for N, or a multiple as text.
 WAYS = {
     "one-shot, plain, 5 epochs": {"finetune_epochs": 5},
     "one-shot, plain, 20 epochs": {"finetune_epochs": 20},
     "one-shot, plain, 80 epochs": {"finetune_epochs": 80},
     "one-shot, plain, N, net's rate": {"finetune_epochs": None},
     "one-shot, plain, N": BUDGETED,
-    "one-shot, distill, N": BUDGETED | {"recovery": "distill"},
-    "iterative, distill, N": BUDGETED | {"schedule": Iterative(4), "recovery": "distill"},
-    "cubic, plain, N": BUDGETED | {"schedule": "cubic"},
+    "one-shot, distill, N": BUDGETED | {"recovery": WHOLE},
+    "iterative, distill, N": BUDGETED | {"schedule": Iterative(4), "recovery": WHOLE},
+    "cubic, plain, N": BUDGETED | {"schedule": Cubic()},
     "cubic, distill, N, net's rate": {
-        "schedule": "cubic",
-        "recovery": "distill",
+        "schedule": Cubic(),
+        "recovery": WHOLE,
         "finetune_epochs": None,
     },
-    "cubic, distill, N": BUDGETED | {"schedule": "cubic", "recovery": "distill"},
-    "cubic, half distill, N": BUDGETED | {"schedule": "cubic", "recovery": Distill(share=0.5)},
+    "cubic, distill, N": BUDGETED | {"schedule": Cubic(), "recovery": WHOLE},
+    "cubic, half distill, N": BUDGETED | {"schedule": Cubic(), "recovery": Distill(share=0.5)},
     "cubic, distill, N, all masks": BUDGETED
-    | {"schedule": Cubic(live=False), "recovery": "distill"},
+    | {"schedule": Cubic(live=False), "recovery": WHOLE},
     "cubic, distill, N, 10 masks": BUDGETED
-    | {"schedule": Cubic(n_updates=10), "recovery": "distill"},
+    | {"schedule": Cubic(n_updates=10), "recovery": WHOLE},
     "cubic, reconstruct and distill, N": BUDGETED
-    | {"schedule": "cubic", "recovery": "reconstruct_distill"},
+    | {"schedule": Cubic(), "recovery": Reconstruct(distill=WHOLE)},
     "cubic, distill, 4 N": {
-        "schedule": "cubic",
-        "recovery": "distill",
+        "schedule": Cubic(),
+        "recovery": WHOLE,
         "finetune_epochs": "4 N",
         "finetune_lr": "cosine",
     },
@@ -79,7 +81,7 @@ def fit_dense(task, parts, seed):
 def fit_way(way, dense, parts, sparsity, seed):
     """Prune the dense network in a way; returns the estimator and the seconds."""
     X, y, groups = parts["train"]
-    options = dict(WAYS[way])
+    options = BASE | WAYS[way]
     if options["finetune_epochs"] == "4 N":
         options["finetune_epochs"] = 4 * recovery_epochs(dense.estimator_, Rows(X, y))
     frozen = FrozenEstimator(dense.estimator_)

@@ -52,8 +52,8 @@ def plain() -> Recovery:
     return Recovery()
 
 
-def distill(*, temperature: float = 1.0, share: float = 1.0, balance: float = 0.0) -> Recovery:
-    """Train them towards the outputs of the dense network, which is the teacher."""
+def distill(*, temperature: float = 1.0, share: float = 0.5, balance: float = 0.0) -> Recovery:
+    """Train them on that, and as much towards the outputs of the dense network."""
     return Recovery(share, temperature, balance)
 
 
@@ -64,7 +64,7 @@ def reconstruct(*, balance: float = 0.0, damping: float = 0.01) -> Recovery:
 
 def reconstruct_distill() -> Recovery:
     """Refit them to the dense outputs layer by layer, then distill."""
-    return replace(reconstruct(), share=1.0)
+    return replace(reconstruct(), share=distill().share)
 
 
 RECOVERIES = Shelf(

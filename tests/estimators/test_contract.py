@@ -15,9 +15,7 @@ WEIGHT_CHECKS = (
     "check_sample_weight_equivalence_on_dense_data",
     "check_sample_weight_equivalence_on_sparse_data",
 )
-# Near the dense network its gradients vanish, and Adam divides rounding by their size.
-PLAIN = PrunedClassifier(dtype="float64", recovery="plain")
-FLOAT64 = [PLAIN, PrunedRegressor(dtype="float64")]
+FLOAT64 = [PrunedClassifier(dtype="float64"), PrunedRegressor(dtype="float64")]
 
 
 @pytest.mark.usefixtures("few_epochs")

@@ -41,7 +41,7 @@ from sklearn_fairprune.functional import SCHEDULES, masks_sparsity
 torch.set_num_threads(1)
 OBJECTS = {
     "schedule": [*SCHEDULES, Iterative(2), Cubic(n_updates=5, live=False), Rewind(0.4)],
-    "recovery": [*RECOVERIES, Distill(2.0, share=0.5, balance=1.0), Reconstruct(distill=True)],
+    "recovery": [*RECOVERIES, Distill(2.0, share=1.0, balance=1.0), Reconstruct(distill=True)],
 }
 PAIRS = list(itertools.product(SCHEDULES, RECOVERIES))
 
@@ -145,7 +145,7 @@ def test_reconstruction_needs_no_training():
 def test_distillation_copies_the_dense_network():
     options = {"finetune_epochs": 60, "sparsity": 0.5, "schedule": "cubic"}
     dense = fitted(sparsity=0.0).predict_proba(X)
-    near = fitted(recovery="distill", **options).predict_proba(X)
+    near = fitted(recovery=Distill(share=1.0), **options).predict_proba(X)
     own = fitted(recovery="plain", **options).predict_proba(X)
     assert np.abs(near - dense).max() < 0.5 * np.abs(own - dense).max()
 
