@@ -148,9 +148,14 @@ def kept_runs(part, tasks):
 def keep(task, part, by_seed):
     """Keep the runs of one task, a line for each way."""
     RUNS.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(by_seed, indent=1)
-    text = text.replace("\n     ", " ")  # one line a way
-    file_of(task, part).write_text(text + "\n", encoding="utf-8")
+    lines = []
+    for seed, found in by_seed.items():
+        rest = {key: value for key, value in found.items() if key != "ways"}
+        ways = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found["ways"].items()]
+        head = json.dumps(rest)[:-1]
+        lines.append(f'"{seed}": {head}, "ways": {{\n' + ",\n".join(ways) + "}}")
+    text = "{" + ",\n".join(lines) + "}\n"
+    file_of(task, part).write_text(text, encoding="utf-8")
 
 
 def shortfalls(runs):

@@ -25,9 +25,9 @@ def short_diagnoses(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def short_recoveries(monkeypatch):
-    """Fine-tune for 50 steps where a test does not say how long, not for 500 to 1000."""
-    monkeypatch.setattr(recovery, "FEWEST_STEPS", 50)
-    monkeypatch.setattr(recovery, "MOST_STEPS", 50)
+    """Fine-tune for 20 steps where a test does not say how long, not for 500 to 1000."""
+    monkeypatch.setattr(recovery, "FEWEST_STEPS", 20)
+    monkeypatch.setattr(recovery, "MOST_STEPS", 20)
 
 
 @pytest.fixture
