@@ -15,54 +15,47 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("sparsity", ["0.9", "0.95", "0.98"])
+def csv_of(folder, table="by_group"):
+    """Table of a kept audit."""
+    return pd.read_csv(ROOT / "examples" / folder / f"{table}.csv")
+
+
+@pytest.mark.parametrize("sparsity", ["0.9", "0.95", "0.98", "0.995"])
 def test_table_of_the_demo(sparsity):
-    rows = pd.read_csv(ROOT / "examples/mortgage_audit/by_group.csv")
+    rows, short = (csv_of(f"mortgage_audit{end}") for end in ("", "_short"))
+    short = short[short["model"] == f"sparsity {sparsity}"].set_index("race")
     for _, row in rows[rows["model"] == f"sparsity {sparsity}"].iterrows():
-        cells = [
-            MEASURES[name].write(row, name)
-            for name in ("accuracy", "excessive_loss", "accuracy_drop")
-        ]
+        cells = [MEASURES[name].write(row, name) for name in ("accuracy", "accuracy_drop")]
+        cells.append(MEASURES["accuracy_drop"].write(short.loc[row["race"]], "accuracy_drop"))
         assert f"| {row['race']} | {row['rows']} | {' | '.join(cells)} |" in README
 
 
 def test_sentences_about_the_demo():
     report = json.loads((ROOT / "examples/mortgage_audit/audit.json").read_text())
-    words, payers = (
-        " ".join(README.split()),
-        {(r["model"], r["by"]): r for r in report["payers"]},
-    )
-    named = {key for key, row in payers.items() if row["verdict"] == "pays most"}
-    assert named == {
-        ("sparsity 0.95", "decisions"),
-        ("sparsity 0.95", "loss"),
-        ("sparsity 0.98", "decisions"),
-    }
-    others = {row["verdict"] for key, row in payers.items() if key not in named}
-    assert others == {"cannot tell"}
-    assert {payers[key]["group"] for key in named} == {"black"}
-    row = payers["sparsity 0.95", "decisions"]
-    low, high = (100 * row[f"value_{end}"] for end in ("low", "high"))
+    words = " ".join(README.split())
+    assert {row["verdict"] for row in report["payers"]} == {"cannot tell"}
+    assert len(report["overall"]) == 8
+    assert "Nobody can be said to pay for pruning, up to 99.5 % of the weights" in words
+    assert not any("recovery" in note or "broken" in note for note in report["notes"])
+    short = csv_of("mortgage_audit_short", "payers").set_index(["model", "by"])
+    row = short.loc[("sparsity 0.95", "decisions")]
+    assert (row["verdict"], row["group"]) == ("pays most", "black")
+    numbers = 100 * row[["value", "value_low", "value_high", "lead_low"]]
     told = "lose {:.1f} points [{:.1f}, {:.1f}], at least {:.1f} more than white ones"
-    assert told.format(100 * row["value"], low, high, 100 * row["lead_low"]) in words
-    longer = pd.read_csv(ROOT / "examples/mortgage_audit_60_epochs/payers.csv")
-    longer = longer[longer["verdict"] == "pays most"]
-    assert longer[["model", "by", "group"]].values.tolist() == [
-        ["sparsity 0.98", "decisions", "black"]
-    ]
-    rows = pd.read_csv(ROOT / "examples/mortgage_audit_60_epochs/by_group.csv")
-    rows = rows[rows["race"] == "black"].set_index("model")
-    drops = 100 * rows[["accuracy_drop", "accuracy_drop_low", "accuracy_drop_high"]]
-    told = "lose {:.1f} points [{:.1f}, {:.1f}] at 0.95 and nobody can be said to pay"
-    assert told.format(*drops.loc["sparsity 0.95"]) in words
-    told = "at 0.98 they still lose {:.1f} [{:.1f}, {:.1f}], and by decisions pay most"
-    assert told.format(*drops.loc["sparsity 0.98"]) in words
+    assert told.format(*numbers) in words
+    sizes = csv_of("mortgage_audit_short", "sizes").set_index("model")
+    live = sizes["weights"] * (1 - sizes["effective_sparsity"])
+    idle = (100 * (1 - live / sizes["kept"])).round()
+    assert f"for {idle['sparsity 0.95']:.0f} % of the weights that were kept at 0.95" in words
+    overall = csv_of("mortgage_audit_short", "overall").set_index("model")
+    alone = overall.index[overall["predicts_one_class"]].tolist()
+    assert alone == ["sparsity 0.98", "sparsity 0.99", "sparsity 0.995"]
     sizes = {row["race"]: row["rows"] for row in report["by_group"]}
     assert f"The {sizes['hispanic']} hispanic applicants are fewer than the 75" in words
     assert f"the {report['about']['rows']} others" in words
-    overall = {row["model"]: 100 * row["accuracy"] for row in report["overall"]}
-    assert f"from {overall['sparsity 0']:.1f} %" in README
-    assert f"to {overall['sparsity 0.98']:.1f} %" in README
+    accuracy = {row["model"]: 100 * row["accuracy"] for row in report["overall"]}
+    told = "overall accuracy is {:.1f} % before and {:.1f} % after the last"
+    assert told.format(accuracy["sparsity 0"], accuracy["sparsity 0.995"]) in words
 
 
 def test_ratios_of_the_grid_search():
@@ -74,26 +67,28 @@ def test_ratios_of_the_grid_search():
 
 def test_figures_over_seeds():
     result = json.loads((ROOT / "benchmarks/results/who_pays.json").read_text())
-    drops = {
-        line["name"].split(":")[0]: line
-        for line in result["summary"]
-        if "accuracy drop" in line["name"]
-    }
-    for model in ("sparsity 0.95", "sparsity 0.98"):
-        low, high = json.loads(drops[model]["unit"])
-        assert f"{100 * drops[model]['value']:.1f}" in README
-        assert f"[{100 * low:.1f}, {100 * high:.1f}]" in README
+    words = " ".join(README.split())
+    lines = {line["name"]: line for line in result["summary"]}
+
+    def told(way, sparsity):
+        name = f"{way}, sparsity {sparsity}: accuracy drop of black minus mean of the others"
+        low, high = json.loads(lines[name]["unit"])
+        return 100 * lines[name]["value"], 100 * low, 100 * high
+
     assert len(result["seeds"]) == 20
-    assert (
-        f"{result['data']['sparsity 0.98']['predicts_one_class']} of the 20 networks" in README
-    )
-    found = [f for f in result["data"]["sparsity 0.95"]["finding"] if "pays most:" in f]
-    by_decisions, by_loss = (
-        sum(f"by {by}: black" in f for f in found) for by in ("decisions", "loss")
-    )
-    assert by_decisions + by_loss == len(found)
-    assert f"by decisions in most of the seeds ({by_decisions} of 20 at 0.95)" in README
-    assert f"by loss in few ({by_loss} of 20)" in README
+    ((a, a_low, a_high), (b, b_low, b_high)) = (told("short", s) for s in ("0.95", "0.98"))
+    text = f"{a:.1f} points more than the mean of the other groups at 0.95 [{a_low:.1f}, "
+    assert f"{text}{a_high:.1f}] and {b:.1f} at 0.98 [{b_low:.1f}, {b_high:.1f}]" in words
+    for sparsity in ("0.95", "0.98", "0.995"):
+        value, low, high = told("recovered", sparsity)
+        assert f"{value:.1f} at {sparsity} [{low:.1f}, {high:.1f}]" in words
+    short, recovered = result["data"]["short"], result["data"]["recovered"]
+    assert f"{short['sparsity 0.98']['predicts_one_class']} of the 20 networks" in words
+    found = [f for f in short["sparsity 0.95"]["finding"] if "pays most:" in f]
+    by_decisions = sum("by decisions: black" in f for f in found)
+    assert f"names them by decisions in {by_decisions} of 20 seeds at 0.95" in words
+    findings = [f for cell in recovered.values() for f in cell["finding"]]
+    assert not any("pays most:" in f for f in findings), "README: in none, at no sparsity"
 
 
 def test_ratios_of_speed():

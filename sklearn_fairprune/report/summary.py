@@ -4,6 +4,7 @@ from ..measurement.audited import Audited
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import payments
 from ..measurement.payers import Payer, leading
+from ..measurement.recovered import unrecovered
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import says_not_fair
 
@@ -36,7 +37,10 @@ def headline(audited: Audited) -> list[str]:
     told = sorted(rows, key=lambda by: by != first)  # stable
     sentences = [f"In {where}{model}, by {by}: {rows[by]}" for by in told]
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
-    return [*sentences, *(f"In {line}" for line in few), *not_fair]
+    sentences += [f"In {line}" for line in few]
+    if reason := unrecovered(audited.overall, audited.sizes).get(model):
+        sentences.append(f"Part of this may be too little recovery: {reason}.")
+    return [*sentences, *not_fair]
 
 
 def lead_model(audited: Audited) -> str:

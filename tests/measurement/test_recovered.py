@@ -10,6 +10,7 @@ from report_cases import make_report
 
 from sklearn_fairprune import AuditReport, DisparityError, audit
 from sklearn_fairprune.measurement.recovered import recovery_notes, unrecovered
+from sklearn_fairprune.report.summary import headline
 
 
 def overall(*losses, sparsity=0.9, **more):
@@ -79,6 +80,11 @@ def test_a_network_that_was_not_trained_again_is_told_of_and_one_that_recovered_
     excess = recovered.overall["loss"].diff().iloc[1]
     assert excess < 0.05, "the case is none"
     assert not any("too little recovery" in note for note in recovered.notes)
+
+
+def test_the_headline_tells_it_of_the_model_that_it_is_about():
+    assert any("Part of this may be too little" in line for line in headline(report_of()))
+    assert not any("recovery" in line for line in headline(make_report()))
 
 
 def test_effective_sparsity_is_kept_and_read_back():
