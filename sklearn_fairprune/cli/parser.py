@@ -269,7 +269,7 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
     add(
         "--recovery",
         choices=list(RECOVERIES),
-        default="distill",
+        default="plain",
         help="what those left are fitted to (default: %(default)s)",
     )
     add(

@@ -52,8 +52,8 @@ def plain() -> Recovery:
     return Recovery()
 
 
-def distill(*, temperature: float = 1.0, share: float = 0.5, balance: float = 0.0) -> Recovery:
-    """Train them on that, and as much towards the outputs of the dense network."""
+def distill(*, temperature: float = 1.0, share: float = 1.0, balance: float = 0.0) -> Recovery:
+    """Train them towards the outputs of the dense network, which is the teacher."""
     return Recovery(share, temperature, balance)
 
 

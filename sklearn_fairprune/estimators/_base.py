@@ -73,7 +73,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         criterion: Any = "magnitude",
         scope: str = "global",
         schedule: Any = "cubic",
-        recovery: Any = "distill",
+        recovery: Any = "plain",
         finetune_epochs: int | None = None,
         finetune_lr: str | float = "cosine",
         hidden_layer_sizes: Sequence[int] = (100,),

@@ -49,7 +49,7 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         When the weights go: a name of the list, an object, or a function of the share of the
         fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
         All schedules spend `finetune_epochs`; with 0 all weights go at once.
-    recovery : str, Distill or Reconstruct, default="distill"
+    recovery : str, Distill or Reconstruct, default="plain"
         What the kept weights are fitted to: a name of the list, or an object.
     finetune_epochs : int or None, default=None
         Epochs of training after pruning, or while. Removed weights stay exactly 0. None: as

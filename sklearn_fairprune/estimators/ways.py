@@ -162,7 +162,7 @@ class Distill(Way):
     ----------
     temperature : float, default=1.0
         T. At 1 the losses of the rows come closest to those of the dense network.
-    share : float in [0, 1], default=0.5
+    share : float in [0, 1], default=1.0
         k; at 1 the targets do not count, only what the dense network makes of the rows.
     balance : float in [0, 1], default=0.0
         Rows of a group of n_a rows count :math:`n_a^{-s}` times; at 1 all groups count alike.
@@ -175,15 +175,15 @@ class Distill(Way):
     Examples
     --------
     >>> from sklearn_fairprune import Distill, PrunedClassifier
-    >>> clf = PrunedClassifier(recovery=Distill(share=1.0))
+    >>> clf = PrunedClassifier(recovery=Distill(share=0.5))
     >>> clf.set_params(recovery__temperature=2.0).recovery
-    Distill(share=1.0, temperature=2.0)
+    Distill(share=0.5, temperature=2.0)
     """
 
     _parameter_constraints = {"temperature": _POSITIVE, "share": _SHARE, "balance": _SHARE}
 
     def __init__(
-        self, temperature: float = 1.0, *, share: float = 0.5, balance: float = 0.0
+        self, temperature: float = 1.0, *, share: float = 1.0, balance: float = 0.0
     ) -> None:
         self.temperature = temperature
         self.share = share

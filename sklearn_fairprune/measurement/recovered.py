@@ -84,9 +84,9 @@ def recovery_notes(
         )
     if notes:
         notes.append(
-            "Before anybody is said to pay for pruning, let the network recover: raise "
-            "finetune_epochs, prune with schedule='cubic' and recovery='distill', and see "
-            "which damage stays."
+            "Before anybody is said to pay for pruning, let the network recover: prune with "
+            "schedule='cubic', raise finetune_epochs, try recovery='distill', and see which "
+            "damage stays."
         )
     return notes
 

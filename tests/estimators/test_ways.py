@@ -41,7 +41,7 @@ from sklearn_fairprune.functional import SCHEDULES, masks_sparsity
 torch.set_num_threads(1)
 OBJECTS = {
     "schedule": [*SCHEDULES, Iterative(2), Cubic(n_updates=5, live=False), Rewind(0.4)],
-    "recovery": [*RECOVERIES, Distill(2.0, share=1.0, balance=1.0), Reconstruct(distill=True)],
+    "recovery": [*RECOVERIES, Distill(2.0, share=0.5, balance=1.0), Reconstruct(distill=True)],
 }
 PAIRS = list(itertools.product(SCHEDULES, RECOVERIES))
 
