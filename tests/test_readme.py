@@ -36,7 +36,13 @@ def test_sentences_about_the_demo():
     assert {row["verdict"] for row in report["payers"]} == {"cannot tell"}
     assert len(report["overall"]) == 8
     assert "Nobody can be said to pay for pruning, up to 99.5 % of the weights" in words
-    assert not any("recovery" in note or "broken" in note for note in report["notes"])
+    warned = [note for note in report["notes"] if "its damage" in note or "broken" in note]
+    assert len(warned) == 1
+    above = warned[0].split("held-out loss is ")[1].split(" above the dense one's")[0]
+    assert warned[0].startswith("sparsity 0.5:")
+    rise = report["overall"][1]["loss"] - report["overall"][0]["loss"]
+    assert f"{rise:.3f} above the dense one's" in words
+    assert float(above) == pytest.approx(rise, abs=1e-3)
     short = csv_of("mortgage_audit_short", "payers").set_index(["model", "by"])
     row = short.loc[("sparsity 0.95", "decisions")]
     assert (row["verdict"], row["group"]) == ("pays most", "black")

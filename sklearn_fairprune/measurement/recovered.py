@@ -1,12 +1,14 @@
-"""Says where damage may be too little recovery, and not what pruning costs."""
+"""Says where damage may be that of the recovery, and not what pruning costs."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
 # A held-out loss this much above the dense network's, in nats, or as a share of it where it is
-# no cross-entropy, is what networks have that were fine-tuned too short, or are stuck.
+# no cross-entropy, is what networks have that were fine-tuned too short, or are stuck, or were
+# trained so long that they overfit.
 TOLERATED = 0.05
+WHY = "too little recovery, or one that overfits"
 # Share of the kept weights that can do nothing, from which on it is told.
 IDLE = 0.1
 
@@ -79,9 +81,7 @@ def recovery_notes(
     notes = []
     for model, reason in reasons.items():
         after = f" after {epochs[model]} epochs of fine-tuning" if model in epochs else ""
-        notes.append(
-            f"{model}: part of its damage may be too little recovery{after}: {reason}."
-        )
+        notes.append(f"{model}: part of its damage may be {WHY}{after}: {reason}.")
     if notes:
         notes.append(
             "Before anybody is said to pay for pruning, let the network recover: prune with "

@@ -9,7 +9,7 @@ import pandas as pd
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import MEASURES, Measures, limit_columns
 from ..measurement.records import Measure
-from ..measurement.recovered import unrecovered
+from ..measurement.recovered import WHY, unrecovered
 from ..measurement.settings import is_real
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import says_not_fair
@@ -129,9 +129,7 @@ def judged(
                 found.failures.extend(over)
                 found.undecided.extend(open_)
         if len(found.failures) > before and model in lacking:
-            found.failures.append(
-                f"{model}: part of this may be too little recovery: {lacking[model]}."
-            )
+            found.failures.append(f"{model}: part of this may be {WHY}: {lacking[model]}.")
     return found
 
 

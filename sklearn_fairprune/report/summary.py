@@ -4,7 +4,7 @@ from ..measurement.audited import Audited
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import payments
 from ..measurement.payers import Payer, leading
-from ..measurement.recovered import unrecovered
+from ..measurement.recovered import WHY, unrecovered
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import says_not_fair
 
@@ -39,7 +39,7 @@ def headline(audited: Audited) -> list[str]:
     few = [line for line in audited.findings if line.startswith(f"{model}: too few rows")]
     sentences += [f"In {line}" for line in few]
     if reason := unrecovered(audited.overall, audited.sizes).get(model):
-        sentences.append(f"Part of this may be too little recovery: {reason}.")
+        sentences.append(f"Part of this may be {WHY}: {reason}.")
     return [*sentences, *not_fair]
 
 
