@@ -7,8 +7,9 @@ from pathlib import Path
 import mitigation
 import pandas as pd
 import pytest
+import recovery_defaults
 
-from sklearn_fairprune import GroupConstrainedPruner
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 from sklearn_fairprune.measurement import MEASURES
 
 ROOT = Path(__file__).parents[1]
@@ -320,3 +321,32 @@ def test_how_sure_weighted_rows_are():
         share = f"{100 * line['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
         assert f"{before} {share}" in words
     assert f"any of {len(result['data']['cells'])} cells" in words
+
+
+def test_defaults_of_the_recovery_are_those_of_the_rule():
+    words = " ".join(README.split())
+    kept = json.loads((ROOT / "benchmarks/results/recovery_defaults.json").read_text())["data"]
+    validation = pd.DataFrame(kept["validation"])
+    rows = recovery_defaults.by_way(validation)
+    assert recovery_defaults.chosen_by_the_rule(rows) == kept["chosen"] == "cubic, plain, N"
+    defaults = PrunedClassifier().get_params()
+    chosen = {"schedule": "cubic", "recovery": "plain"}
+    chosen |= {"finetune_epochs": None, "finetune_lr": "cosine"}
+    assert {name: defaults[name] for name in chosen} == chosen
+    within = rows["cells within"].astype(int)
+    old, new = recovery_defaults.OLD, kept["chosen"]
+    told = (
+        "are {} of {} cells with the chosen one ({} if half of the loss is distilled), {} with"
+    )
+    counts = within[new], rows.loc[new, "cells"], within["cubic, half distill, N"], within[old]
+    assert told.format(*counts) in words
+    assert f"and {within['one-shot, plain, 80 epochs']} with 80 epochs after that" in words
+    test = pd.DataFrame(kept["test"])
+    for task, part in test.groupby("task"):
+        cells = part.pivot(index="way", columns="sparsity", values="change")
+        lines = [" / ".join(f"{v:+.1f}" for v in cells.loc[way]) for way in (old, new)]
+        assert f"| {task} | {' | '.join(lines)} |" in README
+    one = test.groupby("way")["one_class"].sum()
+    n = 3 * len(test) // 2
+    assert f"predict {one[old]} of {n} networks before and {one[new]} now" in words
+    assert f"costs {rows.loc[new, 'cost']:.1f} times the dense training" in words

@@ -40,13 +40,15 @@ def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dic
     over all rows does not rise.
     """
     found: dict[str, str] = {}
-    dense = overall["loss"].iloc[0] if "loss" in overall else float("nan")
-    tolerated = TOLERATED if "accuracy" in overall else TOLERATED * dense
+    losses = overall.get("loss", pd.Series(float("nan"), overall.index))
+    classifies = overall.get("accuracy") is not None
+    dense = losses.iloc[0]
+    tolerated = TOLERATED if classifies else TOLERATED * dense
     for model, row in overall.iloc[1:].iterrows():
         told = []
         if not row["sparsity"] > 0:
             continue
-        excess = row.get("loss", float("nan")) - dense
+        excess = losses[model] - dense
         if excess > tolerated:
             told.append(f"its held-out loss is {excess:.3g} above the dense one's")
         idle = _idle(sizes, model)

@@ -99,6 +99,7 @@ def test_a_quantity_is_a_regression(tmp_path, capsys):
     assert "accuracy" not in text
 
 
+@pytest.mark.slow
 def test_rates_and_metrics(tmp_path, capsys):
     path = tmp_path / "loans.csv"
     mixed_table().to_csv(path, index=False)
@@ -295,6 +296,7 @@ def test_a_gate_has_three_outcomes(tmp_path, monkeypatch, capsys):
         assert "sklearn-fairprune: too few rows to tell." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_metric_can_be_limited(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     yes, sex = np.tile([1, 0], 100), np.repeat(["f", "m"], 100)

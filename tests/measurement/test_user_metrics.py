@@ -215,6 +215,7 @@ def test_where_all_samples_agree_limits_are_unknown():
         assert table[[f"{name}_low", f"{name}_high"]].isna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_value_of_the_population():
     """Drawn from rows whose distribution is known, as the held-out rows are."""
     rng, repeats, missed = np.random.default_rng(3), 200, np.zeros(2)

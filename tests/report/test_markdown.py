@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 from report_cases import MODELS, N, make_report, regression_report
 from sklearn.metrics import f1_score
 
@@ -63,6 +64,7 @@ def test_a_file_and_a_regressor(tmp_path):
     assert "fairness violation xi" in text
 
 
+@pytest.mark.slow
 def test_rates_and_metrics_are_below_the_first_tables():
     report = make_report(n_boot=40, metrics={"f1": f1_score})
     text = report.to_markdown()

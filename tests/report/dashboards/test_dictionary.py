@@ -194,6 +194,7 @@ def test_a_measure_with_a_cost_is_a_metric(people, monkeypatch):
     assert entry["binBounds"] == [{"lower": 0, "upper": 9}] * 2
 
 
+@pytest.mark.slow
 def test_metrics_of_the_user_are_costs(people):
     X, y, groups = people
 

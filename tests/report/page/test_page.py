@@ -261,6 +261,7 @@ def test_every_number_of_the_charts_is_in_a_table():
         assert f"<td>{kept:,} of " in tables
 
 
+@pytest.mark.slow
 def test_rates_and_metrics_are_in_the_menus_and_in_tables():
     pytest.importorskip("vl_convert")
     report = make_report(n_boot=40, metrics={"a": f1_score, "<b>": "roc_auc"})
