@@ -178,7 +178,7 @@ def audit(
     >>> from sklearn_fairprune import PrunedClassifier, audit
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = PrunedClassifier(random_state=0)
-    >>> path = clf.pruning_path(X[::2], y[::2], sparsities=[0, 0.9])
+    >>> path = clf.pruning_path(X[::2], y[::2], sparsities=[0, 0.98])
     >>> report = audit(path, X[1::2], y[1::2], min_group_size=20)
     >>> report
     <AuditReport of 2 models and 3 groups>
@@ -187,7 +187,7 @@ def audit(
     >>> report.assert_disparity(max_degradation=0.2)  # a gate for a build
     Traceback (most recent call last):
         ...
-    sklearn_fairprune.report.gate.DisparityError: sparsity 0.9, by class: the accuracy drop...
+    sklearn_fairprune.report.gate.DisparityError: sparsity 0.98, by class: the accuracy drop...
     """
     settings = Settings(
         confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics

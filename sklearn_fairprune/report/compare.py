@@ -50,8 +50,8 @@ def compare_reports(first: Audited, second: Audited) -> pd.DataFrame:
     >>> X, y = load_iris(return_X_y=True)
     >>> options = {"sensitive_features": X[:, 0] > 6, "n_boot": 200, "min_group_size": 1}
     >>> half = PrunedClassifier(sparsity=0.5, random_state=0).fit(X, y)
-    >>> tenth = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
-    >>> reports = [audit({"net": net}, X, y, **options) for net in (half, tenth)]
+    >>> few = PrunedClassifier(sparsity=0.98, random_state=0).fit(X, y)
+    >>> reports = [audit({"net": net}, X, y, **options) for net in (half, few)]
     >>> table = compare_reports(*reports)
     >>> table[table["measure"] == "loss"]["verdict"].tolist()
     ['worse', 'worse', 'worse']

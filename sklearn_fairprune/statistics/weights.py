@@ -115,7 +115,8 @@ def effective_rows(
     --------
     >>> import numpy as np
     >>> from sklearn_fairprune.statistics.weights import effective_rows
-    >>> effective_rows(np.array([7.0, 7.0, 1.0, 3.0]), np.array([0, 0, 1, 1]), 2).tolist()
+    >>> groups = np.array([0, 0, 1, 1])
+    >>> effective_rows(np.array([7.0, 7.0, 1.0, 3.0]), groups, 2).round(3).tolist()
     [2.0, 1.6]
     """
 

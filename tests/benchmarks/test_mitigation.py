@@ -13,6 +13,7 @@ from sklearn_fairprune import PrunedClassifier
 
 SPARSITY = 0.5
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Setting a"),
 ]

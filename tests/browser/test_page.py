@@ -316,6 +316,7 @@ def test_one_model_alone(open_page, tmp_path):
     assert "nothing to compare" in page.locator(".lead").inner_text()
 
 
+@pytest.mark.slow
 def test_many_groups_and_groups_of_one_row(open_page, tmp_path):
     path = pruner().pruning_path(X, Y, sparsities=[0, 0.5, 0.9])
     groups = np.append(np.arange(N - 1) % 49, 49)
@@ -379,6 +380,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.slow
 def test_strange_names_draw_every_chart(open_page, tmp_path):
     column = np.array(STRANGE, dtype=object)[np.arange(N) % len(STRANGE)]
     path = pruner().pruning_path(X, Y, sparsities=[0, 0.5])

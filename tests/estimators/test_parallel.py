@@ -10,6 +10,7 @@ from sklearn_fairprune import PrunedClassifier
 
 
 # Processes take seconds to start, and share nothing that the net without draws could mix up.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "dropout"), [("threading", None), ("threading", 0.3), ("loky", 0.3)]
 )

@@ -79,7 +79,7 @@ class DualHistoryDisplay(Display):
     >>> from sklearn_fairprune.report.displays import DualHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = PrunedClassifier(finetune_epochs=4, random_state=0)
-    >>> pruner = GroupConstrainedPruner(clf, tolerance=0.5).fit(X, y)
+    >>> pruner = GroupConstrainedPruner(clf, tolerance=1.0).fit(X, y)
     >>> display = DualHistoryDisplay.from_estimator(pruner)
     >>> display.groups, display.multipliers.shape
     (['0', '1', '2'], (4, 3))
