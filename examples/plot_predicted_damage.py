@@ -70,7 +70,10 @@ def correlations(data, seed):
     if X.ndim == 2:
         prepare = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
         X, X_test = prepare.fit_transform(X), prepare.transform(X_test)
-    clf = PrunedClassifier(sparsity=0.0, random_state=seed).fit(X, y)
+    # A short recovery, so that there is damage to predict.
+    short = {"schedule": "one_shot", "recovery": "plain", "finetune_epochs": 5}
+    clf = PrunedClassifier(sparsity=0.0, finetune_lr="net", random_state=seed, **short)
+    clf.fit(X, y)
     rows = []
     for sparsity in SPARSITIES:
         options = {"bound_samples": 0, "n_boot": 2}
