@@ -179,7 +179,7 @@ def _negligible():
     one |= rule | {"then": {"required": ["networks"]}}
     measures = dict.fromkeys(payments(), one)
     whole = _object("what is negligible, by measure", measures, ())
-    return whole | {"additionalProperties": False}
+    return whole | {"additionalProperties": False, "minProperties": 1}
 
 
 def report_schema(tables: Iterable[str]) -> dict[str, Any]:

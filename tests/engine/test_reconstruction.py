@@ -384,7 +384,7 @@ def test_a_trained_network_is_far_better_than_masked():
     net = networks.default_net(True, 1200, 64, 10, (100,))
     dense = networks.initialize(networks.with_fast_batches(net), torch.float32, 0)
     rows = Rows(data[:1200], target[:1200])
-    train_dense(dense, rows, make_recipe([]))
+    train_dense(dense, rows, make_recipe(0.0, 0))
 
     def accuracy(net):
         codes = networks.predict(net, Rows(data[1200:])).argmax(1)
