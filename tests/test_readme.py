@@ -89,6 +89,9 @@ def test_figures_over_seeds():
     for sparsity in ("0.95", "0.98", "0.995"):
         value, low, high = told("recovered", sparsity)
         assert f"{value:.1f} at {sparsity} [{low:.1f}, {high:.1f}]" in words
+    assert (
+        f"(by {told('recovered', '0.5')[0]:.1f} at 0.5, where training on overfits)" in words
+    )
     short, recovered = result["data"]["short"], result["data"]["recovered"]
     assert f"{short['sparsity 0.98']['predicts_one_class']} of the 20 networks" in words
     found = [f for f in short["sparsity 0.95"]["finding"] if "pays most:" in f]

@@ -196,6 +196,27 @@ class Rows(skorch.dataset.Dataset):
         return copy
 
 
+def balanced(rows: Rows, balance: float) -> Tensor:
+    r"""Weight of a row of each group, proportional to :math:`n_a^{-s}`, of mean 1.
+
+    Parameters
+    ----------
+    rows : Rows
+        With groups.
+    balance : float
+        s.
+
+    Returns
+    -------
+    weights : torch.Tensor of shape (m,)
+        In float64; of a group without rows 0.
+    """
+    weights = rows.weights if rows.weights is None else rows.weights.double()
+    sizes = torch.bincount(rows.groups, weights=weights).double()
+    each = torch.where(sizes > 0, sizes.clamp(min=1e-300) ** -balance, 0.0)
+    return each * sizes.sum() / (each * sizes).sum()
+
+
 def split_rows(rows: Rows, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split into rows to train on and rows to hold out, group by group.
 

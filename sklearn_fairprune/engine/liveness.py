@@ -215,23 +215,6 @@ def sample_of(net: NeuralNet, rows: Rows) -> Features:
         return next(iter(batches))[0]
 
 
-def effective_sparsity(live: Mapping[str, Tensor]) -> float:
-    """Share of weights that are removed or not live.
-
-    Parameters
-    ----------
-    live : dict of str to torch.BoolTensor
-        True = kept and live.
-
-    Returns
-    -------
-    sparsity : float
-        One minus live weights over all weights under a mask; at least the sparsity.
-    """
-    total = sum(mask.numel() for mask in live.values())
-    return 1 - sum(int(mask.sum()) for mask in live.values()) / total
-
-
 def dead_units(module: nn.Module, live: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
     """Count the units that no live weight leads to.
 

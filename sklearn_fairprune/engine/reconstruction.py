@@ -22,7 +22,7 @@ from ..functional.reconstruction import (
     masked_conjugate_gradients,
     masked_least_squares,
 )
-from .batches import Rows
+from .batches import Rows, balanced
 from .layer_passes import Block, LayerPasses, Unusable
 
 # Second moments of a layer's inputs in float64, of 5,792 inputs if it has no groups. Layers of
@@ -179,10 +179,7 @@ def row_weights(rows: Rows, balance: float) -> Tensor:
     own = torch.ones(len(rows)) if rows.weights is None else rows.weights
     weights = own.double()
     if balance:
-        sizes = torch.bincount(rows.groups, weights=weights)
-        weights = (
-            weights * (sizes / sizes.mean()).pow(-balance).nan_to_num(posinf=0.0)[rows.groups]
-        )
+        weights = weights * balanced(rows, balance)[rows.groups]
     return weights / weights.mean()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .._compat.skorch import evaluation_mode, predict_nonlinearity
 from ..functional.distillation import distillation_losses, squared_distances
 from ..functional.shelf import Member, Shelf
-from .batches import Batch, Rows
+from .batches import Batch, Rows, balanced
 from .holding import n_batches
 from .losses import has_logits, logit_form
 from .networks import raw_outputs
@@ -126,7 +126,9 @@ class Distillation:
         self.rows = rows
         if self.share and rows.sliceable:
             self.rows = rows.beside_outputs(raw_outputs(dense, rows).to(rows.dtype))
-        self.group_weights = balanced(rows, recovery.balance) if recovery.balance else None
+        self.group_weights = None
+        if recovery.balance:
+            self.group_weights = balanced(rows, recovery.balance).to(rows.dtype)
         self.diverges = self.share > 0 and _gives_probabilities(dense, rows)
 
     def row_losses(self, batch: Any, y_pred: Any) -> Tensor:
@@ -161,27 +163,6 @@ class Distillation:
         if self.group_weights is None:
             return None
         return self.group_weights.index_select(0, batch.groups)
-
-
-def balanced(rows: Rows, balance: float) -> Tensor:
-    r"""Weight of a row of each group, proportional to :math:`n_a^{-s}`, of mean 1.
-
-    Parameters
-    ----------
-    rows : Rows
-        With groups.
-    balance : float
-        s.
-
-    Returns
-    -------
-    weights : torch.Tensor of shape (m,)
-        Of a group without rows 0.
-    """
-    weights = rows.weights if rows.weights is None else rows.weights.double()
-    sizes = torch.bincount(rows.groups, weights=weights).double()
-    each = torch.where(sizes > 0, sizes.clamp(min=1e-300) ** -balance, 0.0)
-    return (each * sizes.sum() / (each * sizes).sum()).to(rows.dtype)
 
 
 def _gives_probabilities(net: NeuralNet, rows: Rows) -> bool:

@@ -10,8 +10,8 @@ from liveness_cases import as_net, mlp, same, slow_live
 
 from sklearn_fairprune.engine import live_masks as room
 from sklearn_fairprune.engine.live_masks import live_masks
-from sklearn_fairprune.engine.liveness import Liveness, effective_sparsity
-from sklearn_fairprune.functional import prunable, score_masks
+from sklearn_fairprune.engine.liveness import Liveness
+from sklearn_fairprune.functional import masks_sparsity, prunable, score_masks
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=40, database=None)
@@ -85,7 +85,7 @@ def test_weights_that_are_not_live_go_first_and_the_next_best_stay():
         "2.weight": torch.tensor([[1.0, 7.0]]),
     }
     plain = score_masks(scores, 0.5)  # keeps 9, 8 and 7: two units, each with half a path
-    assert effective_sparsity(judge.live(plain)) == 1
+    assert masks_sparsity(judge.live(plain)) == 1
     masks = live_masks(judge, scores, 0.5)
     assert masks["0.weight"].tolist() == [[False, False], [True, True]]
     assert masks["2.weight"].tolist() == [[False, True]]
@@ -113,7 +113,7 @@ def test_the_count_goes_first_where_it_cannot_be_met_with_live_weights():
     judge, scores = Liveness(as_net(module), torch.ones(1, 1)), scored(mlp([1, 1, 1, 1]), 0, 9)
     masks = live_masks(judge, scores, 0.4)
     assert sum(counts(masks)) == 1
-    assert effective_sparsity(judge.live(masks)) == 1
+    assert masks_sparsity(judge.live(masks)) == 1
 
 
 def test_rounds_are_bounded(monkeypatch):

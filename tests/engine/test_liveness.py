@@ -13,10 +13,9 @@ from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.liveness import (
     Liveness,
     dead_units,
-    effective_sparsity,
     sample_of,
 )
-from sklearn_fairprune.functional import prunable
+from sklearn_fairprune.functional import masks_sparsity, prunable
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=40, database=None)
@@ -508,7 +507,7 @@ def test_effective_sparsity_and_dead_units():
         nn.Linear(6, 2),
     )
     judge, masks = Liveness(as_net(module), torch.ones(1, 4, 2)), all_kept(module)
-    assert effective_sparsity(judge.live(masks)) == 0
+    assert masks_sparsity(judge.live(masks)) == 0
     masks["1.weight"][2:, 2] = False  # second group, third channel: number 5 of 6
     masks["4.weight"][:, 0] = False
     masks["0.weight"][3] = False
@@ -521,6 +520,4 @@ def test_effective_sparsity_and_dead_units():
     # 2 + 2 * 2 and 4 * 2 and 2 removed; of the transposed layer also the inputs of unit 0 and
     # those from channel 3; of the last layer what unit 5 would bring.
     removed, dead = 2 + 4 + 2, 4 + 4 + 2
-    assert effective_sparsity(live) == pytest.approx(
-        (removed + dead) / (8 + 24 + 12), abs=1e-12
-    )
+    assert masks_sparsity(live) == pytest.approx((removed + dead) / (8 + 24 + 12), abs=1e-12)

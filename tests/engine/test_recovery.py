@@ -8,14 +8,13 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune.engine import recovery
-from sklearn_fairprune.engine.batches import Rows
+from sklearn_fairprune.engine.batches import Rows, balanced
 from sklearn_fairprune.engine.networks import copy_net
 from sklearn_fairprune.engine.recipe import make_recipe, recovery_of
 from sklearn_fairprune.engine.recovery import (
     RECOVERIES,
     Distillation,
     Recovery,
-    balanced,
     recovery_epochs,
 )
 from sklearn_fairprune.engine.training import Extras, train
