@@ -113,25 +113,26 @@ def breast_cancer():
     return X, y.to_numpy(), y.to_numpy().astype(str)
 
 
-def faces(name, seed):
-    """Parts of an image task as (X, y, groups)."""
+def faces(name, seed, halved=False):
+    """Parts of an image task as (X, y, groups), perhaps with half as many pixels a side."""
     task = images.TASKS[name]()
     rows = images.split(task, seed)
     rows["train"] = images.thinned(task, rows["train"], MOST_IMAGES, seed)
-    seen = task.images[rows["train"]]
+    pixels = images.half(task.images) if halved else task.images
+    seen = pixels[rows["train"]]
     at = {"mean": seen.mean(), "scale": seen.std()}
     names = np.array(task.names)
     return {
-        part: (images.scaled(task.images[r], **at), task.labels[r], names[task.labels[r]])
+        part: (images.scaled(pixels[r], **at), task.labels[r], names[task.labels[r]])
         for part, r in rows.items()
     }
 
 
 def parts_of(task, seed):
     """Three parts of a task, "train", "validation" and "test", as (X, y, groups)."""
-    name = task.split(", ")[0]
+    name, kind = task.split(", ")
     if name in images.FILES:
-        return faces(name, seed)
+        return faces(name, seed, halved=kind.startswith("half"))
     X, y, groups = breast_cancer() if name == "breast_cancer" else thinned(*load(name))
     train, test = split(X, y, groups, seed)
     rows = np.arange(len(train[1]))
