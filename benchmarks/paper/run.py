@@ -2,6 +2,7 @@
 
 Run: python -W ignore benchmarks/paper/run.py [--tasks svhn] [--seeds 0,1,2] [--resume]
      python -W ignore benchmarks/paper/run.py --network resnet18 --device cuda --epochs 30
+     python -W ignore benchmarks/paper/run.py --recovered    # the package's default recovery
 Then: python benchmarks/paper/report.py            # verdicts, figures and page
 
 A seed decides the split, the first weights and the order of rows. Every way is fitted on
@@ -27,8 +28,9 @@ import torch
 from baselines import BASELINES, balance
 from networks import FINETUNE_EPOCHS, NETWORKS, make_net
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from tasks import FILES, TASKS, available, folder, half, scaled, split, thinned
-from ways import FRONT_SPARSITY, SETS, plan, unplanned
+from ways import FRONT_SPARSITY, PLAN, RECOVERED_SETS, SETS, plan, unplanned
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, diagnose
 
@@ -38,6 +40,7 @@ MOST_TRAINING_ROWS = {"cifar10": 12_000}  # on a processor; a GPU takes them all
 DIAGNOSED_ROWS = {"cifar10": 150, "svhn": 300, "utkface_age": 200, "utkface_ethnicity": 300}
 DIAGNOSED = ("none", "equal_loss, before", "paper, before")
 DIAGNOSED_PRUNED = ("none", "equal_loss, after", "paper, after")
+DIAGNOSED_RECOVERED = ("none", "paper, after")  # dense networks are those of results/
 QUANTITIES = (
     "rows",
     "dense_accuracy",
@@ -52,6 +55,7 @@ QUANTITIES = (
     "second_order",
     "theorem1_bound",
 )
+RECOVERED = PLAN["recovered_budget"]
 TINY = np.finfo(np.float64).tiny
 
 
@@ -148,6 +152,8 @@ class Run:
         """Fitted model of one cell."""
         X, y = self.X["train"], self.y["train"]
         clf = clone(self.clf).set_params(sparsity=sparsity)
+        if way.recovery is not None:
+            clf.set_params(recovery=way.recovery)
         if way.options is not None and way.baseline is None:
             return GroupConstrainedPruner(clf, **way.options).fit(X, y)
         if way.baseline is None:
@@ -175,9 +181,10 @@ class Run:
             self.head["diagnosed_rows"],
             self.head["seed"],
         )
-        if way.name in DIAGNOSED:
+        recovered = RECOVERED.keys() <= self.head.keys()
+        if way.name in DIAGNOSED and not recovered:
             self.diagnoses[f"dense, {way.name}"] = quantities(pruner, *data)
-        if way.name in DIAGNOSED_PRUNED:
+        if way.name in (DIAGNOSED_RECOVERED if recovered else DIAGNOSED_PRUNED):
             self.diagnoses[f"pruned, {way.name}"] = quantities(pruner.estimator_, *data)
 
     def write(self):
@@ -228,7 +235,7 @@ def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", default=None, help=f"of {', '.join(FILES)}; default: all")
     parser.add_argument("--seeds", type=numbers, default="0,1,2", help="default: 0,1,2")
-    parser.add_argument("--sets", default=",".join(SETS), help=f"default: {','.join(SETS)}")
+    parser.add_argument("--sets", default=None, help=f"default: {','.join(SETS)}")
     parser.add_argument("--network", default="small", choices=NETWORKS)
     parser.add_argument("--epochs", type=count, default=None, help="of the dense training")
     parser.add_argument("--lr", type=float, default=0.003)
@@ -237,6 +244,9 @@ def make_parser():
     parser.add_argument("--full-size", action="store_true", help="UTKFace with 48 x 48 pixels")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=count, default=1)
+    parser.add_argument(
+        "--recovered", action="store_true", help="with the package's default recovery"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with existing results")
     parser.add_argument("--out", type=Path, default=None, help="folder of the results")
     parser.add_argument("--memory", type=Path, default=None, help="folder of dense networks")
@@ -306,7 +316,29 @@ def start(name, seed, options):
         memory=options.memory,
         random_state=seed,
     )
-    return Run(options.out / f"{name}-{seed}.json", head, X, y, clf)
+    path = options.out / f"{name}-{seed}.json"
+    if options.recovered:
+        head |= RECOVERED
+        clf = recovering(clf, X["train"], y["train"])
+    return Run(path, head, X, y, clf)
+
+
+def recovering(clf, X, y):
+    """The same dense network, to be pruned as the package does by default.
+
+    The learning rate of the net's own schedule starts again every few epochs, and would do so
+    in the fine-tuning: it goes, and the package's takes its place.
+    """
+    dense = clone(clf).set_params(sparsity=0.0).fit(X, y)
+    net = dense.estimator_
+    net.set_params(callbacks__cosine=None)
+    return PrunedClassifier(FrozenEstimator(net), random_state=clf.random_state, **RECOVERED)
+
+
+def results_folder(options):
+    """Name of the folder of results, if nobody says another."""
+    network = "" if options.network == "small" else f"-{options.network}"
+    return f"results{network}{'-recovered' if options.recovered else ''}"
 
 
 def main(arguments=None):
@@ -326,15 +358,15 @@ def main(arguments=None):
                 f"--tasks: {name} needs {FILES[name]} in {folder()}. Set "
                 "SKLEARN_FAIRPRUNE_DATA to the folder that holds it."
             )
-    sets = chosen(options.sets, SETS, "sets")
+    known = RECOVERED_SETS if options.recovered else SETS
+    sets = chosen(options.sets or ",".join(known), known, "sets")
     if unplanned(sets):
         raise SystemExit(
             f"--sets: {', '.join(unplanned(sets))} is not in plan.json as ways.py has it. "
             "Write it down there, and commit that, before it is run."
         )
     cells = plan(sets)
-    results = "results" if options.network == "small" else f"results-{options.network}"
-    options.out = options.out or HERE / results
+    options.out = options.out or HERE / results_folder(options)
     options.memory = options.memory or Path(tempfile.gettempdir()) / "fairprune_paper"
     torch.set_num_threads(options.threads)
     asked = [(name, seed) for seed in options.seeds for name in names]

@@ -14,6 +14,7 @@ import numpy as np
 PLAN = json.loads((Path(__file__).parent / "plan.json").read_text(encoding="utf-8"))
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
 FRONT_SPARSITY = 0.9
+RECOVERED_SPARSITIES = (0.9, 0.95)
 HIGH_SPARSITIES = tuple(s for s in SPARSITIES if s >= FRONT_SPARSITY)
 HOLDOUT = 0.2
 PAPER = {  # problem (8) and its dual update, word for word; the step size is not known
@@ -43,6 +44,8 @@ class Way:
         A name in `baselines.BASELINES`.
     strength : float, default=None
         Of the baseline.
+    recovery : str, default=None
+        What the kept weights are fitted to, if it is not the net's own loss.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Way:
     options: dict | None = field(default=None, hash=False)
     baseline: str | None = None
     strength: float | None = None
+    recovery: str | None = None
 
 
 def constrained(family, **options):
@@ -136,6 +140,22 @@ def added():
     return ways
 
 
+def recovered():
+    """Ways that are run once more with the recovered budget."""
+    paper = {"stage": "after"}
+    return [
+        Way("none", "none"),
+        Way("distill", "distill", recovery="distill"),
+        Way("equal_loss, after", "equal_loss, after", paper),
+        Way("paper, after", "paper, after", PAPER | paper),
+        Way(
+            "equal_excessive_loss, after",
+            "equal_excessive_loss, after",
+            {"constraint": "equal_excessive_loss"},
+        ),
+    ]
+
+
 def plan(sets):
     """All (way, sparsity) of some sets, in the order in which they run."""
     cells = []
@@ -147,6 +167,10 @@ def plan(sets):
         cells += [(way, FRONT_SPARSITY) for way in front()]
     if "added" in sets:
         cells += [(way, FRONT_SPARSITY) for way in added()]
+    if "recovered" in sets:
+        for way in recovered():
+            at = SPARSITIES if way.name == "none" else RECOVERED_SPARSITIES
+            cells += [(way, sparsity) for sparsity in at]
     return cells
 
 
@@ -154,7 +178,8 @@ def as_planned(way):
     """Return what plan.json says of a way: its options, its baseline and the strength."""
     options = {k: "inf" if v == np.inf else v for k, v in (way.options or {}).items()}
     baseline = {"baseline": way.baseline, "strength": way.strength} if way.baseline else {}
-    return options | baseline
+    recovery = {"recovery": way.recovery} if way.recovery else {}
+    return options | baseline | recovery
 
 
 def unplanned(sets):
@@ -168,3 +193,4 @@ def unplanned(sets):
 
 
 SETS = ("main", "beyond", "front", "added")
+RECOVERED_SETS = ("recovered",)

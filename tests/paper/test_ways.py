@@ -10,6 +10,8 @@ from ways import (
     FRONT_SPARSITY,
     PAPER,
     PLAN,
+    RECOVERED_SETS,
+    RECOVERED_SPARSITIES,
     SETS,
     SPARSITIES,
     STAGES,
@@ -18,6 +20,7 @@ from ways import (
     beyond,
     front,
     plan,
+    recovered,
     regimes,
     unplanned,
 )
@@ -79,17 +82,19 @@ def test_a_name_says_the_numbers_of_its_options(option):
 
 def test_a_set_has_its_ways_and_no_others():
     sets = {"main": regimes(), "beyond": beyond(), "front": front(), "added": added()}
+    sets |= {"recovered": recovered()}
     for name, ways in sets.items():
         assert {way.name for way, _ in plan([name])} == {way.name for way in ways}
-    assert set(sets) == set(SETS)
+    assert set(sets) == {*SETS, *RECOVERED_SETS}
 
 
 def test_the_plan_has_the_ways_as_they_are_run():
-    assert unplanned(SETS) == []
-    for name in SETS:
+    assert unplanned([*SETS, *RECOVERED_SETS]) == []
+    for name in (*SETS, *RECOVERED_SETS):
         found = {way.name: as_planned(way) for way, _ in plan([name])}
         assert PLAN["ways"][name] == found
     assert tuple(PLAN["sparsities"]) == SPARSITIES
+    assert tuple(PLAN["recovered_sparsities"]) == RECOVERED_SPARSITIES
     assert (PLAN["front_sparsity"], PLAN["broken_below"]) == (FRONT_SPARSITY, LEAD)
 
 
