@@ -80,6 +80,7 @@ QUOTED = {  # numbers in the prose: task and statement
     "svhn_before": ("svhn", "spread of none >= before, the package's defaults"),
     "ethnicity_before": ("utkface_ethnicity", "spread of none >= before, the paper's update"),
 }
+TWO_BUDGETS = "<!-- two budgets -->\n"  # around a part of page.md
 COMMON = ("network", "finetune_epochs", "lr", "batch_size")
 HEADINGS = {
     1: "Who loses accuracy (Fig. 1)",
@@ -358,7 +359,7 @@ def short(found):
     return lines
 
 
-def page(found, figures="results"):
+def page(found, figures="results", more=None):
     """The whole page: the prose of page.md around the tables.
 
     Parameters
@@ -367,6 +368,8 @@ def page(found, figures="results"):
         As from `report.verdicts`.
     figures : str
         Folder of the pictures, seen from the page.
+    more : dict of str to list of str, default=None
+        Further tables, by the name that page.md gives them.
     """
     about = next(iter(found["runs"].values()))[0]
     sections = {
@@ -397,5 +400,9 @@ def page(found, figures="results"):
         "constrained": len(ways_of([*constraints(), *late()])),
         "baselines": len(ways_of(BASELINES)),
     }
-    prose = Template((HERE / "page.md").read_text(encoding="utf-8"))
+    text = (HERE / "page.md").read_text(encoding="utf-8")
+    if more is None:  # the section on the two budgets is about results/ alone
+        text = "".join(text.split(TWO_BUDGETS)[::2])
+    sections |= more or {}
+    prose = Template(text.replace(TWO_BUDGETS, ""))
     return prose.substitute(words, **{k: "\n".join(v) for k, v in sections.items()})

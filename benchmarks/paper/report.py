@@ -4,7 +4,8 @@ Run: python benchmarks/paper/report.py
      python benchmarks/paper/report.py --results benchmarks/paper/results-resnet18
 
 Reads results/*.json, and writes results/verdicts.json, results/*.png (a figure a claim) and
-the page README.md; the page of other results stands in their own folder.
+the page README.md; the page of other results stands in their own folder. What
+results-recovered/ says of the same claims is judged beside them (recovered.py).
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import recovered
 from claims import judgements
 from figures import draw_all
 from fronts import WITH_ADDED, chosen, goal, held_out
@@ -75,6 +77,14 @@ def write(found, path):
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
+def two_budgets():
+    """Judge the claims at two budgets; returns the tables of the page."""
+    found = recovered.verdicts(*recovered.both())
+    write(found, recovered.RECOVERED / "verdicts.json")
+    recovered.draw(found, recovered.RECOVERED / "damage.png")
+    return recovered.sections(found)
+
+
 def main(arguments=None):
     """Write verdicts, figures and page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,8 +96,10 @@ def main(arguments=None):
     found = verdicts(records)
     write(found, folder / "verdicts.json")
     draw_all(records, [*found["claims"], *found["held_out"]], folder)
-    home = HERE if folder == RESULTS.resolve() else folder
-    text = page(found, figures="results" if home == HERE else ".")
+    if folder == RESULTS.resolve():
+        home, text = HERE, page(found, more=two_budgets())
+    else:
+        home, text = folder, page(found, figures=".")
     (home / "README.md").write_text(text, encoding="utf-8")
     print(f"written: {home / 'README.md'}")
 

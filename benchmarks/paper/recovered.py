@@ -1,0 +1,280 @@
+"""The claims at two budgets: what survives when the pruned network has recovered?
+
+The results of run.py --recovered have the dense networks, splits and ways of results/, and
+another fine-tuning. Every judgement of a claim about a pruned network is made of both; the
+page says of each whether it survives (plan.json, "recovered_rule").
+"""
+
+import dataclasses
+
+from claims import DIAGNOSIS, judgements
+from page import HEADLINES, header, number
+from records import FAILS, HERE, HOLDS, having, interval, load
+from tasks import TITLES
+from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, SPARSITIES, recovered
+
+RECOVERED = HERE / "results-recovered"
+SURVIVES, LOST, NEW, NEVER = "survives", "lost", "new", "cannot be told at either"
+CHANGES = {"accuracy": 100, "worst_accuracy": 100, "spread": 100, "xi": 1, "psi": 100}
+NAMES = {
+    "accuracy": "accuracy, points",
+    "worst_accuracy": "worst group's accuracy, points",
+    "spread": "spread, points",
+    "xi": "xi",
+    "psi": "psi, points",
+}
+
+
+def both(folder=RECOVERED):
+    """Records of the two budgets, of the same tasks and seeds.
+
+    Dense networks are the same, so that their diagnoses count for both.
+
+    Returns
+    -------
+    short, long : dict of str to list of Record
+    """
+    short, long = load(), load(folder)
+    pairs = {
+        task: [
+            (old, new)
+            for new in long[task]
+            for old in short.get(task, [])
+            if old.about["seed"] == new.about["seed"]
+        ]
+        for task in long
+    }
+    for old, new in (pair for found in pairs.values() for pair in found):
+        if old.cells["dense; 0"] != new.cells["dense; 0"]:
+            raise SystemExit(
+                f"{new.about['task']}, seed {new.about['seed']}: the dense networks of the "
+                "two budgets differ. Run both with the same versions."
+            )
+    shown = {
+        task: [
+            dataclasses.replace(
+                new, diagnoses=new.diagnoses | {DIAGNOSIS: old.diagnoses[DIAGNOSIS]}
+            )
+            for old, new in found
+        ]
+        for task, found in pairs.items()
+    }
+    return {task: [old for old, _ in found] for task, found in pairs.items()}, shown
+
+
+def fate(old, new):
+    """What becomes of a verdict: its words at 3 epochs and at the recovered budget."""
+    told = (HOLDS, FAILS)
+    if old == new:
+        return SURVIVES if new in told else NEVER
+    if old == HOLDS:
+        return LOST
+    return NEW if new in told else NEVER
+
+
+def claims_at_both(short, long):
+    """Judgements of both budgets that are about pruned networks.
+
+    Returns
+    -------
+    rows : list of dict
+        Claim, task, statement, sparsity, ``old`` and ``new`` judgement, and ``fate``.
+    """
+    key = ("claim", "task", "statement", "sparsity")
+    old = {tuple(r[k] for k in key): r for r in judgements(short)}
+    rows = []
+    for new in judgements(long):
+        before = old[tuple(new[k] for k in key)]
+        pruned = new["sparsity"] > 0 and "masked only" not in new["statement"]
+        if pruned and new["seeds"] and before["seeds"]:
+            about = {k: new[k] for k in key}
+            words = fate(before["verdict"], new["verdict"])
+            rows.append(about | {"old": before, "new": new, "fate": words})
+    return rows
+
+
+def against(records, first, second, metric):
+    """Mean with interval of the difference of two cells on held-out rows; None without."""
+    kept = having(records, first, second)
+    if not kept:
+        return None
+    return interval([r.value(first, metric) - r.value(second, metric) for r in kept])
+
+
+def damage(short, long):
+    """What pruning alone costs at both budgets, against the dense network."""
+    return [
+        {
+            "task": task,
+            "sparsity": sparsity,
+            "metric": metric,
+            "old": against(short[task], f"none; {sparsity:g}", "dense; 0", metric),
+            "new": against(long[task], f"none; {sparsity:g}", "dense; 0", metric),
+        }
+        for task in long
+        for sparsity in SPARSITIES
+        for metric in CHANGES
+    ]
+
+
+def mitigated(short, long):
+    """What every way changes at both budgets, against pruning alone of that budget."""
+    return [
+        {
+            "task": task,
+            "way": way.name,
+            "sparsity": sparsity,
+            "metric": metric,
+            "old": against(
+                short[task], f"{way.name}; {sparsity:g}", f"none; {sparsity:g}", metric
+            ),
+            "new": against(
+                long[task], f"{way.name}; {sparsity:g}", f"none; {sparsity:g}", metric
+            ),
+        }
+        for task in long
+        for way in recovered()[1:]
+        for sparsity in RECOVERED_SPARSITIES
+        for metric in CHANGES
+    ]
+
+
+def verdicts(short, long):
+    """Everything that the page says of the two budgets."""
+    return {
+        "budget": PLAN["recovered_budget"],
+        "runs": {task: [r.about for r in kept] for task, kept in long.items()},
+        "claims": claims_at_both(short, long),
+        "damage": damage(short, long),
+        "mitigated": mitigated(short, long),
+    }
+
+
+def shown(found, metric):
+    """Mean and interval in the units of the page."""
+    if found is None:
+        return "-"
+    digits = 2 if CHANGES[metric] == 1 else 1
+    mean, low, high = (f"{CHANGES[metric] * v:+.{digits}f}" for v in found)
+    text = f"{mean} [{low}, {high}]"
+    return f"**{text}**" if found[1] > 0 or found[2] < 0 else text
+
+
+def tasks_of(found):
+    """Tasks of both budgets, in the order of the page."""
+    return [task for task in TITLES if task in found["runs"]]
+
+
+def damage_table(found):
+    """Markdown: what pruning alone costs, 3 epochs / recovered."""
+    tasks = tasks_of(found)
+    lines = [header("against the dense network", tasks)]
+    for metric in ("accuracy", "worst_accuracy", "spread", "xi"):
+        for sparsity in SPARSITIES:
+            cells = []
+            for task in tasks:
+                row = next(
+                    r
+                    for r in found["damage"]
+                    if (r["task"], r["sparsity"], r["metric"]) == (task, sparsity, metric)
+                )
+                cells.append(f"{shown(row['old'], metric)}<br>{shown(row['new'], metric)}")
+            lines.append(f"| {NAMES[metric]}, {sparsity:g} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def claims_table(found):
+    """Markdown: verdicts of the headlines at both budgets."""
+    tasks = tasks_of(found)
+    lines = [header(f"at sparsity {FRONT_SPARSITY:g}", tasks)]
+    for statement, name in HEADLINES.items():
+        rows = {
+            r["task"]: r
+            for r in found["claims"]
+            if r["statement"] == statement and r["sparsity"] == FRONT_SPARSITY
+        }
+        if rows:
+            cells = ["-"] * len(tasks)
+            for k, task in enumerate(tasks):
+                if task in rows:
+                    r = rows[task]
+                    old, new = (f"{r[w]['verdict']} {number(r[w])}" for w in ("old", "new"))
+                    cells[k] = f"{old}<br>{new}<br>**{r['fate']}**"
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def fates_table(found):
+    """Markdown: of all judgements, how many survive / are lost / are new / are never told."""
+    tasks = tasks_of(found)
+    lines = [header("claim", tasks)]
+    for claim in sorted({r["claim"] for r in found["claims"]}):
+        cells = []
+        for task in tasks:
+            own = [
+                r["fate"] for r in found["claims"] if (r["claim"], r["task"]) == (claim, task)
+            ]
+            cells.append(" / ".join(str(own.count(f)) for f in (SURVIVES, LOST, NEW, NEVER)))
+        lines.append(f"| {claim} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def ways_table(found):
+    """Markdown: what the ways change against pruning alone, 3 epochs / recovered."""
+    tasks = tasks_of(found)
+    lines = [header(f"against pruning alone, {FRONT_SPARSITY:g}", tasks)]
+    for way in dict.fromkeys(r["way"] for r in found["mitigated"]):
+        for metric in ("accuracy", "spread", "xi", "psi"):
+            cells = []
+            for task in tasks:
+                row = next(
+                    r
+                    for r in found["mitigated"]
+                    if (r["task"], r["way"], r["metric"]) == (task, way, metric)
+                    and r["sparsity"] == FRONT_SPARSITY
+                )
+                cells.append(f"{shown(row['old'], metric)}<br>{shown(row['new'], metric)}")
+            lines.append(f"| {way}: {NAMES[metric]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def draw(found, path):
+    """Picture: change of accuracy by pruning alone, by sparsity, at both budgets."""
+    import matplotlib.pyplot as plt
+
+    tasks = tasks_of(found)
+    figure, axes = plt.subplots(
+        1, len(tasks), figsize=(3.4 * len(tasks), 3), sharex=True, layout="constrained"
+    )
+    for ax, task in zip(axes, tasks, strict=True):
+        for budget, colour, label in (
+            ("old", "#D55E00", "at once, 3 epochs"),
+            ("new", "#0072B2", "gradually, recovered"),
+        ):
+            for metric, style in (("accuracy", "-"), ("worst_accuracy", ":")):
+                rows = [
+                    r for r in found["damage"] if (r["task"], r["metric"]) == (task, metric)
+                ]
+                y = [100 * r[budget][0] for r in rows]
+                whom = "all" if metric == "accuracy" else "worst group"
+                at = range(len(rows))
+                ax.plot(at, y, style, color=colour, marker="o", ms=3, label=f"{label}: {whom}")
+        ax.axhline(0, color="0.6", lw=0.8)
+        ax.set_xticks(range(len(SPARSITIES)), [f"{s:g}" for s in SPARSITIES])
+        ax.set_title(TITLES[task], fontsize=10)
+        ax.set_xlabel("sparsity")
+    axes[0].set_ylabel("change of accuracy, points")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=4, loc="outside lower center", frameon=False)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def sections(found):
+    """Tables for the page, by the name that page.md gives them."""
+    return {
+        "recovered_damage": damage_table(found),
+        "recovered_claims": claims_table(found),
+        "recovered_fates": fates_table(found),
+        "recovered_ways": ways_table(found),
+    }

@@ -1,0 +1,105 @@
+"""What is said of the claims at two budgets, on made-up records and on the kept ones."""
+
+import dataclasses
+import json
+
+import pytest
+import recovered
+from record_cases import DENSE, record
+from records import BROKEN, FAILS, HERE, HOLDS, UNSURE
+
+ALIVE = {f"none; {s:g}": DENSE for s in recovered.SPARSITIES}
+
+
+def budgets(short=0.05, long=None):
+    """Three seeds at both budgets; after recovery nothing is lost."""
+    old = [record(seed, harm=short) for seed in range(3)]
+    new = [record(seed, cells=ALIVE if long is None else long) for seed in range(3)]
+    return {"svhn": old}, {"svhn": new}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (HOLDS, HOLDS, "survives"),
+        (FAILS, FAILS, "survives"),
+        (HOLDS, UNSURE, "lost"),
+        (HOLDS, FAILS, "lost"),
+        (UNSURE, HOLDS, "new"),
+        (UNSURE, FAILS, "new"),
+        (FAILS, HOLDS, "new"),
+        (BROKEN, HOLDS, "new"),
+        (FAILS, UNSURE, "cannot be told at either"),
+        (UNSURE, UNSURE, "cannot be told at either"),
+        (UNSURE, BROKEN, "cannot be told at either"),
+    ],
+)
+def test_fates(old, new, expected):
+    assert recovered.fate(old, new) == expected
+
+
+def test_damage_that_goes_with_the_recovery_is_lost_as_a_claim():
+    rows = recovered.claims_at_both(*budgets())
+    found = {(r["statement"], r["sparsity"]): r for r in rows}
+    small = found["small groups lose more", 0.9]
+    assert small["old"]["mean"] == pytest.approx(0.1, abs=1e-6)
+    assert small["fate"] == "lost"
+    assert found["accuracy of small groups falls", 0.9]["new"]["verdict"] != HOLDS
+
+
+def test_damage_that_stays_survives():
+    worse = {"accuracy": [0.9, 0.85, 0.7, 0.5], "loss": DENSE["loss"]}
+    rows = recovered.claims_at_both(*budgets(long={"none; 0.9": worse}))
+    found = {(r["statement"], r["sparsity"]): r for r in rows}
+    assert found["small groups lose more", 0.9]["fate"] == "survives"
+
+
+def test_statements_on_the_dense_network_are_not_judged_twice():
+    rows = recovered.claims_at_both(*budgets())
+    assert {r["claim"] for r in rows} == {1, 3, 5, 6}
+    assert not any("masked only" in r["statement"] for r in rows)
+
+
+def test_damage_is_against_the_dense_network_of_the_same_seed():
+    found = recovered.damage(*budgets())
+    row = next(r for r in found if (r["sparsity"], r["metric"]) == (0.9, "worst_accuracy"))
+    assert row["old"][0] == pytest.approx(-0.15, abs=2e-3)
+    assert row["new"][0] == pytest.approx(0.0, abs=2e-3)
+
+
+def test_a_way_that_was_not_run_at_a_budget_has_no_number():
+    found = recovered.mitigated(*budgets())
+    row = next(r for r in found if r["way"] == "distill")
+    assert row["old"] is None
+    assert recovered.shown(None, "xi") == "-"
+
+
+def test_bold_are_differences_that_exclude_zero():
+    assert recovered.shown((0.1, 0.02, 0.18), "accuracy") == "**+10.0 [+2.0, +18.0]**"
+    assert recovered.shown((0.1, -0.02, 0.18), "xi") == "+0.10 [-0.02, +0.18]"
+
+
+def test_other_dense_networks_are_refused(monkeypatch):
+    old, new = record(0), record(1)
+    new = dataclasses.replace(new, about=new.about | {"seed": 0})
+    monkeypatch.setattr(
+        recovered, "load", lambda folder=None: {"svhn": [new if folder else old]}
+    )
+    with pytest.raises(SystemExit, match="svhn, seed 0: the dense networks"):
+        recovered.both()
+
+
+def test_kept_verdicts_are_what_the_results_give():
+    from report import rounded
+
+    made = rounded(recovered.verdicts(*recovered.both()))
+    kept = json.loads((recovered.RECOVERED / "verdicts.json").read_text(encoding="utf-8"))
+    assert json.loads(json.dumps(made)) == kept
+
+
+def test_the_page_has_the_tables_of_both_budgets():
+    page = (HERE / "README.md").read_text(encoding="utf-8")
+    found = recovered.verdicts(*recovered.both())
+    for lines in recovered.sections(found).values():
+        assert "\n".join(lines) in page
+    assert "two budgets -->" not in page
