@@ -144,35 +144,38 @@ def test_relations_that_explain():
 
 def test_predictions_before_pruning():
     kept = json.loads((ROOT / "examples/predicted_damage.json").read_text())
-    for row in kept["digits"] + kept["mortgage"]:
-        known = [rho for rho in row["by_seed"] if rho is not None]
-        assert len(row["by_seed"]) == kept["seeds"]
-        assert row["mean"] == pytest.approx(statistics.mean(known), abs=1e-6)
-    mean = {
-        r["sparsity"]: r["mean"] for r in kept["digits"] if r["prediction"] == "gradient_norm"
-    }
+    assert kept.pop("seeds") == 10
+    found = {}
+    for name, rows in kept.items():
+        for row in rows:
+            known = [rho for rho in row["by_seed"] if rho is not None]
+            assert len(row["by_seed"]) == 10
+            assert row["mean"] == pytest.approx(statistics.mean(known), abs=1e-6)
+            found[name, row["prediction"], row["sparsity"]] = row
     words = " ".join(README.split())
-    assert f"correlation of {mean[0.7]:+.2f} at sparsity 0.7 and {mean[0.8]:+.2f} at" in words
-    assert f"but {mean[0.5]:+.2f} at 0.5 and {mean[0.95]:+.2f} at 0.95" in words
-    sure = {
-        (r["prediction"], r["sparsity"]): (r["mean"], r["low"], r["high"])
-        for r in kept["mortgage"]
-        if r["low"] > 0 or r["high"] < 0
-    }
-    assert set(sure) == {("masked_excessive_loss", 0.5), ("masked_excessive_loss", 0.8)}
-    assert (
-        "masked network at 0.5 ({:+.2f} [{:+.2f}, {:+.2f}])".format(
-            *sure["masked_excessive_loss", 0.5]
-        )
-        in words
-    )
-    assert (
-        "wrong way round ({:+.2f} [{:+.2f}, {:+.2f}])".format(
-            *sure["masked_excessive_loss", 0.8]
-        )
-        in words
-    )
-    assert kept["seeds"] == 10
+
+    def shown(data, recovery, prediction, sparsity):
+        row = found[f"{data}, {recovery} recovery", prediction, sparsity]
+        return "{mean:+.2f} [{low:+.2f}, {high:+.2f}]".format(**row)
+
+    for text, sparsities in (
+        ("{:+.2f} at sparsity 0.7 and {:+.2f} at 0.8", (0.7, 0.8)),
+        ("but {:+.2f} at 0.5 and {:+.2f} at 0.95", (0.5, 0.95)),
+    ):
+        rows = [found["digits, short recovery", "gradient_norm", s] for s in sparsities]
+        assert text.format(*(row["mean"] for row in rows)) in words
+    of = "digits", "default", "gradient_norm"
+    assert f"{shown(*of, 0.9)} at 0.9 and {shown(*of, 0.95)} at 0.95" in words
+    assert f"({shown(*of, 0.5)} at 0.5, {shown(*of, 0.7)} at 0.7)" in words
+    assert found["digits, default recovery", "gradient_norm", 0.7]["high"] < 0
+    assert f"({shown('digits', 'default', 'masked_excessive_loss', 0.95)} at 0.95)" in words
+    of = "mortgage", "default", "masked_excessive_loss"
+    assert f"at 0.5 ({shown(*of, 0.5)}) to 0.8" in words
+    for sparsity in (0.5, 0.7, 0.8, 0.9, 0.95):
+        row = found["mortgage, default recovery", "masked_excessive_loss", sparsity]
+        assert (row["low"] > 0) == (sparsity <= 0.8)
+        row = found["mortgage, default recovery", "gradient_norm", sparsity]
+        assert row["low"] < 0 < row["high"]
 
 
 def test_figures_of_the_diagnostics():
