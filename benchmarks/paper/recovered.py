@@ -15,6 +15,8 @@ from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, SPARSITIES, recover
 
 RECOVERED = HERE / "results-recovered"
 SURVIVES, LOST, NEW, NEVER = "survives", "lost", "new", "cannot be told at either"
+OPEN = "no longer refuted"
+FATES = (SURVIVES, LOST, NEW, OPEN, NEVER)
 CHANGES = {"accuracy": 100, "worst_accuracy": 100, "spread": 100, "xi": 1, "psi": 100}
 NAMES = {
     "accuracy": "accuracy, points",
@@ -69,7 +71,9 @@ def fate(old, new):
         return SURVIVES if new in told else NEVER
     if old == HOLDS:
         return LOST
-    return NEW if new in told else NEVER
+    if new in told:
+        return NEW
+    return OPEN if old == FAILS else NEVER
 
 
 def claims_at_both(short, long):
@@ -205,7 +209,7 @@ def claims_table(found):
 
 
 def fates_table(found):
-    """Markdown: of all judgements, how many survive / are lost / are new / are never told."""
+    """Markdown: how many judgements have each of `FATES`."""
     tasks = tasks_of(found)
     lines = [header("claim", tasks)]
     for claim in sorted({r["claim"] for r in found["claims"]}):
@@ -214,7 +218,7 @@ def fates_table(found):
             own = [
                 r["fate"] for r in found["claims"] if (r["claim"], r["task"]) == (claim, task)
             ]
-            cells.append(" / ".join(str(own.count(f)) for f in (SURVIVES, LOST, NEW, NEVER)))
+            cells.append(" / ".join(str(own.count(f)) for f in FATES))
         lines.append(f"| {claim} | " + " | ".join(cells) + " |")
     return lines
 
