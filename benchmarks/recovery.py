@@ -43,8 +43,11 @@ def outcome(model, dense, rows):
     return {key: round(float(found[key]), 5) for key in (*GOODS, "one_class")}
 
 
-def run(task, seed):
-    """Outcomes of every pair on the test rows of a task: {cell and pair: outcome}."""
+def run(task, seed, known=None):
+    """Outcomes of every pair on the test rows of a task: {cell and pair: outcome}.
+
+    Those that are known already are not measured again.
+    """
     parts = parts_of(task, seed)
     X, y, groups = parts["train"]
     dense = PrunedClassifier(
@@ -57,9 +60,12 @@ def run(task, seed):
     start = time.perf_counter()
     dense.fit(X, y, sensitive_features=groups)
     epoch = (time.perf_counter() - start) / len(dense.history_)
-    found = {"dense": outcome(dense, dense, parts["test"])}
+    found = {"dense": outcome(dense, dense, parts["test"])} | (known or {})
     for sparsity, epochs in itertools.product(PLAN["sparsities"], PLAN["epochs"]):
         for schedule, recovery in PAIRS:
+            name = f"{sparsity}; {epochs}; {schedule}, {recovery}"
+            if name in found:
+                continue
             pruner = copy.copy(dense).set_params(
                 schedule=schedule, recovery=recovery, finetune_epochs=epochs
             )
@@ -68,7 +74,7 @@ def run(task, seed):
             line = {"cost": round((time.perf_counter() - start) / epoch, 2)}
             line |= outcome(pruner, dense, parts["test"])
             line["effective_sparsity"] = round(float(pruner.effective_sparsity_), 5)
-            found[f"{sparsity}; {epochs}; {schedule}, {recovery}"] = line
+            found[name] = line
     return found
 
 
@@ -274,11 +280,13 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     tasks = arguments.tasks.split("; ") if arguments.tasks else PLAN["tasks"]
+    n_lines = 1 + len(PAIRS) * len(PLAN["sparsities"]) * len(PLAN["epochs"])
     if not arguments.summary:
         for seed, task in itertools.product(PLAN["seeds"], tasks):
             by_seed = kept(task)
-            if seed in seeds_of(task) and str(seed) not in by_seed:
-                by_seed[str(seed)] = run(task, seed)
+            known = by_seed.get(str(seed), {})
+            if seed in seeds_of(task) and len(known) < n_lines:
+                by_seed[str(seed)] = run(task, seed, known)
                 keep(task, by_seed)
                 print(f"{task}, seed {seed}: done", flush=True)
     summarise({task: kept(task) for task in PLAN["tasks"] if kept(task)})

@@ -68,6 +68,9 @@ class FineTuning:
         # A net that trains carries callbacks and a teacher along, which need no copies.
         asks = len(self.updates) > 1 and asked_by(recipe.criterion)
         self.scored = copy_net(net) if asks else net
+        moves = len(self.updates) > 1 or recipe.schedule.rewind_at is not None
+        copies = recipe.recovery.reconstructs and moves
+        self.before = copy_net(net) if copies else dense  # what a removal is repaired to
         self.held = Held(keep_all(net.module_))
 
     def begin(self, early: Weights | None = None) -> None:
@@ -86,6 +89,7 @@ class FineTuning:
                     "dense training, which were not kept. Call fit with this schedule first."
                 )
             self.net.module_.load_state_dict(early)
+            self._keep(self.net)
         self.held.change(self.net, masks)
         if self.rows is not None and masks_sparsity(masks):
             self.reconstruct(masks, last=len(self.updates) == 1)
@@ -109,6 +113,7 @@ class FineTuning:
         -------
         masks : dict of str to torch.BoolTensor
         """
+        self._keep(net)
         if sparsity == 0:
             return dict(kept)
         if self.scored is not net:
@@ -125,8 +130,16 @@ class FineTuning:
             liveness=self.liveness if recipe.schedule.live else None,
         )
 
+    def _keep(self, net: NeuralNet) -> None:
+        """Keep what a net is before weights are removed, where it is not the dense one."""
+        if self.before is not self.dense:
+            self.before.module_.load_state_dict(net.module_.state_dict())
+
     def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> None:
         """Refit layers to new masks, if the recovery says so.
+
+        The outputs that they are refitted to are those of the network as it was before this
+        removal: what it has learnt since the dense training stays, and normalisations fit.
 
         Parameters
         ----------
@@ -140,7 +153,7 @@ class FineTuning:
             return
         options = {"balance": recovery.layer_balance, "damping": recovery.damping}
         seed = self.recipe.tuning_seed
-        done = reconstruct(self.net, self.dense, self.rows, masks, seed=seed, **options)
+        done = reconstruct(self.net, self.before, self.rows, masks, seed=seed, **options)
         told = [f"{name} ({reason})" for name, reason in done.skipped.items()]
         told += [
             f"{n} units of {name} (numbers not finite)" for name, n in done.unsolved.items()

@@ -198,7 +198,9 @@ class Reconstruct(Way):
 
     Every unit's kept weights and bias solve a least-squares problem, whose target is the
     dense network's output of that layer on the training rows. No gradient is taken; with
-    ``finetune_epochs=0`` it is all that is done.
+    ``finetune_epochs=0`` it is all that is done. Where a schedule removes weights later, or
+    goes back to early weights, the target is the network as it was just before the removal;
+    a gradual schedule is repaired once, after its last removal.
 
     Parameters
     ----------
