@@ -317,7 +317,8 @@ class GroupConstrainedPruner(PrunerWrapper):
             Epochs of fine-tuning, at least 0 and all different, such as ``[5, 20, 80]``: of
             every sparsity above 0 there is then a network for each, and `audit` tells which
             damage stays when the fine-tuning is longer. They take the place of
-            ``estimator.finetune_epochs``; None among them is its default, as many as recovery takes.
+            ``estimator.finetune_epochs``; None among them is its default, as many as recovery
+            takes.
 
         Returns
         -------

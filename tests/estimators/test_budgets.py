@@ -138,7 +138,7 @@ def test_nested_is_told_of_each_budget(path):
 
 
 def test_masks_of_other_budgets_need_not_nest():
-    """A random criterion of another seed in one budget makes no path of the other less nested."""
+    """Other masks in one budget make the path of another budget no less nested."""
     one = make(criterion="random", random_state=0)
     two = make(criterion="random", random_state=1)
     first = one.pruning_path(X, LABELS, sparsities=[0, 0.5, 0.75], budgets=[1])
