@@ -104,7 +104,7 @@ def budgets_in(overall: pd.DataFrame, about: Mapping[str, Any]) -> list[Budgets]
     Parameters
     ----------
     overall : DataFrame
-        One row per model, with ``sparsity`` and ``finetune_epochs``.
+        One row per model, the dense one first, with ``sparsity`` and ``finetune_epochs``.
     about : dict
         Of the report; without ``budgets`` models are no such path, whatever they had.
 
@@ -116,10 +116,10 @@ def budgets_in(overall: pd.DataFrame, about: Mapping[str, Any]) -> list[Budgets]
     if not about.get("budgets"):
         return []
     found: list[Budgets] = []
-    before = (-1.0, -1.0)
-    for model, row in overall.iterrows():
+    before = (np.nan, np.nan)
+    for model, row in overall.iloc[1:].iterrows():
         sparsity, epochs = float(row["sparsity"]), float(row["finetune_epochs"])
-        if sparsity > 0 and epochs >= 0:
+        if epochs >= 0:
             if sparsity != before[0] or not epochs > before[1]:
                 found.append(Budgets(str(model).rpartition(", ")[0] or str(model), [], []))
             found[-1].models.append(str(model))

@@ -126,13 +126,14 @@ def finetuning_epochs(model: Any) -> float:
     Returns
     -------
     epochs : int or float
-        0 of a network of which nothing is removed; NaN of a model that is no pruner.
+        0 of a dense network; NaN of a model that is no pruner.
     """
     pruner = _pruner_of(model)
     if pruner is None:
         return np.nan
-    phases = [row["phase"] for row in pruner.history_]  # a dense twin has them, too
-    return phases.count("finetune") if pruner.sparsity_ else 0
+    if pruner.estimator_ is pruner.dense_estimator_:  # a dense twin has the whole history
+        return 0
+    return [row["phase"] for row in pruner.history_].count("finetune")
 
 
 def _pruner_of(model):

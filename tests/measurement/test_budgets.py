@@ -107,6 +107,16 @@ def test_equal_numbers_of_epochs_are_nothing_to_compare():
     assert budgets_in(unknown, GIVEN) == []
 
 
+def test_sparsities_that_come_to_the_same_stay_apart():
+    """In a small network two sparsities may remove as many weights, or none."""
+    rows = {"sparsity 0": (0.0, 0.0)}
+    asked = {"0.001": 0.0, "0.5": 0.5, "0.5001": 0.5}
+    rows |= {f"sparsity {k}, {n} epochs": (s, n) for k, s in asked.items() for n in (5, 80)}
+    found = budgets_in(table(**rows), GIVEN)
+    assert [one.title for one in found] == [f"sparsity {k}" for k in asked]
+    assert all(one.epochs == [5, 80] for one in found)
+
+
 def held_out(right, groups, weights=None, losses=None, least=10):
     """Rows whose predictions are right or wrong as told, of every model one column."""
     right, groups = np.asarray(right, dtype=float), np.asarray(groups)
@@ -370,6 +380,11 @@ def test_other_models_have_their_epochs_where_they_are_known(path):
     pruner = path.at(0.5)
     alone = audit(pruner, X, Y, **options)
     assert alone.overall["finetune_epochs"].tolist() == [0, 40]
+    options |= {"min_group_size": 40}
+    hardly = PrunedClassifier(hidden_layer_sizes=(2,), finetune_epochs=3, random_state=0)
+    alone = audit(hardly.set_params(sparsity=0.001).fit(X, Y), X, Y, **options)
+    assert alone.overall["sparsity"].tolist() == [0, 0]  # no weight, and yet trained on
+    assert alone.overall["finetune_epochs"].tolist() == [0, 3]
     codes = (Y == "yes").astype(int)
     clf = PrunedClassifier(hidden_layer_sizes=(4,), finetune_epochs=3, random_state=0)
     clf.fit(X, codes)
