@@ -21,6 +21,7 @@ from sklearn_fairprune.measurement.held_out import HeldOut
 from sklearn_fairprune.measurement.measures import MEASURES
 from sklearn_fairprune.report.summary import headline, lead_model
 from sklearn_fairprune.statistics.intervals import paired_difference_interval
+from sklearn_fairprune.statistics.weights import effective_rows
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:The network of sparsity", "ignore:Groups with")
@@ -51,6 +52,7 @@ SURE, UNSURE, NIL, GAIN = (
         (UNSURE, GAIN, SURE, Damage.CANNOT_TELL),
         (SURE, SURE, GAIN, Damage.GREW),
         (UNSURE, SURE, GAIN, Damage.GREW),
+        (SURE, SURE, (-0.2, -0.3, 0.0), Damage.STAYS),  # it may not have grown
         (GAIN, UNSURE, GAIN, Damage.CANNOT_TELL),  # no damage is sure
         (NIL, NIL, UNSURE, Damage.NONE),
         (GAIN, NIL, GAIN, Damage.NONE),
@@ -169,7 +171,13 @@ def test_what_went_of_weighted_rows_is_that_of_rows_repeated():
     weighted = damage_gone(held_out(right, groups, weights), drop, 1, 2)
     gained = right[:, 2] * 1.0 - right[:, 1]
     assert weighted[0, 0] == pytest.approx(np.average(gained, weights=weights))
-    assert np.diff(weighted[0, 1:]) > np.diff(plain[0, 1:])  # fewer effective rows
+    # Effective rows of the very difference; cells of the two networks by weight.
+    of = effective_rows(weights, groups, 1, gained)[0]
+    assert of != effective_rows(weights, groups, 1, right[:, 0] * 1.0 - right[:, 1])[0]
+    one, two = right[:, 2], right[:, 1]
+    cells = [one & two, one & ~two, ~one & two, ~one & ~two]
+    counts = [of * np.average(cell, weights=weights) for cell in cells]
+    assert weighted[0, 1:] == pytest.approx(paired_difference_interval(*counts))
 
 
 def notes_of(rows, epochs=(5, 80), sparsities=(0.9,), **flags):
@@ -204,6 +212,12 @@ def test_the_sentence_of_damage_of_which_no_more_than_the_negligible_stays():
     right = np.vstack([shares(2000, 1800, 1200, 1900)])
     (note,) = notes_of(held_out(right, np.zeros(2000, dtype=int)))
     assert note.endswith("of it were the short fine-tuning, and no more than 0.5 points stay.")
+
+
+def test_an_estimate_of_nothing_is_not_surely_nothing():
+    (note,) = notes_of(held_out(shares(200, 180, 120, 180), np.zeros(200, dtype=int)))
+    assert " and +0.0 [" in note
+    assert note.endswith(", and that any stays is not sure.")
 
 
 def test_the_sentences_of_damage_that_stays():
@@ -351,7 +365,8 @@ def test_the_headline_is_about_the_longest_fine_tuning(report):
     overall = report.overall.copy()
     broken = {m: m == "sparsity 0.9, 40 epochs" for m in overall.index}
     changed = AuditReport.of(report)
-    changed.overall = overall.assign(predicts_one_class=pd.Series(broken))
+    flags = dict.fromkeys(["no_better_than_chance", "loss_above_constant"], False)
+    changed.overall = overall.assign(predicts_one_class=pd.Series(broken), **flags)
     assert lead_model(changed) == "sparsity 0.5, 40 epochs"  # not 0.9 after no epoch
     assert headline(changed)[0].startswith("In sparsity 0.5, 40 epochs,")
 
