@@ -187,6 +187,14 @@ def numbers_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return numbers
 
 
+def budgets(text: str) -> list[int]:
+    """Read numbers of epochs, ``5,20,80``, all different."""
+    numbers = [whole(0)(number) for number in text.split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError(f"must be different numbers of epochs, got {text}")
+    return numbers
+
+
 def check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be written, before anything is trained."""
     if arguments.html:

@@ -225,7 +225,10 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
     )
     others = clone(estimator)
     path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
-        X_train, y[train], sparsities=sorted({0.0, *arguments.sparsities})
+        X_train,
+        y[train],
+        sparsities=sorted({0.0, *arguments.sparsities}),
+        budgets=arguments.budgets,
     )
     others = retrained(others, X_train, y[train], arguments)
     groups = None if data.sensitive is None else data.sensitive.iloc[test]

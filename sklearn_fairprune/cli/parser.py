@@ -10,6 +10,7 @@ from ..measurement.negligible import LEAST_RETRAINED
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
 from .arguments import (
+    budgets,
     limits,
     names,
     negligible,
@@ -40,6 +41,7 @@ def trained_with(arguments: argparse.Namespace) -> list[str]:
         "sparsities",
         "hidden",
         "finetune_epochs",
+        "budgets",
         "schedule",
         "recovery",
         "finetune_lr",
@@ -237,7 +239,8 @@ def add_file_options(command: argparse.ArgumentParser) -> None:
 
 def add_training_options(command: argparse.ArgumentParser) -> None:
     """Add the options that say how the network is trained and pruned."""
-    add = command.add_argument_group("training and pruning").add_argument
+    group = command.add_argument_group("training and pruning")
+    add = group.add_argument
     add(
         "--sparsities",
         type=numbers_of(float),
@@ -253,13 +256,7 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         default=(100,),
         help="width of each hidden layer (default: 100)",
     )
-    add(
-        "--finetune-epochs",
-        type=whole(0),
-        metavar="N",
-        help="epochs of training after pruning (default: as many as make 500 to 1000 steps of "
-        "the optimizer, at least a quarter of the training before)",
-    )
+    add_length_options(group.add_mutually_exclusive_group())
     add(
         "--schedule",
         choices=list(SCHEDULES),
@@ -291,3 +288,22 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         "deviation between them, unless --negligible has a number; default: none",
     )
     add("--threads", type=whole(1), default=1, help="of torch (default: %(default)s)")
+
+
+def add_length_options(group: Any) -> None:
+    """Add the options that say how long is trained after pruning, one or the other."""
+    add = group.add_argument
+    add(
+        "--finetune-epochs",
+        type=whole(0),
+        metavar="N",
+        help="epochs of training after pruning (default: as many as make 500 to 1000 steps of "
+        "the optimizer, at least a quarter of the training before)",
+    )
+    add(
+        "--budgets",
+        type=budgets,
+        metavar="N,N[,N]",
+        help="several such numbers, such as 5,20,80: prune to every sparsity with each, and "
+        "tell which damage stays when the training is longer",
+    )

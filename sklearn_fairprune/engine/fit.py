@@ -116,6 +116,31 @@ class Dense(NamedTuple):
     early: dict[str, Tensor]
 
 
+def check_tuning(recipe: Recipe, net: NeuralNet, rows: Rows) -> None:
+    """Refuse a fine-tuning that cannot be what a recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How a network is to be pruned.
+    net : skorch.NeuralNet
+        Initialized.
+    rows : Rows
+        Training data.
+
+    Raises
+    ------
+    ValueError
+        If the schedule has more steps than there are epochs, or rates that end before them.
+    """
+    if not recipe.sparsity:
+        return
+    epochs = epochs_of(recipe, net, rows)
+    mask_updates(recipe.schedule, recipe.sparsity, epochs)
+    if recipe.rate == "net" or not epochs:
+        check_rate_schedules(net, rows, epochs)
+
+
 def train_dense(
     net: NeuralNet,
     rows: Rows,
@@ -149,11 +174,7 @@ def train_dense(
         If the fine-tuning that follows cannot be what the recipe says.
     """
     rewinds = recipe.schedule.rewind_at
-    if recipe.sparsity:
-        epochs = epochs_of(recipe, net, rows)
-        mask_updates(recipe.schedule, recipe.sparsity, epochs)
-        if recipe.rate == "net" or not epochs:
-            check_rate_schedules(net, rows, epochs)
+    check_tuning(recipe, net, rows)
     if not recipe.trains:
         if rewinds is not None:
             raise ValueError(

@@ -186,6 +186,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         sensitive_features: Any = None,
         sample_weight: Any = None,
         sparsities: Sequence[float],
+        budgets: Sequence[int | None] | None = None,
     ) -> PruningPath:
         """Train one dense network and prune it to many sparsities.
 
@@ -198,13 +199,25 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             As in `fit`.
         sparsities : sequence of float in [0, 1)
             Shares of weights to remove.
+        budgets : sequence of (int or None), default=None
+            Epochs of fine-tuning, at least 0 and all different, such as ``[5, 20, 80]``: of
+            every sparsity above 0 there is then a network for each, and `audit` tells which
+            damage stays when the fine-tuning is longer. They take the place of
+            `finetune_epochs`; None among them is its default, as many as recovery takes.
 
         Returns
         -------
         path : PruningPath
-            ``sparsities`` (as asked, in the order given), ``achieved`` and
-            ``estimators``: one fitted estimator per sparsity, equal to what
-            ``fit`` gives at that ``sparsity``, all sharing one dense network.
+            ``sparsities`` (as asked, in the order given), ``achieved``, ``budgets`` and
+            ``estimators``: one fitted estimator per sparsity, or per sparsity and budget in
+            rising order, equal to what ``fit`` gives with that ``sparsity`` and
+            ``finetune_epochs``, all sharing one dense network.
+
+        Raises
+        ------
+        ValueError
+            If there is no sparsity or no budget, one is unusable or a budget is there twice,
+            or the schedule has more steps than a budget has epochs; before any training.
 
         Examples
         --------
@@ -215,10 +228,15 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         >>> path = clf.pruning_path(X, y, sparsities=[0, 0.9])
         >>> [round(float(s), 3) for s in path.achieved]
         [0.0, 0.9]
+        >>> path = clf.pruning_path(X, y, sparsities=[0, 0.9], budgets=[1, 4])
+        >>> path.budgets.tolist(), path.at(0.9).finetune_epochs
+        ([nan, 1.0, 4.0], 4)
         """
         data = Data(X, y, sensitive_features, sample_weight)
-        fitted = _fitting.path(self, data, sparsities, FitListener(self, data))
-        return _fitting.as_path(sparsities, [pruner for pruner, _ in fitted])
+        listener = FitListener(self, data)
+        fitted, given = _fitting.path(self, data, sparsities, listener, budgets)
+        members = [member for member, _ in fitted]
+        return PruningPath([m.sparsity for m in members], members, given)
 
     # ---- for scikit-learn ------------------------------------------------------------
 

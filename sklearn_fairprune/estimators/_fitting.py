@@ -20,10 +20,10 @@ from ..engine.training import train
 from ..functional.masks import masks_sparsity
 from ..functional.params import prunable
 from ..statistics.broken import says_broken
+from ._budgets import check_budgets, path_cells
 from ._inputs import read_training
 from ._net import initial_net, remembered_training
 from ._state import Fitted
-from .path import PruningPath
 from .sensitive import merge_names
 from .ways import as_record
 
@@ -113,8 +113,8 @@ def prune_again(pruner, data, sparsity, listener):
     )
 
 
-def path(pruner, data, sparsities, listener):
-    """Fit clones, one per sparsity, which share one dense network.
+def path(pruner, data, sparsities, listener, budgets=None):
+    """Fit clones, one per sparsity and budget, which share one dense network.
 
     Parameters
     ----------
@@ -126,24 +126,32 @@ def path(pruner, data, sparsities, listener):
         Shares of weights to remove.
     listener : FitListener
         Hears it all; every fine-tuning has a branch of it.
+    budgets : sequence of (int or None), default=None
+        Epochs of fine-tuning for every sparsity above 0; None: those of the pruner alone.
 
     Returns
     -------
     fitted : list of (BasePruner, FitListener)
+    budgets : list of float
+        Of each; NaN where nothing is pruned, or nobody asked.
     """
-    sparsities = _check_sparsities(sparsities)
+    sparsities, budgets = _check_sparsities(sparsities), check_budgets(budgets)
     first = clone(pruner).set_params(sparsity=0.0)
     recipe = _recipe(pruner, max(sparsities), _draw_seed(pruner))
     reading, made = _read(first, data, recipe, listener)
     net = initial_net(first, reading, recipe.dense_seed)
-    n_phases = recipe.trains + sum(s > 0 for s in sparsities)
-    listener.begin(first, n_phases, made)
-    dense = engine.train_dense(net, reading.rows, recipe, listener, _training(pruner))
+    cells = path_cells(sparsities, budgets, net, reading.rows)
+    members = [clone(pruner).set_params(**cell.parameters) for cell in cells]
+    recipes = [_recipe(member, member.sparsity, recipe.seed) for member in members]
+    for own in recipes:
+        engine.check_tuning(own, net, reading.rows)
+    listener.begin(first, recipe.trains + sum(own.sparsity > 0 for own in recipes), made)
+    sparsest = max(recipes, key=lambda own: own.sparsity)
+    dense = engine.train_dense(net, reading.rows, sparsest, listener, _training(pruner))
     fitted = []
-    for sparsity in sparsities:
-        branch, own = listener.branch(), _recipe(pruner, sparsity, recipe.seed)
+    for member, own in zip(members, recipes, strict=True):
+        branch = listener.branch()
         pruned = engine.prune(net, reading.rows, own, branch, dense.early)
-        member = clone(pruner).set_params(sparsity=sparsity)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(first, name):
                 setattr(member, name, getattr(first, name))
@@ -151,7 +159,7 @@ def path(pruner, data, sparsities, listener):
         member._fitted = made(pruned, net, history, dense.early)
         fitted.append((member, branch))
     listener.close(fitted[-1][0].estimator_)
-    return fitted
+    return fitted, [cell.budget for cell in cells]
 
 
 def partial_fit(pruner, data, classes=None):
@@ -196,11 +204,6 @@ def forget_fit(estimator):
     names = [k for k in vars(estimator) if k.endswith("_") and not k.startswith("__")]
     for name in [*names, *({"_fitted"} & set(vars(estimator)))]:
         delattr(estimator, name)
-
-
-def as_path(sparsities, estimators):
-    """What `pruning_path` returns."""
-    return PruningPath(sparsities=sparsities, estimators=estimators)
 
 
 def check_sparsity(sparsity):

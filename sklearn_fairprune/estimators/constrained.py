@@ -17,6 +17,7 @@ from ..functional.constraints import CONSTRAINTS
 from ..functional.shelf import lists_members
 from . import _fitting
 from ._base import BasePruner
+from ._budgets import CELL
 from ._constraint import ConstraintListener
 from ._inputs import Data
 from ._wrapper import PrunerWrapper
@@ -302,6 +303,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         sensitive_features: Any = None,
         sample_weight: Any = None,
         sparsities: Sequence[float],
+        budgets: Sequence[int | None] | None = None,
     ) -> PruningPath:
         """Train one dense network and prune it to many sparsities under the constraint.
 
@@ -311,20 +313,27 @@ class GroupConstrainedPruner(PrunerWrapper):
             As in `fit`.
         sparsities : sequence of float in [0, 1)
             Shares of weights to remove.
+        budgets : sequence of (int or None), default=None
+            Epochs of fine-tuning, at least 0 and all different, such as ``[5, 20, 80]``: of
+            every sparsity above 0 there is then a network for each, and `audit` tells which
+            damage stays when the fine-tuning is longer. They take the place of
+            ``estimator.finetune_epochs``; None among them is its default, as many as recovery
+            takes.
 
         Returns
         -------
-        path : Bunch
-            ``sparsities``, ``achieved`` and ``estimators``, as from
+        path : PruningPath
+            ``sparsities``, ``achieved``, ``budgets`` and ``estimators``, as from
             `PrunedClassifier.pruning_path`; this estimator stays as it is.
         """
         data = Data(X, y, sensitive_features, sample_weight)
         pruner, listener = self._pruner(), ConstraintListener(self, data)
-        estimators = [
-            clone(self).set_params(estimator__sparsity=member.sparsity)._take(member, branch)
-            for member, branch in _fitting.path(pruner, data, sparsities, listener)
-        ]
-        return _fitting.as_path(sparsities, estimators)
+        fitted, given = _fitting.path(pruner, data, sparsities, listener, budgets)
+        estimators = []
+        for member, branch in fitted:
+            own = {f"estimator__{k}": getattr(member, k) for k in CELL}
+            estimators.append(clone(self).set_params(**own)._take(member, branch))
+        return PruningPath([m.sparsity for m, _ in fitted], estimators, given)
 
     def _pruner(self):
         """Clone of the pruner, with its parameters checked."""

@@ -18,7 +18,9 @@ class PruningPath(Bunch):
     sparsities : sequence of float
         Shares of weights to remove, as asked for.
     estimators : list of estimator
-        Fitted, one per sparsity.
+        Fitted, one per sparsity; with budgets one per sparsity above 0 and budget.
+    budgets : sequence of float, default=None
+        Epochs of fine-tuning that each was given; None: nobody asked.
     **more : object
         Ignored: entries that follow from the others, where a copy is made of all.
 
@@ -29,11 +31,16 @@ class PruningPath(Bunch):
     achieved : ndarray of shape (n,)
         What was reached, up to one weight.
     estimators : list of estimator
-        Fitted, one per sparsity.
+        Fitted, one per sparsity; with budgets one per sparsity above 0 and budget.
+    budgets : ndarray of shape (n,)
+        Epochs of fine-tuning that each was given with ``pruning_path(budgets=...)``, rising
+        within each sparsity; those of None are the number that it stands for. NaN of a dense
+        network, which has no fine-tuning, and everywhere in a path without budgets.
     names : list of str
-        What reports call them, such as "sparsity 0.9".
+        What reports call them, such as "sparsity 0.9" or "sparsity 0.9, 20 epochs".
     nested : bool
-        Whether every network has removed what those of lower sparsity have. It is not so of
+        Whether every network has removed what those of lower sparsity have; of several
+        budgets: those of lower sparsity and the same budget. It is not so of
         gradual schedules, whose networks choose their masks while they train.
 
     Examples
@@ -49,36 +56,50 @@ class PruningPath(Bunch):
     True
     >>> [name for name, _ in path.items_by_name()]
     ['sparsity 0', 'sparsity 0.9']
+    >>> path = clf.pruning_path(X, y, sparsities=[0, 0.9], budgets=[1, 4])
+    >>> path.names
+    ['sparsity 0', 'sparsity 0.9, 1 epoch', 'sparsity 0.9, 4 epochs']
+    >>> path.at(0.9, budget=4).finetune_epochs
+    4
     """
 
     def __init__(
-        self, sparsities: Sequence[float], estimators: Sequence[Any], **more: Any
+        self,
+        sparsities: Sequence[float],
+        estimators: Sequence[Any],
+        budgets: Sequence[float] | None = None,
+        **more: Any,
     ) -> None:
         asked = np.array([float(s) for s in sparsities])
+        given = np.full(len(asked), np.nan) if budgets is None else np.array(budgets, float)
         super().__init__(
             sparsities=asked,
             achieved=np.array([estimator.sparsity_ for estimator in estimators]),
             estimators=list(estimators),
-            names=path_names(asked),
+            budgets=given,
+            names=path_names(asked, given),
         )
 
-    def at(self, sparsity: float) -> Any:
+    def at(self, sparsity: float, budget: float | None = None) -> Any:
         """Estimator of a sparsity of the path.
 
         Parameters
         ----------
         sparsity : float
             As it was asked for.
+        budget : int, default=None
+            Epochs of fine-tuning, one of ``budgets``; None: the most that the sparsity has.
+            The dense network has none, and is the same for all.
 
         Returns
         -------
         estimator : estimator
-            Fitted; the first, if the sparsity was asked for more than once.
+            Fitted; the first, if the same was asked for more than once.
 
         Raises
         ------
         ValueError
-            If the path has no such sparsity.
+            If the path has no such sparsity, or no such budget.
         """
         found = np.flatnonzero(np.isclose(self.sparsities, sparsity, rtol=0, atol=1e-9))
         if not len(found):
@@ -86,16 +107,29 @@ class PruningPath(Bunch):
                 f"sparsity must be one of the path, {self.sparsities.tolist()}, got "
                 f"{sparsity!r}. Make a path that has it with pruning_path(sparsities=...)."
             )
-        return self.estimators[found[0]]
+        known = np.unique(self.budgets[np.isfinite(self.budgets)])
+        if budget is not None and budget not in known:
+            raise ValueError(
+                f"budget must be one of the path, {known.astype(int).tolist()}, got "
+                f"{budget!r}. Make a path that has it with pruning_path(budgets=...)."
+            )
+        own = np.nan_to_num(self.budgets[found], nan=-1)
+        most = own.max() if budget is None or own.max() < 0 else budget
+        return self.estimators[found[np.flatnonzero(own == most)[0]]]
 
     @property
     def nested(self) -> bool:
         """Whether the masks of higher sparsities lie within those of lower ones."""
         order = np.argsort(self.achieved, kind="stable")
-        masks = [self.estimators[k].masks_ for k in order]
+        dense = np.isnan(self.budgets)
         return all(
             bool((after[name] <= before[name]).all())
-            for before, after in pairwise(masks)
+            for budget in np.unique(self.budgets[~dense]).tolist() or [np.nan]
+            for before, after in pairwise(
+                self.estimators[k].masks_
+                for k in order
+                if dense[k] or self.budgets[k] == budget
+            )
             for name in after
         )
 
@@ -110,12 +144,40 @@ class PruningPath(Bunch):
         return list(zip(self.names, self.estimators, strict=True))
 
     def __repr__(self) -> str:
-        """Say how many networks there are, and how sparse."""
-        shown = ", ".join(name.removeprefix("sparsity ") for name in self.names)
-        return f"<PruningPath of {len(self.names)} estimators, sparsities {shown}>"
+        """Say how many networks there are, how sparse, and with which budgets."""
+        names = dict.fromkeys(name.partition(", ")[0] for name in self.names)
+        shown = ", ".join(name.removeprefix("sparsity ") for name in names)
+        known = np.unique(self.budgets[np.isfinite(self.budgets)])
+        told = f", budgets {', '.join(f'{n:.0f}' for n in known)}" if len(known) else ""
+        return f"<PruningPath of {len(self.names)} estimators, sparsities {shown}{told}>"
 
 
-def path_names(sparsities: Iterable[float]) -> list[str]:
-    """Names of the models of a path, with as many digits as tell them apart."""
+def path_names(
+    sparsities: Iterable[float], budgets: Iterable[float] | None = None
+) -> list[str]:
+    """Names of the models of a path, with as many digits as tell them apart.
+
+    Parameters
+    ----------
+    sparsities : iterable of float
+        Shares of weights to remove.
+    budgets : iterable of float, default=None
+        Epochs of fine-tuning; NaN: not told.
+
+    Returns
+    -------
+    names : list of str
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.estimators.path import path_names
+    >>> path_names([0, 0.5, 0.5], [float("nan"), 1, 20])
+    ['sparsity 0', 'sparsity 0.5, 1 epoch', 'sparsity 0.5, 20 epochs']
+    """
+    sparsities = list(sparsities)
     short = len({f"{s:g}" for s in sparsities}) == len(set(sparsities))
-    return [f"sparsity {s:g}" if short else f"sparsity {float(s)}" for s in sparsities]
+    names = [f"sparsity {s:g}" if short else f"sparsity {float(s)}" for s in sparsities]
+    if budgets is None:
+        return names
+    told = ["" if np.isnan(n) else f", {n:.0f} epoch{'' if n == 1 else 's'}" for n in budgets]
+    return [f"{name}{after}" for name, after in zip(names, told, strict=True)]

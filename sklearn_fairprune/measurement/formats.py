@@ -43,3 +43,8 @@ def with_interval(
         number(row[key] * scale, digits, sign) for key in (name, f"{name}_low", f"{name}_high")
     )
     return f"{value} [{low}, {high}]"
+
+
+def epochs_told(epochs: float) -> str:
+    """Write a number of epochs, such as "1 epoch" or "20 epochs"."""
+    return f"{epochs:.0f} epoch{'' if epochs == 1 else 's'}"

@@ -227,22 +227,25 @@ class HeldOut:
         """
         return intervals.percentile_interval(samples, self.confidence)
 
-    def paired_differences(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Limits of the dense model's share of right rows minus that of model k.
+    def paired_differences(self, k: int, best: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Limits of one model's share of right rows minus that of model k.
 
         Parameters
         ----------
         k : int
-            Position of the model; the dense one has no difference to itself.
+            Position of the model; none has a difference to itself.
+        best : int, default=0
+            Position of the model that it is compared with, the dense one if not given.
 
         Returns
         -------
         low, high : ndarray of shape (m,)
         """
-        if k == 0:
+        if k == best:
             return np.zeros(self.m), np.zeros(self.m)
-        first, second = (self.correct[:, j] > 0 for j in (0, k))
-        of = effective_rows(self.weights, self.groups, self.m, self.harmed(k))
+        first, second = (self.correct[:, j] > 0 for j in (best, k))
+        moved = self.harmed(k) - self.harmed(best)
+        of = effective_rows(self.weights, self.groups, self.m, moved)
         cells = [first & second, first & ~second, ~first & second, ~first & ~second]
         counts = np.array([self.rate(cell).value for cell in cells]) * of
         limits = [

@@ -17,6 +17,7 @@ from .measures import MEASURES
 PROBABILITIES = ("y_score", "y_proba", "y_prob", "probas_pred")
 OTHER_COLUMNS = (
     *("rows", "effective_rows", "weight_share", "sparsity", "model", "group", "feature"),
+    "finetune_epochs",
     *("predicts_one_class", "no_better_than_chance", "loss_above_constant"),
 )
 

@@ -39,7 +39,7 @@ def named_models(
         If they are neither, or one of them cannot predict.
     ValueError
         If there is none, or a path does not begin with the dense network or has a sparsity
-        twice.
+        twice with the same budget.
     """
     if isinstance(models, Bunch):
         if models.sparsities[0] != 0:
@@ -47,12 +47,14 @@ def named_models(
                 "The path must begin with sparsity 0, the dense network to compare with; it "
                 f"begins with {models.sparsities[0]:g}."
             )
-        if len(set(models.sparsities)) < len(models.sparsities):
+        names = path_names(models.sparsities, models.get("budgets"))
+        if len(set(names)) < len(names):
+            asked = list(map(float, models.sparsities))
+            told = f" with budgets {budgets_of(models)}" if budgets_of(models) else ""
             raise ValueError(
-                f"The path has a sparsity twice: {list(map(float, models.sparsities))}. Make "
-                "it with each once."
+                f"The path has a sparsity twice: {asked}{told}. Make it with each once; "
+                "several networks of one sparsity need different budgets."
             )
-        names = path_names(models.sparsities)
         models = dict(zip(names, models.estimators, strict=True))
     if hasattr(models, "predict") and not isinstance(models, type):
         try:
@@ -69,6 +71,24 @@ def named_models(
         if isinstance(model, type) or not hasattr(model, "predict"):
             raise TypeError(f"models must be fitted estimators, and {name!r} is {model!r}.")
     return models, [sparsity_of(model) for model in models.values()]
+
+
+def budgets_of(models: Any) -> list[int]:
+    """Numbers of epochs of fine-tuning that a path asked for, rising.
+
+    Parameters
+    ----------
+    models : object
+        As in `named_models`.
+
+    Returns
+    -------
+    budgets : list of int
+        Empty for what is no path, or a path without budgets.
+    """
+    asked = models.get("budgets") if isinstance(models, Bunch) else None
+    given = np.unique(np.asarray([] if asked is None else asked, dtype=float))
+    return [int(budget) for budget in given[np.isfinite(given)]]
 
 
 def _expected(models):

@@ -9,8 +9,15 @@ from sklearn.utils import check_consistent_length
 
 from ..estimators.outcomes import estimator_outcomes
 from .adapters import adapted, is_randomised
-from .models import check_kinds, held_out_targets, named_models, positive_class
+from .models import (
+    budgets_of,
+    check_kinds,
+    held_out_targets,
+    named_models,
+    positive_class,
+)
 from .settings import Settings
+from .sizes import finetuning_epochs
 
 
 class Outcomes(NamedTuple):
@@ -36,6 +43,10 @@ class Outcomes(NamedTuple):
         Class that rates are about, or None.
     labels_only : list of str
         Models without probabilities: if there are any, no loss is known.
+    epochs : list of float
+        Of the fine-tuning of every model; NaN where unknown.
+    budgets : list of int
+        Numbers of epochs that a path asked for; empty for other models.
     """
 
     models: dict
@@ -48,6 +59,8 @@ class Outcomes(NamedTuple):
     answers: list
     positive: Any
     labels_only: list
+    epochs: list
+    budgets: list
 
     @property
     def loss_name(self) -> str:
@@ -95,6 +108,7 @@ def gather_outcomes(
     adapt = functools.partial(
         adapted, X=X, y=y, sensitive_features=sensitive_features, seed=settings.random_state
     )
+    budgets = budgets_of(models)
     models, sparsities = named_models(models, adapt)
     classifies = check_kinds(models)
     positive = positive_class(models, settings.pos_label, classifies)
@@ -116,5 +130,16 @@ def gather_outcomes(
     index = index if isinstance(index, pd.Index) else None
     answers = [labels for _, labels in outcomes]
     return Outcomes(
-        models, sparsities, y, losses, predicted, correct, index, answers, positive, unscored
+        models,
+        sparsities,
+        y,
+        losses,
+        predicted,
+        correct,
+        index,
+        answers,
+        positive,
+        unscored,
+        [finetuning_epochs(model) for model in models.values()],
+        budgets,
     )

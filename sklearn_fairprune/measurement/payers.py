@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from ..statistics.worst import Worst
 from .formats import number, with_interval
+from .records import Measure
 
 MUCH = 0.5  # share of a loss that is worth a word, if few rows make it up
 
@@ -44,6 +45,23 @@ class Told(NamedTuple):
     unit: str
     format: dict[str, Any]
     negligible: float
+
+    @classmethod
+    def of(cls, measure: Measure, negligible: float) -> Self:
+        """How a measure is told.
+
+        Parameters
+        ----------
+        measure : Measure
+            One that tells who pays.
+        negligible : float
+            Differences up to this are.
+
+        Returns
+        -------
+        told : Told
+        """
+        return cls(measure.label, measure.shown_unit, measure.format, negligible)
 
     def size(self, value: float) -> str:
         """A number with its unit."""

@@ -1,8 +1,8 @@
 """Says where damage may be that of the recovery, and not what pruning costs."""
 
-from collections.abc import Mapping
-
 import pandas as pd
+
+from .formats import epochs_told
 
 # A held-out loss this much above the dense network's, in nats, or as a share of it where it is
 # no cross-entropy, is what networks have that were fine-tuned too short, or are stuck, or were
@@ -62,17 +62,13 @@ def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dic
     return found
 
 
-def recovery_notes(
-    overall: pd.DataFrame, sizes: pd.DataFrame, epochs: Mapping[str, int]
-) -> list[str]:
+def recovery_notes(overall: pd.DataFrame, sizes: pd.DataFrame) -> list[str]:
     """Say of which networks part of the damage may be too little recovery.
 
     Parameters
     ----------
     overall, sizes : DataFrame
-        See `unrecovered`.
-    epochs : dict of str to int
-        Of the fine-tuning, where they are known.
+        See `unrecovered`; the former perhaps with ``finetune_epochs``.
 
     Returns
     -------
@@ -81,14 +77,16 @@ def recovery_notes(
     """
     reasons = unrecovered(overall, sizes)
     notes = []
+    epochs = overall.get("finetune_epochs", pd.Series(dtype=float)).dropna()
     for model, reason in reasons.items():
-        after = f" after {epochs[model]} epochs of fine-tuning" if model in epochs else ""
+        known = model in epochs
+        after = f" after {epochs_told(epochs[model])} of fine-tuning" if known else ""
         notes.append(f"{model}: part of its damage may be {WHY}{after}: {reason}.")
     if notes:
         notes.append(
             "Before anybody is said to pay for pruning, let the network recover: prune with "
             "schedule='cubic', raise finetune_epochs, try recovery='distill', and see which "
-            "damage stays."
+            "damage stays (pruning_path with budgets=[20, 80], --budgets 20,80)."
         )
     return notes
 

@@ -115,25 +115,25 @@ def layer_table(model: Any) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns).set_index("layer")
 
 
-def finetuning_epochs(models: dict[str, Any]) -> dict[str, int]:
-    """Epochs of fine-tuning that the networks of pruners had.
+def finetuning_epochs(model: Any) -> float:
+    """Epochs of fine-tuning that the network of a pruner had.
 
     Parameters
     ----------
-    models : dict of str to fitted estimator
-        Others are passed over.
+    model : fitted estimator
+        As in `network_of`.
 
     Returns
     -------
-    epochs : dict of str to int
+    epochs : int or float
+        0 of a dense network; NaN of a model that is no pruner.
     """
-    found = {}
-    for name, model in models.items():
-        pruner = _pruner_of(model)
-        if pruner is not None:
-            phases = [row["phase"] for row in pruner.history_]
-            found[name] = phases.count("finetune")
-    return found
+    pruner = _pruner_of(model)
+    if pruner is None:
+        return np.nan
+    if pruner.estimator_ is pruner.dense_estimator_:  # a dense twin has the whole history
+        return 0
+    return [row["phase"] for row in pruner.history_].count("finetune")
 
 
 def _pruner_of(model):

@@ -11,6 +11,7 @@ from ..estimators.sensitive import sensitive_columns
 from ..statistics.worst import Worst, top_share
 from .answers import answers_of
 from .audited import Audited
+from .budgets import budget_notes
 from .changes import change_columns, changed_rows
 from .digests import rows_digest
 from .groups import (
@@ -32,7 +33,7 @@ from .predictions import given_digests
 from .records import Measure
 from .recovered import recovery_notes
 from .settings import Settings, check_settings
-from .sizes import finetuning_epochs, layer_table, notes_on_skipped, size_of
+from .sizes import layer_table, notes_on_skipped, size_of
 from .training import constraint_table, training_table
 from .user_metrics import (
     Resampled,
@@ -149,8 +150,7 @@ def measure_models(
     audited[first]["notes"] += [*outcomes.notes, *(networks.notes if networks else [])]
     sizes = network_tables(outcomes.models)
     audited[first]["notes"] += notes_on_skipped(outcomes.models)
-    tuned = finetuning_epochs(outcomes.models)
-    audited[first]["notes"] += recovery_notes(audited[first]["overall"], sizes["sizes"], tuned)
+    audited[first]["notes"] += recovery_notes(audited[first]["overall"], sizes["sizes"])
     audited[first]["notes"] += [*given.notes, *notes_on_unweighted(resampled)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
     return Audited(**audited[first], **sizes, other_features=alone), outcomes
@@ -171,6 +171,7 @@ def told_about(
         "dense_model": next(iter(outcomes.models)),
         "loss": outcomes.loss_name,
     }
+    about |= {"budgets": outcomes.budgets} if outcomes.budgets else {}
     about |= {"positive_class": outcomes.positive} if outcomes.positive is not None else {}
     about |= {"metrics": descriptors(own)} if own else {}
     digests = given_digests(outcomes.models)
@@ -206,15 +207,19 @@ def grouped_tables(
 ) -> dict[str, Any]:
     """Tables, findings and notes for one way to group the rows, by name."""
     tables, totals, measures = [], [], MEASURES | own
+    known = not np.isnan(outcomes.epochs).all()
     for k, sparsity in enumerate(outcomes.sparsities):
         counts, whole = rows_counted(rows), rows_counted(rows.together)
         tables.append(pd.DataFrame(counts | measure_groups(rows, k, measures)))
         first = {name: value.item() for name, value in whole.items()} | {"sparsity": sparsity}
+        first |= {"finetune_epochs": outcomes.epochs[k]} if known else {}
         totals.append(first | measure_model(rows, k, measures))
     models = list(outcomes.models)
     overall = pd.DataFrame(totals, index=pd.Index(models, name="model"))
     overall = flag_broken(overall, outcomes.y, outcomes.predicted is not None, rows.weights)
     notes = broken_notes(overall, outcomes.predicted)
+    amounts, about = settings.negligible or {}, {"budgets": outcomes.budgets}
+    notes += budget_notes(rows, overall, about, distinct_labels(labels), amounts)
     payers, findings = who_pays(models, labels, rows, settings)
     changes, changed = changed_tables(outcomes, rows, names, labels)
     by_group = pd.concat(tables).set_index(group_index(models, names, labels))
@@ -343,8 +348,7 @@ def told_payments(
 ) -> tuple[Told, Worst, pd.DataFrame]:
     """How a measure of who pays is told, what it finds, and its values with limits."""
     measure = MEASURES[name]
-    negligible = (settings.negligible or {})[name]
-    told = Told(measure.label, measure.shown_unit, measure.format, negligible)
+    told = Told.of(measure, (settings.negligible or {})[name])
     values = pd.DataFrame(measure.columns("value", rows, k))
     return told, rows.worst(measure.paid(rows, k)), values
 

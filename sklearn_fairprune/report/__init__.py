@@ -9,6 +9,7 @@ from .diagnosis_report import DiagnosisReport
 from .displays import (
     DualHistoryDisplay,
     ForestDisplay,
+    GroupBudgetDisplay,
     GroupDiagnosticsDisplay,
     GroupPathDisplay,
     LayerSparsityDisplay,
@@ -24,6 +25,7 @@ __all__ = [
     "DualHistoryDisplay",
     "FairnessDashboardData",
     "ForestDisplay",
+    "GroupBudgetDisplay",
     "GroupDiagnosticsDisplay",
     "GroupPathDisplay",
     "LayerSparsityDisplay",

@@ -43,7 +43,8 @@ def audit(
     Parameters
     ----------
     models : dict of str to fitted estimator, Bunch, or fitted estimator
-        The dense model first; or what ``pruning_path`` returned; or one estimator that holds a
+        The dense model first; or what ``pruning_path`` returned (if it has ``budgets`` the
+        notes tell which damage stays with longer fine-tuning); or one estimator that holds a
         pruned network (a pruner, a Pipeline, a search), compared with its own dense one. In a
         dict may stand trained torch modules too (of classifiers, with logits, and classes 0,
         1, ...), and mitigators of fairlearn. Of models without probabilities no loss is known.

@@ -34,7 +34,8 @@ class AuditReport(Audited, Report):
         accuracy_spread with limits, accuracy_ratio, classes_predicted,
         predicts_one_class, loss_above_constant: surely more than 1 % above the loss of the
         best constant, and no_better_than_chance: the interval of the balanced accuracy
-        ends less than a point above that of one class for everybody.
+        ends less than a point above that of one class for everybody. Where networks of pruners
+        are among them finetune_epochs, how long each was fine-tuned.
     findings : list of str
         Who pays most in each model, and whether the data can tell.
     notes : list of str

@@ -148,6 +148,8 @@ def _models(part):
     if given and list(given) != models:
         where = f"{part.prefix}about['predictions_sha256']"
         yield f"{where} must be of the models {models}, got {list(given)}"
+    if "budgets" in part.about and "finetune_epochs" not in part.rows("overall")[0]:
+        yield f"{part.prefix}overall lacks 'finetune_epochs', which budgets of about are of"
     more = {"training": ("stage", "epoch", "group"), "changed_rows": ("row",)}
     for name, table in part.tables.items():
         keys = [

@@ -169,8 +169,9 @@ def _limits(report) -> Iterator[str]:
 
 
 def _digests(report: Any) -> Iterator[str]:
-    about = report.about
-    epochs = about.get("finetune_epochs")
+    about, known = report.about, report.overall.iloc[1:].get("finetune_epochs", [])
+    epochs = sorted({int(n) for n in known if n == n}) or about.get("finetune_epochs")
+    epochs = ", ".join(map(str, epochs)) if isinstance(epochs, list) else epochs
     training = "not recorded" if epochs is None else f"{escaped(epochs)} epochs of fine-tuning"
     if len(report.overall) > 1:
         yield f"- Recovery after pruning: {training}."

@@ -171,7 +171,7 @@ def _shared(about):
     """Settings that every feature has; a caller may add others to the whole."""
     names = ("confidence", "min_group_size", "rows", "dense_model", "loss")
     late = ("rows_sha256", "predictions_sha256", "negligible")
-    late += ("effective_rows", "rows_of_weight_0")
+    late += ("effective_rows", "rows_of_weight_0", "budgets")
     late = [name for name in late if name in about]
     return [*names, "sensitive_features", *late]
 
@@ -190,7 +190,7 @@ def _settled(about):
 
 def _same_models(whole, part):
     """Refuse a feature that is about other models than the whole."""
-    same = ("model", "sparsity", "loss", "loss_above_constant", *FLAGS)
+    same = ("model", "sparsity", "finetune_epochs", "loss", "loss_above_constant", *FLAGS)
     ours, theirs = (
         [[row.get(name) for name in same] for row in one.rows("overall")]
         for one in (whole, part)

@@ -36,6 +36,9 @@ POINTS = _cell("a number from -1 to 1, or null", "number", "null", minimum=-1, m
 GROUP = _cell("a text, a number, true or false", "string", "number", "boolean")
 ANY = _cell("a text, a number, true, false or null", "string", "number", "boolean", "null")
 DIGEST = _cell("64 hexadecimal digits", "string", pattern="^[0-9a-f]{64}$")
+MAYBE_COUNT = _cell(
+    "a whole number of at least 0, or null", "number", "null", minimum=0, multipleOf=1
+)
 AMOUNT = _cell("a number of at least 0", "number", minimum=0)
 OF_UNIT = {"share": MAYBE_SHARE, "points": POINTS, "count": AMOUNT}
 
@@ -52,6 +55,7 @@ def _interval(name: str, cell: dict[str, Any]) -> dict[str, Any]:
 _OPTIONAL = {"sha256": DIGEST, "index": ANY, "violation": MAYBE, "holdout_violation": MAYBE}
 _OPTIONAL |= {
     "effective_sparsity": MAYBE_SHARE,
+    "finetune_epochs": MAYBE_COUNT,
     "effective_rows": AMOUNT,
     "weight_share": SHARE,
 }
@@ -144,6 +148,13 @@ ABOUT = {
     "positive_class": GROUP,
     "effective_rows": AMOUNT,
     "rows_of_weight_0": COUNT,
+    "budgets": {
+        "type": "array",
+        "items": COUNT,
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": "a list of different numbers of epochs",
+    },
     "metrics": {
         "type": "object",
         "description": "metrics by name",
@@ -153,6 +164,7 @@ ABOUT = {
 _LATE = (
     *("rows_sha256", "predictions_sha256", "n_boot", "random_state", "positive_class"),
     *("metrics", "negligible", "effective_rows", "rows_of_weight_0"),
+    "budgets",
 )
 
 

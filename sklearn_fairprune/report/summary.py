@@ -1,6 +1,7 @@
 """An audit at a glance: which sparsity, who pays most, and how sure that is."""
 
 from ..measurement.audited import Audited
+from ..measurement.budgets import along_path
 from ..measurement.groups import group_names, rows_that_count
 from ..measurement.measures import payments
 from ..measurement.payers import Payer, leading
@@ -47,7 +48,8 @@ def lead_model(audited: Audited) -> str:
     """Return the model to look at first: the last that is not broken.
 
     What the groups pay has no say in it, so that of many models it is not the one that
-    chance made look worst.
+    chance made look worst. Of several budgets of fine-tuning it is of the longest, unless
+    all of those are broken.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ def lead_model(audited: Audited) -> str:
     -------
     model : str
     """
-    return (_working(audited) or audited.overall.index.tolist())[-1]
+    working, path = _working(audited), along_path(audited.overall, audited.about)
+    return ([m for m in working if m in path] or working or audited.overall.index.tolist())[-1]
 
 
 def _working(audited):

@@ -402,3 +402,29 @@ def test_strange_names_draw_every_chart(open_page, tmp_path):
         heard = [s for s in spoken(page, "chart-bars") if "rows" in s]
         assert len(heard) == 2 * len(STRANGE)
         assert problems == []
+
+
+def test_damage_along_the_budgets_of_fine_tuning(open_page, tmp_path, screenshot):
+    """The chart is about the sparsity of the model in detail; the path has the longest."""
+    path = pruner().pruning_path(X, Y, sparsities=[0, 0.5, 0.9], budgets=[1, 5, 40])
+    report = audit(path, X, Y, sensitive_features=AGE, n_boot=50, min_group_size=1)
+    page = shown(open_page, report, tmp_path)
+    screenshot(page, "budgets")
+    assert page.locator("#h-budgets").inner_text() == "With longer fine-tuning: sparsity 0.9"
+    heard = [line for line in spoken(page, "chart-budgets") if "sparsity 0.9, " in line]
+    assert len(heard) == 9
+    for epochs in ("1 epoch", "5 epochs", "40 epochs"):
+        row = report.by_group.loc[(f"sparsity 0.9, {epochs}", "young & old")]
+        shown_drop = f"{100 * row['accuracy_drop']:.1f}".replace("-0.0", "0.0")
+        start = f"young & old, sparsity 0.9, {epochs}: Accuracy drop "
+        (text,) = (line for line in heard if line.startswith(start))
+        assert text.removeprefix(start).replace("-0.0", "0.0").startswith(shown_drop)
+    axes = "X-axis titled 'epochs of fine-tuning' for a discrete scale with 3 values: 1, 5, 40"
+    assert axes in spoken(page, "chart-budgets")
+    along = " ".join(spoken(page, "chart-path"))
+    assert "sparsity 0.9, 40 epochs" in along
+    assert "sparsity 0.9, 5 epochs" not in along
+    assert "can be added under Models shown" in page.locator("#caption-path").inner_text()
+    choose(page, "detail", "sparsity 0.5, 5 epochs")
+    assert page.locator("#h-budgets").inner_text().endswith("sparsity 0.5")
+    assert "sparsity 0.5, 1 epoch: " in " ".join(spoken(page, "chart-budgets"))

@@ -438,3 +438,49 @@ def test_what_cannot_be_negligible(text, message, capsys):
     with pytest.raises(SystemExit):
         main(["audit", "--data", "mortgage", "--negligible", text])
     assert message in capsys.readouterr().err
+
+
+def test_budgets(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.5,0.9", "--min-group-size", "5", "--hidden", "16"]
+    plot, out = tmp_path / "accuracy.png", tmp_path / "out"
+    command += ["--budgets", "3,0", "--schedule", "one_shot"]
+    assert main([*command, "--plot", str(plot), "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "sparsity 0.9, 0 epochs" in text
+    assert re.search(
+        r"^- sparsity 0\.9(: the accuracy drop of|, 0 against 3 epochs)", text, re.M
+    )
+    report = json.loads((out / "audit.json").read_text())
+    assert report["about"]["budgets"] == [0, 3]
+    assert [row["finetune_epochs"] for row in report["overall"]] == [0, 0, 3, 0, 3]
+    assert pd.read_csv(out / "overall.csv")["finetune_epochs"].tolist() == [0, 0, 3, 0, 3]
+    assert plot.stat().st_size
+    assert main(["compare", str(out), str(out)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--budgets", "5,5"], "--budgets: must be different numbers of epochs, got 5,5"),
+        (["--budgets", "5,-1"], "--budgets: must be at least 0, got -1"),
+        (["--budgets", "5,x"], "--budgets: invalid budgets value: '5,x'"),
+        (["--budgets", ""], "--budgets: invalid budgets value: ''"),
+        (["--budgets", "5", "--finetune-epochs", "5"], "not allowed with argument --budgets"),
+    ],
+)
+def test_what_are_no_budgets(capsys, options, told):
+    with pytest.raises(SystemExit) as error:
+        main(["audit", "--data", "mortgage", *options])
+    assert error.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_budgets_are_of_a_training(tmp_path, capsys):
+    path = tmp_path / "scored.csv"
+    pd.DataFrame({"y": [0, 1] * 50, "a": [0, 1] * 50, "b": [1, 1] * 50}).to_csv(path)
+    command = ["audit", "--data", str(path), "--target", "y", "--predictions", "a,b"]
+    assert main([*command, "--budgets", "5,20"]) == 2
+    assert "--budgets: with --predictions nothing is trained" in capsys.readouterr().err

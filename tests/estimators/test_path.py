@@ -19,7 +19,8 @@ def path():
 
 def test_entries_are_attributes_and_keys(path):
     assert isinstance(path, Bunch)
-    assert {"sparsities", "achieved", "estimators", "names"} == set(path)
+    assert {"sparsities", "achieved", "estimators", "budgets", "names"} == set(path)
+    assert np.isnan(path.budgets).all()  # nobody asked
     assert path.sparsities.tolist() == path["sparsities"].tolist() == [0, 0.5, 0.9]
     assert path.achieved.tolist() == [e.sparsity_ for e in path["estimators"]]
     assert path.names == ["sparsity 0", "sparsity 0.5", "sparsity 0.9"]

@@ -53,11 +53,16 @@ def test_unknown_losses_and_sparsities_tell_nothing():
 
 
 def test_notes_name_the_epochs_and_the_way_out():
-    found = recovery_notes(overall(0.3, 0.5, accuracy=1.0), pd.DataFrame(), {"a": 5})
+    found = recovery_notes(
+        overall(0.3, 0.5, accuracy=1.0, finetune_epochs=[0, 5]), pd.DataFrame()
+    )
     assert found[0].startswith("a: part of its damage may be too little recovery, or one")
     assert " after 5 epochs of fine-tuning: its held-out loss is 0.2 above" in found[0]
     assert "schedule='cubic'" in found[1]
-    assert recovery_notes(overall(0.3, 0.3, accuracy=1.0), pd.DataFrame(), {"a": 5}) == []
+    unknown = overall(0.3, 0.5, accuracy=1.0, finetune_epochs=[0, np.nan])
+    for table in (unknown, overall(0.3, 0.5, accuracy=1.0)):
+        assert "overfits: its held-out" in recovery_notes(table, pd.DataFrame())[0]
+    assert recovery_notes(overall(0.3, 0.3, accuracy=1.0), pd.DataFrame()) == []
 
 
 def path(sparsity=0.9, **options):

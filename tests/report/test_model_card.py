@@ -87,14 +87,16 @@ def test_a_broken_model_is_told_once(report):
 
 
 def test_digests_and_recovery():
-    path = PrunedClassifier(hidden_layer_sizes=(4,), random_state=0).pruning_path(
-        X, Y, sparsities=[0, 0.5]
-    )
+    clf = PrunedClassifier(hidden_layer_sizes=(4,), finetune_epochs=5, random_state=0)
+    path = clf.pruning_path(X, Y, sparsities=[0, 0.5])
     report = audit(path, X, Y, sensitive_features=PEOPLE["sex"], n_boot=20)
-    report.about["finetune_epochs"] = 5
     text = report.to_markdown(technical=True)
     assert all(digest in text for digest in report.sizes["sha256"])
     assert "Recovery after pruning: 5 epochs of fine-tuning." in text
+    del report.overall["finetune_epochs"]  # as in a report of before
+    assert "Recovery after pruning: not recorded." in report.to_markdown(technical=True)
+    report.about["finetune_epochs"] = 7
+    assert "pruning: 7 epochs of fine-tuning." in report.to_markdown(technical=True)
 
 
 @pytest.mark.filterwarnings("ignore:Groups with fewer")

@@ -3,6 +3,7 @@
 from .comparison import plot_model_comparison
 from .dual_history import DualHistoryDisplay
 from .forest import ForestDisplay
+from .group_budget import GroupBudgetDisplay
 from .group_diagnostics import GroupDiagnosticsDisplay
 from .group_path import GroupPathDisplay
 from .layer_sparsity import LayerSparsityDisplay
@@ -11,6 +12,7 @@ from .trade_off import TradeOffDisplay
 __all__ = [
     "DualHistoryDisplay",
     "ForestDisplay",
+    "GroupBudgetDisplay",
     "GroupDiagnosticsDisplay",
     "GroupPathDisplay",
     "LayerSparsityDisplay",

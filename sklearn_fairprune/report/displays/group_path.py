@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...measurement.budgets import along_path
 from ...measurement.measures import MEASURES, group_measures
 from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
@@ -31,7 +32,7 @@ class GroupPathDisplay(AuditedDisplay):
 
     :math:`R(a)`, the loss :math:`J(D_a)`, the accuracy or its drop of every group a for
     every model, from the dense one to the sparsest; the value of all rows together is a
-    thick dashed line.
+    thick dashed line. Of a path with several budgets of fine-tuning the longest is drawn.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ class GroupPathDisplay(AuditedDisplay):
     See Also
     --------
     sklearn_fairprune.audit : Measures what is drawn.
+    GroupBudgetDisplay : Every group along the budgets of fine-tuning.
     TradeOffDisplay : Accuracy against disparity.
 
     Notes
@@ -125,6 +127,9 @@ class GroupPathDisplay(AuditedDisplay):
     def _of_report(cls, report: Any, measure: str = "accuracy") -> Self:
         by_group, overall = report.by_group, report.overall
         check_measure("measure", measure, group_measures(report.measures), by_group)
+        path = along_path(overall, report.about)
+        by_group = by_group[by_group.index.get_level_values("model").isin(path)]
+        overall = overall.loc[path]
         shape = (len(overall), -1)
         columns = (measure, f"{measure}_low", f"{measure}_high")
         values, low, high = (
@@ -148,7 +153,7 @@ class GroupPathDisplay(AuditedDisplay):
             grouped_by=report.grouped_by,
             loss=report.about["loss"],
             confidence=report.about["confidence"],
-            broken=overall.index.isin(broken_models(report.overall)),
+            broken=overall.index.isin(broken_models(overall)),
             measures=measures_of(report.about),
         )
 
@@ -282,7 +287,8 @@ class GroupPathDisplay(AuditedDisplay):
         ticks = []
         broken = np.zeros(len(self.models)) if self.broken is None else self.broken
         for name, sparsity, bad in zip(self.models, self.sparsities, broken, strict=True):
-            lines = [] if re.fullmatch(r"sparsity [\d.e-]+", name) else [literal(name)]
+            usual = re.fullmatch(r"sparsity [\d.e-]+(?:, (\d+ epochs?))?", name)
+            lines = [literal(name)] if usual is None else list(filter(None, usual.groups()))
             lines += [] if np.isnan(sparsity) else [per_cent(sparsity)]
             ticks.append([*lines, *(["broken"] if bad else [])])
         longest = max((len(line) for tick in ticks for line in tick), default=0)

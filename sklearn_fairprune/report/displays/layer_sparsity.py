@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...estimators.path import path_names
 from ...measurement.sizes import layer_table
 from ._audited import check_path
 from ._style import (
@@ -129,8 +130,8 @@ class LayerSparsityDisplay(Display):
         """
         require_matplotlib("LayerSparsityDisplay.from_path")
         check_path(path)
-        pairs = zip(path.sparsities, path.estimators, strict=True)
-        models = {f"sparsity {s:g}": estimator for s, estimator in pairs}
+        names = path_names(path.sparsities, path.get("budgets"))
+        models = dict(zip(names, path.estimators, strict=True))
         return cls.from_estimators(models, ax=ax, **options)
 
     def plot(self, ax: Any = None, *, legend: bool = True) -> Self:

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...measurement.budgets import along_path
 from ...measurement.measures import MEASURES, disparities, performances
 from ...measurement.user_metrics import measures_of
 from ...measurement.verdicts import broken_models
@@ -37,6 +38,8 @@ class TradeOffDisplay(AuditedDisplay):
         Shares of weights removed; a thin line joins the models if they rise.
     broken : bool ndarray of shape (n_models,), default=None
         Models that predict one class only, or are no better than that.
+    joined : bool ndarray of shape (n_models,), default=None
+        Models that the line joins, of several budgets of fine-tuning the longest; None: all.
     performance : {"accuracy", "balanced_accuracy", "loss"}, default="accuracy"
         What x is, or any other performance in `MEASURES`.
     disparity : {"accuracy_spread", "fairness_violation"}, default="accuracy_spread"
@@ -96,6 +99,7 @@ class TradeOffDisplay(AuditedDisplay):
         models: Any,
         sparsities: Any = None,
         broken: Any = None,
+        joined: Any = None,
         performance: str = "accuracy",
         disparity: str = "accuracy_spread",
         grouped_by: str = "group",
@@ -104,7 +108,7 @@ class TradeOffDisplay(AuditedDisplay):
         measures: Any = None,
     ) -> None:
         self.x, self.y, self.models = x, y, models
-        self.sparsities, self.broken = sparsities, broken
+        self.sparsities, self.broken, self.joined = sparsities, broken, joined
         self.performance, self.disparity = performance, disparity
         self.grouped_by, self.loss, self.confidence = grouped_by, loss, confidence
         self.measures = measures
@@ -127,6 +131,7 @@ class TradeOffDisplay(AuditedDisplay):
             models=distinct_names(overall.index),
             sparsities=overall["sparsity"].to_numpy(dtype=float),
             broken=overall.index.isin(broken_models(report.overall)),
+            joined=overall.index.isin(along_path(overall, report.about)),
             performance=performance,
             disparity=disparity,
             grouped_by=report.grouped_by,
@@ -160,10 +165,12 @@ class TradeOffDisplay(AuditedDisplay):
                 axes.vlines(x[:, 0], y[:, 1], y[:, 2], color="0.7", linewidth=1, zorder=1.6),
             ]
             self.path_ = None
-            sparsities = np.asarray([] if self.sparsities is None else self.sparsities)
+            on = slice(None) if self.joined is None else np.asarray(self.joined, dtype=bool)
+            given = self.sparsities
+            sparsities: Any = [] if given is None else np.asarray(given)[on]
             if len(sparsities) > 2 and (np.diff(sparsities) > 0).all():
                 look = {"color": COLOURS[0], "linewidth": 0.8, "alpha": 0.5, "zorder": 2}
-                self.path_ = axes.plot(x[:, 0], y[:, 0], linestyle=":", **look)[0]
+                self.path_ = axes.plot(x[on, 0], y[on, 0], linestyle=":", **look)[0]
             places = np.column_stack([x[:, 0], y[:, 0]])
             self._draw_points(axes, places)
             self._label(axes, across, up)

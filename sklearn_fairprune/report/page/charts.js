@@ -66,10 +66,11 @@ const AuditCharts = (() => {
     scale: { zero: Boolean(zero), nice: true } });
   const range = { field: "range", title: "interval" };
 
-  /* A measure of every group along the models, with bands. */
-  function path({ rows, models, groups, follow, bands, measure, ordered, description, width }) {
+  /* A measure of every group along the models, with bands; `along` is what orders them. */
+  function path({ rows, models, groups, follow, bands, measure, ordered, description, width,
+    along = "sparsity", zero = false }) {
     const scale = groupScale(groups, follow);
-    const x = { field: "at", type: "ordinal", sort: models, title: ordered ? "sparsity" : "model",
+    const x = { field: "at", type: "ordinal", sort: models, title: ordered ? along : "model",
       scale: ordered ? { type: "point", padding: 0.3 } : { type: "band" }, axis: ordered ? { labelAngle: 0 }
         : { labelAngle: -50, labelOverlap: false, labelLimit: 130 } };
     const faint = follow ? { condition: { test: { field: "group", equal: follow }, value: 1 },
@@ -97,6 +98,10 @@ const AuditCharts = (() => {
         encoding: { x, y: quantity("value", measure.axis), color,
           strokeDash: { field: "group", type: "nominal", scale: scale.dash, legend },
           opacity: faint } });
+    }
+    if (zero) { // the dense model
+      layers.unshift({ data: { values: [{}] }, mark: { type: "rule", color: text, aria: false },
+        encoding: { y: { datum: 0, type: "quantitative" } } });
     }
     return base(description, rows, scale.shown, width - AXIS, { height: 340, layer: layers });
   }

@@ -167,9 +167,33 @@
       : bands.length ? `${bands.length > 1 ? "Bands are" : `The band of ${bands[0]} is its`} ` +
         `${level} interval${bands.length > 1 ? "s" : ""}.`
         : "So many groups have no bands here: choose a group to follow.";
+    const some = audit.models.some((m, k) => m.shorter && !chosen.models.includes(k))
+      ? " Networks that were fine-tuned for a shorter time can be added under Models shown." : "";
     const many = groups.length > 8 ? " The 8 groups that pay most have colours; " +
       "choose a group to follow another." : "";
-    say("caption-path", `${description} ${marks}${many} All numbers are in the table below.`);
+    say("caption-path", `${description} ${marks}${many}${some} All numbers are in the table below.`);
+  }
+
+  /* The sparsity of the model in detail along the epochs of its fine-tuning. */
+  function drawBudgets(chosen) {
+    const run = audit.budgets.find((one) => one.models.includes(chosen.detail))
+      ?? audit.budgets.at(-1);
+    const { measure: first } = audit.features[0].payers[0]; // that of decisions, if there is one
+    const measure = audit.measures.find((m) => m.id === first);
+    const at = (row) => String(run.epochs[run.models.indexOf(row.position)]);
+    const rows = groupRows({ ...chosen, measure }, run.models).map((row) => ({ ...row, at: at(row) }));
+    const { groups } = chosen.feature;
+    const bands = chosen.follow ? [chosen.follow] : groups.length > MOST_BANDS ? [] : groups;
+    const description = `${measure.name} of each group by ${chosen.feature.name}, ${run.title}, ` +
+      `after ${run.epochs.join(", ")} epochs of fine-tuning.`;
+    draw("chart-budgets", AuditCharts.path({ rows, models: run.epochs.map(String), groups, bands,
+      follow: chosen.follow, measure, ordered: true, description, along: "epochs of fine-tuning",
+      zero: true, width: wide("chart-budgets") }));
+    say("budgets-title", run.title);
+    const broken = run.models.filter((k) => audit.models[k].broken).map((k) => audit.models[k].name);
+    say("caption-budgets", `${description} The line at 0 is the dense model: damage that comes ` +
+      "down to it was the short fine-tuning. " + (bands.length ? `Bands are ${level} intervals.` : "") +
+      (broken.length ? ` Broken: ${broken.join("; ")}.` : ""));
   }
 
   /* Sides and heights of the names beside the points, so that none is cut or lies on another. */
@@ -318,6 +342,7 @@
     showTables(chosen);
     if ($("chart-forest")) drawForest(chosen);
     drawPath(chosen);
+    if ($("chart-budgets")) drawBudgets(chosen);
     drawTradeoff(chosen);
     if ($("chart-bars")) drawBars(chosen);
     if ($("chart-training")) drawTraining(chosen);
@@ -333,6 +358,9 @@
     fill($("constrained"), [...new Set(audit.training.map((r) => r.model))].map((m) => [m, m]));
   }
   if ($("detail").options.length > 1) $("detail").value = audit.detail;
+  for (const box of all("input[name=model]")) { // a path along the sparsities has one of each
+    box.checked = !audit.models[Number(box.value)].shorter;
+  }
   fillGroups();
   for (const part of all(".chart-only, #controls, #theme")) part.hidden = false;
   for (const heading of all(".feature-name")) heading.hidden = true;

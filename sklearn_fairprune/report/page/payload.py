@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ...measurement.audited import Audited
+from ...measurement.budgets import Budgets, along_path, budgets_in
 from ...measurement.groups import group_names, rows_that_count
 from ...measurement.measures import disparities, payments, performances, shown
 from ...measurement.payers import Payer, leading
@@ -26,13 +27,14 @@ def page_payload(report: Audited) -> dict[str, Any]:
         Plain values only; unknown numbers are None.
     """
     overall, broken = report.overall, broken_models(report.overall)
-    known = report.measures
+    known, path = report.measures, along_path(overall, report.about)
     return {
         "models": [
             {
                 "name": str(model),
                 "sparsity": _number(row["sparsity"]),
                 "broken": model in broken,
+                "shorter": model not in path,
             }
             for model, row in overall.iterrows()
         ],
@@ -42,6 +44,7 @@ def page_payload(report: Audited) -> dict[str, Any]:
         "caution": CAUTION,
         "detail": overall.index.tolist().index(lead_model(report)),
         "features": [_feature(name, one) for name, one in report.by_feature.items()],
+        "budgets": _budgets(report),
         "layers": _layers(report.layers, overall.index),
         "training": _training(report.training),
         "confidence": report.about["confidence"],
@@ -116,6 +119,25 @@ def _interval(row, name):
 def _number(value):
     value = float(value)
     return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _budgets(report):
+    """Positions of the models of one sparsity and several lengths of fine-tuning."""
+    order = report.overall.index.tolist()
+    return [
+        {
+            "title": one.title,
+            "models": [order.index(model) for model in one.models],
+            "epochs": one.epochs,
+        }
+        for one in several_budgets(report)
+    ]
+
+
+def several_budgets(report: Audited) -> list[Budgets]:
+    """Sparsities of a report whose networks had fine-tunings of several lengths."""
+    found = budgets_in(report.overall, report.about)
+    return [one for one in found if len(one.models) > 1]
 
 
 def _layers(layers, models):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from ...measurement.budgets import along_path
 from ...measurement.explanations import Verdict
 from ...measurement.formats import with_interval
 from ...measurement.groups import group_names, rows_that_count
@@ -30,7 +32,7 @@ from ...measurement.verdicts import broken_models
 from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
 from ..text import effective_column, rows_told, section_title
-from .payload import page_payload
+from .payload import page_payload, several_budgets
 
 HERE = Path(__file__).parent
 MOST_CHANGED_ROWS = 100
@@ -129,6 +131,7 @@ def _vocabulary():
         "glanced": glanced,
         "meanings": meanings,
         "along_sparsities": along_sparsities,
+        "several_budgets": several_budgets,
         "paid_by": paid_by,
         "negligible_words": negligible_words,
         "why_columns": lambda frame: columns_of(frame, *PRUNED, *DENSE),
@@ -153,9 +156,9 @@ def paid_by(report: Any) -> str:
     return ", ".join(f"by {m.told_by} the {m.label}" for m in known.values())
 
 
-def along_sparsities(overall: pd.DataFrame) -> bool:
-    """Whether all sparsities of a table of models are known and rise."""
-    known = overall["sparsity"]
+def along_sparsities(overall: pd.DataFrame, about: Mapping[str, Any] | None = None) -> bool:
+    """Whether all sparsities of a table of models are known and rise; see `along_path`."""
+    known = overall.loc[along_path(overall, about or {}), "sparsity"]
     return bool(len(known) > 1 and (known.diff().iloc[1:] > 0).all())
 
 

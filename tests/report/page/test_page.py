@@ -301,6 +301,36 @@ def test_models_are_along_sparsities_where_these_rise(sparsities, along):
     assert along_sparsities(pd.DataFrame({"sparsity": sparsities})) is along
 
 
+def with_budgets():
+    """A report of a path with budgets, of models that hold no network."""
+    report = make_report(
+        {"dense": MODELS["dense"], "s, 1": MODELS["stuck"], "s, 9": MODELS["harmed"]}
+    )
+    for one in report.by_feature.values():
+        one.overall = one.overall.assign(sparsity=[0, 0.5, 0.5], finetune_epochs=[0, 1, 9])
+        one.about["budgets"] = [1, 9]
+    return report
+
+
+def test_payload_has_the_budgets(report):
+    payload = page_payload(with_budgets())
+    assert payload["budgets"] == [{"title": "s", "models": [1, 2], "epochs": [1, 9]}]
+    assert [model["shorter"] for model in payload["models"]] == [False, True, False]
+    assert payload["detail"] == 2
+    plain = page_payload(report)
+    assert plain["budgets"] == []
+    assert not any(model["shorter"] for model in plain["models"])
+
+
+def test_the_section_of_the_budgets(report):
+    pytest.importorskip("vl_convert")
+    page = with_budgets().to_html()
+    assert 'id="chart-budgets"' in page
+    assert "Each group along the sparsities" in page
+    assert "<dt>budgets</dt><dd>[1, 9]</dd>" in page
+    assert 'id="chart-budgets"' not in report.to_html()
+
+
 def test_the_heading_of_the_groups(report):
     pytest.importorskip("vl_convert")
     headings = "Each group in every model", "Each group along the sparsities"
