@@ -135,6 +135,24 @@ def tally(cells):
     return found
 
 
+def counts_table(data):
+    """Markdown: in how many cells a held-out measure is surely lower / higher, by budget."""
+    names = {"spread": "spread", "violation": "worst loss", "xi": "xi", "accuracy": "accuracy"}
+    cells = data["tallies"]["recovered"]
+    head = ["way", *(f"{name}: 5 epochs, recovered" for name in names.values())]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for way in cells:
+        row = [way]
+        for key in names:
+            both = [
+                data["tallies"][budget].get(way, {}).get(key)
+                for budget in ("5 epochs", "recovered")
+            ]
+            row.append(", ".join(f"{b['lower']} / {b['higher']}" if b else "-" for b in both))
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
+
+
 def summarise():
     """Write the record from the kept runs."""
     runs = {name: kept(name) for name in PLAN["data"] if kept(name)}
@@ -153,6 +171,7 @@ def summarise():
     }
     data = {"tallies": tallies, "one_class": ones, "cells": budgets}
     save("mitigation_recovered", lines, seeds=PLAN["seeds"], data=data, kept_runs=True)
+    print("\n".join(counts_table(data)))
     for budget, table in tallies.items():
         print(f"\n{budget}: cells surely lower / higher, mean change")
         for way, row in table.items():
