@@ -1,0 +1,98 @@
+"""A network that keeps weights which no training can use is told at once."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from estimator_cases import CODES, GROUPS, LABELS, X, make, make_net
+from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNetRegressor
+
+from sklearn_fairprune import GroupConstrainedPruner, PrunedRegressor
+from sklearn_fairprune.statistics.idle import idle_share, says_idle
+
+torch.set_num_threads(1)
+TOLD = re.compile(
+    r"^The network of sparsity (\S+) is stuck: (\d+) % of the weights that it keeps lie on no "
+    r"path from an input to an output, where no training can use them, so that its effective "
+    r"sparsity is (\S+); prune with schedule='cubic', which removes such weights first, or to "
+    r"a lower sparsity\.$"
+)
+STUCK = {"sparsity": 0.9, "finetune_epochs": 0, "criterion": "random"}
+LEARNS = {"max_epochs": 40, "lr": 0.5}
+
+
+def regressor():
+    options = {"criterion": torch.nn.MSELoss, "module__n_out": 1, "lr": 0.05}
+    return make(make_net(kind=NeuralNetRegressor, **options), PrunedRegressor, **STUCK)
+
+
+MAKERS = {
+    "classifier": lambda: make(make_net(**LEARNS), **STUCK),
+    "regressor": regressor,
+    "constrained": lambda: GroupConstrainedPruner(
+        make(make_net(**LEARNS), **STUCK), tolerance=99.0
+    ),
+}
+
+
+def told(caught):
+    """What the warnings of stuck networks say, in numbers, and where they point."""
+    found = []
+    for warning in caught:
+        if match := TOLD.match(str(warning.message)):
+            assert warning.category is ConvergenceWarning
+            assert warning.filename == __file__
+            found.append(tuple(float(value) for value in match.groups()))
+    return found
+
+
+def expected(est):
+    pruner = getattr(est, "estimator_", est)
+    pruner = pruner if hasattr(pruner, "effective_sparsity_") else est
+    kept, live = 1 - pruner.sparsity_, 1 - pruner.effective_sparsity_
+    share = round(100 * (1 - live / kept))
+    numbers = pruner.sparsity_, share, pruner.effective_sparsity_
+    return tuple(float(f"{value:.4g}") for value in numbers)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_fit_and_prune_say_so_in_numbers(kind):
+    est, y = MAKERS[kind](), CODES.astype(np.float32) if kind == "regressor" else LABELS
+    with pytest.warns(ConvergenceWarning, match="is stuck") as caught:
+        est.fit(X, y, sensitive_features=GROUPS)
+    assert told(caught) == [expected(est)]
+    assert expected(est)[1] > 10
+    with pytest.warns(ConvergenceWarning, match="is stuck") as caught:
+        est.prune(sparsity=0.92)
+    assert told(caught) == [expected(est)]
+    with pytest.warns(ConvergenceWarning, match="is stuck") as caught:
+        est.prune(X, y, sensitive_features=GROUPS, sparsity=0.9)
+    assert told(caught) == [expected(est)]
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_path_says_so_once_for_every_member_that_is(kind):
+    est, y = MAKERS[kind](), CODES.astype(np.float32) if kind == "regressor" else LABELS
+    with pytest.warns(ConvergenceWarning, match="is stuck") as caught:
+        path = est.pruning_path(X, y, sensitive_features=GROUPS, sparsities=[0, 0.88, 0.92])
+    assert told(caught) == [expected(member) for member in path.estimators[1:]]
+
+
+def test_live_masks_are_never_stuck():
+    est = MAKERS["classifier"]().set_params(schedule="cubic")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="The network of sparsity .* predicts")
+        est.fit(X, LABELS)
+        est.prune(sparsity=0.9375)
+        est.prune(sparsity=0.0)
+        make(make_net(**LEARNS), sparsity=0.1).fit(X, LABELS)
+
+
+def test_share():
+    assert idle_share(kept=10, live=6) == pytest.approx(0.4)
+    assert idle_share(kept=0, live=0) == 0
+    assert says_idle(0.124).startswith("12 % of the weights that it keeps lie on no path")
