@@ -3,15 +3,15 @@
 Run: python -W ignore benchmarks/variance_repair.py [--tasks "digits, default"] [--summary]
 
 After pruning, what a unit hands on has another mean and variance than in the dense network.
-The repair gives every unit of a linear or convolution layer both back, on the training rows and
-from inputs to outputs, by one factor for the unit's weights and a new bias: removed weights stay
-0 (Jordan et al. 2022, arXiv:2211.08403, for merged networks; arXiv:2605.21426 for pruned ones).
-Units that batch norm normalises are left to its statistics, which are corrected after pruning in
-any case: it is the same repair.
+The repair gives every unit of a linear or convolution layer both back, on the training rows
+and from inputs to outputs, by one factor for the unit's weights and a new bias: removed
+weights stay 0 (Jordan et al. 2022, arXiv:2211.08403, for merged networks; arXiv:2605.21426 for
+pruned ones). Units that batch norm normalises are left to its statistics, which are corrected
+after pruning in any case: it is the same repair.
 
-One dense network a task (recovery_tasks.py) and seed is pruned to every sparsity in every way of
-plan.json, none of which takes a gradient step, and measured on validation rows; test rows are
-not looked at. Every seed's own accuracies are kept.
+One dense network a task (recovery_tasks.py) and seed is pruned to every sparsity in every way
+of plan.json, none of which takes a gradient step, and measured on validation rows; test rows
+are not looked at. Every seed's own accuracies are kept.
 """
 
 import argparse
