@@ -55,7 +55,7 @@ def fit(pruner, data, listener):
 
 
 def warn_if_unsound(pruner, rows):
-    """Say what no number shows: one class for everybody, or weights that can do nothing.
+    """Say, in one warning, of one class for everybody and of weights that can do nothing.
 
     Parameters
     ----------
@@ -64,22 +64,22 @@ def warn_if_unsound(pruner, rows):
     rows : Rows or None
         It was trained on; None does not look for one class.
     """
-    name = f"The network of sparsity {pruner.sparsity_:.4g}"
+    told, name = [], f"The network of sparsity {pruner.sparsity_:.4g}"
     code = None
     if rows is not None and pruner._fitted.targets.classifies:
         code = networks.only_code(pruner.estimator_, rows)
     if code is not None:
         label = pruner.classes_[[code]].tolist()[0]
-        what = f"predicts {label!r} for every training row"
-        warn(says_broken(name, what), ConvergenceWarning)
+        told.append(says_broken(name, f"predicts {label!r} for every training row"))
     share = idle_share(1 - pruner.sparsity_, 1 - pruner.effective_sparsity_)
     if share > IDLE:
-        warn(
-            f"{name} is stuck: {says_idle(share)}, so that its effective sparsity is "
-            f"{pruner.effective_sparsity_:.4g}; prune with schedule='cubic', which removes "
-            "such weights first, or to a lower sparsity.",
-            ConvergenceWarning,
+        told.append(
+            f"{'It' if told else name} is stuck: {says_idle(share)}, so that its effective "
+            f"sparsity is {pruner.effective_sparsity_:.4g}; prune with schedule='cubic', "
+            "which removes such weights first, or to a lower sparsity."
         )
+    if told:
+        warn(" ".join(told), ConvergenceWarning)
 
 
 def prune_again(pruner, data, sparsity, listener):

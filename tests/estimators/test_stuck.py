@@ -15,10 +15,10 @@ from sklearn_fairprune.statistics.idle import idle_share, says_idle
 
 torch.set_num_threads(1)
 TOLD = re.compile(
-    r"^The network of sparsity (\S+) is stuck: (\d+) % of the weights that it keeps lie on no "
-    r"path from an input to an output, where no training can use them, so that its effective "
-    r"sparsity is (\S+); prune with schedule='cubic', which removes such weights first, or to "
-    r"a lower sparsity\.$"
+    r"^The network of sparsity (\S+) (?:predicts .*: it is broken\. It )?is stuck: (\d+) % "
+    r"of the weights that it keeps lie on no path from an input to an output, where no "
+    r"training can use them, so that its effective sparsity is (\S+); prune with "
+    r"schedule='cubic', which removes such weights first, or to a lower sparsity\.$"
 )
 STUCK = {"sparsity": 0.9, "finetune_epochs": 0, "criterion": "random"}
 LEARNS = {"max_epochs": 40, "lr": 0.5}
@@ -39,14 +39,11 @@ MAKERS = {
 
 
 def told(caught):
-    """What the warnings of stuck networks say, in numbers, and where they point."""
-    found = []
-    for warning in caught:
-        if match := TOLD.match(str(warning.message)):
-            assert warning.category is ConvergenceWarning
-            assert warning.filename == __file__
-            found.append(tuple(float(value) for value in match.groups()))
-    return found
+    """What the warnings of stuck networks say, in numbers; each points at the caller."""
+    assert {(w.category, w.filename) for w in caught} == {(ConvergenceWarning, __file__)}
+    texts = [str(warning.message) for warning in caught]
+    matches = [TOLD.match(text) for text in texts if "is stuck" in text]
+    return [tuple(float(value) for value in match.groups()) for match in matches]
 
 
 def expected(est):
@@ -79,6 +76,17 @@ def test_a_path_says_so_once_for_every_member_that_is(kind):
     with pytest.warns(ConvergenceWarning, match="is stuck") as caught:
         path = est.pruning_path(X, y, sensitive_features=GROUPS, sparsities=[0, 0.88, 0.92])
     assert told(caught) == [expected(member) for member in path.estimators[1:]]
+
+
+def test_one_class_and_idle_weights_are_one_warning():
+    rare = np.where(np.arange(len(X)) == 0, "rare", "often")
+    with pytest.warns(ConvergenceWarning) as caught:
+        est = MAKERS["classifier"]().fit(X, rare)
+    assert len(caught) == 1
+    assert told(caught) == [expected(est)]
+    assert "predicts 'often' for every training row: it is broken. It is stuck: " in str(
+        caught[0].message
+    )
 
 
 def test_live_masks_are_never_stuck():
