@@ -15,11 +15,13 @@ are not looked at. Every seed's own accuracies are kept.
 """
 
 import argparse
+import itertools
 import json
 
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
 from record import RESULTS, figure, planned, save
 from recovery_tasks import net_of, parts_of
 from torch import nn
@@ -133,6 +135,8 @@ def thinned(rows, seed):
 
 def run_task(task, seed):
     """Validation accuracy of the dense network and of every way, by way and sparsity."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
     parts = parts_of(task, seed)
     X, y, _ = parts["train"] = thinned(parts["train"], seed)
     X_seen, y_seen, _ = parts["validation"]
@@ -204,20 +208,19 @@ def main():
     """Measure and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", default=None, help="separated by semicolons; not saved")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--summary", action="store_true", help="from the kept runs")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
     if arguments.summary:
         kept = json.loads((RESULTS / "variance_repair.json").read_text(encoding="utf-8"))
         print(pd.DataFrame(kept["data"]["table"]).to_string())
         return
-    runs = {}
-    for task in arguments.tasks.split("; ") if arguments.tasks else PLAN["tasks"]:
-        runs[task] = {}
-        for seed in PLAN["seeds"]:
-            runs[task][str(seed)] = run_task(task, seed)
-            print(f"{task}, seed {seed}: done", flush=True)
+    tasks = arguments.tasks.split("; ") if arguments.tasks else PLAN["tasks"]
+    cells = list(itertools.product(tasks, PLAN["seeds"]))
+    work = Parallel(arguments.jobs, verbose=5)(delayed(run_task)(*cell) for cell in cells)
+    runs = {task: {} for task in tasks}
+    for (task, seed), found in zip(cells, work, strict=True):
+        runs[task][str(seed)] = found
     if arguments.tasks:
         print(table_of(runs).round(1).to_string())
     else:
