@@ -11,7 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNetRegressor
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedRegressor
-from sklearn_fairprune.statistics.idle import idle_share, says_idle
 
 torch.set_num_threads(1)
 TOLD = re.compile(
@@ -98,9 +97,3 @@ def test_live_masks_are_never_stuck():
         est.prune(sparsity=0.9375)
         est.prune(sparsity=0.0)
         make(make_net(**LEARNS), sparsity=0.1).fit(X, LABELS)
-
-
-def test_share():
-    assert idle_share(kept=10, live=6) == pytest.approx(0.4)
-    assert idle_share(kept=0, live=0) == 0
-    assert says_idle(0.124).startswith("12 % of the weights that it keeps lie on no path")
