@@ -12,6 +12,8 @@ import torch
 import variance_repair
 from torch import nn
 
+from sklearn_fairprune.engine.recovery import RECOVERIES
+
 torch.set_num_threads(1)
 PLAN = variance_repair.PLAN
 
@@ -109,3 +111,18 @@ def test_the_verdict_follows_from_every_seed():
     lines = found["summary"][: len(margins)]
     assert [line["value"] for line in lines] == pytest.approx(list(margins.values()))
     assert [line["met"] for line in lines] == [v > PLAN["better_by"] for v in margins.values()]
+
+
+def test_the_readme_tells_the_result_and_the_package_follows_it():
+    words = " ".join((record.RESULTS.parents[1] / "README.md").read_text().split())
+    lines = kept()["summary"]
+    mean = {line["name"].split(":")[0]: f"{line['value']:.1f} %" for line in lines}
+    assert (
+        "is {masked} masked, {variance repair} so repaired, and {reconstruct} after".format(
+            **mean
+        )
+        in words
+    )
+    assert f"observed and not judged, it gives {mean['reconstruct, variance repair']}" in words
+    assert [line["met"] for line in lines if line["target"]] == [True, False]
+    assert not any("variance" in name for name in RECOVERIES)
