@@ -87,8 +87,10 @@ class FineTuning:
                 )
             self.net.module_.load_state_dict(early)
         self.held.change(self.net, masks)
-        if self.rows is not None and masks_sparsity(masks):
-            self.reconstruct(masks, last=len(self.updates) == 1)
+        if self.rows is None or not masks_sparsity(masks):
+            return
+        # Refitted layers hand on what the dense network does, whose statistics then fit.
+        if not self.reconstruct(masks, last=len(self.updates) == 1):
             correct_batch_norm(self.net, self.dense, self.rows, self.recipe.tuning_seed)
 
     def masks(
@@ -125,7 +127,7 @@ class FineTuning:
             liveness=self.liveness if recipe.schedule.live else None,
         )
 
-    def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> None:
+    def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> bool:
         """Refit layers to new masks, if the recovery says so.
 
         Parameters
@@ -134,10 +136,15 @@ class FineTuning:
             As they are now.
         last : bool
             Whether they are the final ones. In a gradual schedule only these are refitted to.
+
+        Returns
+        -------
+        refitted : bool
+            Whether a layer was.
         """
         recovery = self.recovery
         if not recovery.reconstructs or not (last or self.recipe.schedule.whole_epochs):
-            return
+            return False
         options = {"balance": recovery.layer_balance, "damping": recovery.damping}
         seed = self.recipe.tuning_seed
         done = reconstruct(self.net, self.dense, self.rows, masks, seed=seed, **options)
@@ -148,6 +155,7 @@ class FineTuning:
         if told:
             warn(f"reconstruct left weights as they were: {', '.join(told)}.")
         self.net.optimizer_.state.clear()
+        return bool(done.refitted)
 
     def train(self, hooks: Any) -> list[dict[str, Any]]:
         """Train what is left.

@@ -264,3 +264,11 @@ def test_a_constraint_that_needs_targets_says_why(options, message):
         est.prune(X, sparsity=0.75)
     assert est.violations_.equals(before)
     assert est.sparsity_ == 0.5
+
+
+def test_refitted_layers_go_with_the_statistics_of_the_dense_network():
+    est = make(make_net(Normed, max_epochs=10), **LEFT).fit(X, LABELS).prune(X, sparsity=0.75)
+    kept, dense = est.estimator_.module_[1], est.dense_estimator_.module_[1]
+    assert torch.equal(kept.running_var, dense.running_var)
+    est.set_params(recovery="plain").prune(X, sparsity=0.75)
+    assert not torch.equal(est.estimator_.module_[1].running_var, dense.running_var)
