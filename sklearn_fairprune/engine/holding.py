@@ -196,7 +196,7 @@ class MaskSchedule(Callback):
         progress: Progress,
         updates: Sequence[MaskUpdate],
         masks_of: Callable[[NeuralNet, float, Masks], Masks],
-        then: Callable[[Masks, bool], None],
+        then: Callable[[Masks, bool], Any],
     ) -> None:
         self.held, self.progress, self.masks_of, self.then = held, progress, masks_of, then
         self.coming, self.step, self.sparsity = list(updates), 1, masks_sparsity(held.masks)

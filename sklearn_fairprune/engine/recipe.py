@@ -128,9 +128,10 @@ def criterion_of(value: str | Callable, *, rows: bool = True) -> Criterion:
     criterion = CRITERIA.find("criterion", value)
     asked = needs(criterion.function, STATISTICS, "criterion", subject=True)
     if not rows and (missing := [name for name in asked if STATISTICS[name].of_rows]):
+        what = "X and y" if any(STATISTICS[name].of_targets for name in missing) else "X"
         raise ValueError(
             f"criterion: {criterion.name} asks for {missing}, which are measured on training "
-            "rows, and there are none: pass X and y."
+            f"rows, and there are none: pass {what}."
         )
     return criterion
 
@@ -163,7 +164,7 @@ def recovery_of(value: str | Callable | Recovery, *, rows: bool = True) -> Recov
     if found.reconstructs and not rows:
         raise ValueError(
             "recovery='reconstruct' fits the kept weights to the dense network's outputs on "
-            "training rows, and there are none: pass X and y, or use recovery='plain'."
+            "training rows, and there are none: pass X, or use recovery='plain'."
         )
     return found
 

@@ -196,19 +196,22 @@ class Statistic(Member):
         What tables call it.
     of_rows : bool
         Whether it needs training rows.
+    of_targets : bool
+        Whether it needs their targets, or groups that may be the classes.
     """
 
     of_rows: bool = True
+    of_targets: bool = True
 
 
 STATISTICS = Shelf(
     Statistic,
-    Statistic(generator, of_rows=False),
+    Statistic(generator, of_rows=False, of_targets=False),
     Statistic(gradient),
     Statistic(group_gradients),
     Statistic(group_shares),
     Statistic(hessian_diagonal),
-    Statistic(activation_norms),
+    Statistic(activation_norms, of_targets=False),
 )
 
 

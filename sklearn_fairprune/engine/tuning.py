@@ -91,8 +91,10 @@ class FineTuning:
             self.net.module_.load_state_dict(early)
             self._keep(self.net)
         self.held.change(self.net, masks)
-        if self.rows is not None and masks_sparsity(masks):
-            self.reconstruct(masks, last=len(self.updates) == 1)
+        if self.rows is None or not masks_sparsity(masks):
+            return
+        # Refitted layers hand on what they did before, and the statistics fit as they are.
+        if not self.reconstruct(masks, last=len(self.updates) == 1):
             correct_batch_norm(self.net, self.dense, self.rows, self.recipe.tuning_seed)
 
     def masks(
@@ -135,7 +137,7 @@ class FineTuning:
         if self.before is not self.dense:
             self.before.module_.load_state_dict(net.module_.state_dict())
 
-    def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> None:
+    def reconstruct(self, masks: Mapping[str, Tensor], last: bool) -> bool:
         """Refit layers to new masks, if the recovery says so.
 
         The outputs that they are refitted to are those of the network as it was before this
@@ -147,10 +149,15 @@ class FineTuning:
             As they are now.
         last : bool
             Whether they are the final ones. In a gradual schedule only these are refitted to.
+
+        Returns
+        -------
+        refitted : bool
+            Whether a layer was.
         """
         recovery = self.recovery
         if not recovery.reconstructs or not (last or self.recipe.schedule.whole_epochs):
-            return
+            return False
         options = {"balance": recovery.layer_balance, "damping": recovery.damping}
         seed = self.recipe.tuning_seed
         done = reconstruct(self.net, self.before, self.rows, masks, seed=seed, **options)
@@ -161,6 +168,7 @@ class FineTuning:
         if told:
             warn(f"reconstruct left weights as they were: {', '.join(told)}.")
         self.net.optimizer_.state.clear()
+        return bool(done.refitted)
 
     def train(self, hooks: Any) -> list[dict[str, Any]]:
         """Train what is left.

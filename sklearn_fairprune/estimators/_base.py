@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._compat.sklearn import (
@@ -132,12 +132,17 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         ValueError
             If the input is unusable or training diverges; the estimator is then not
             fitted.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the network predicts one class only; or if more than a tenth of the weights that
+            it keeps lie on no path from an input to an output.
         """
         data = Data(X, y, sensitive_features, sample_weight)
         listener = FitListener(self, data)
         _fitting.fit(self, data, listener)
-        if is_classifier(self):
-            _fitting.warn_one_class(self, listener.rows)
+        _fitting.warn_if_unsound(self, listener.rows)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -155,7 +160,10 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sensitive_features, sample_weight : array-like
-            As in `fit`, to fine-tune on. Without X the weights are only masked.
+            As in `fit`, to fine-tune on. Without X the weights are only masked. Without y
+            nothing may need targets: ``finetune_epochs=0``, or a fine-tuning towards the
+            dense network's outputs alone (``recovery="distill"``), with a criterion of
+            weights or activations.
         sparsity : float in [0, 1), default=None
             Share of weights to remove; None means the parameter `sparsity`.
 
@@ -169,12 +177,18 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` has labels unknown to `fit`, or the input is unusable otherwise; the
-            estimator stays as it was.
+            If `y` has labels unknown to `fit`, if it is missing and something needs it, or
+            the input is unusable otherwise; the estimator stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As in `fit`; of one class only if X is given.
         """
         check_is_fitted(self)
         data = Data(X, y, sensitive_features, sample_weight)
-        _fitting.prune_again(self, data, sparsity, FitListener(self, data))
+        rows = _fitting.prune_again(self, data, sparsity, FitListener(self, data))
+        _fitting.warn_if_unsound(self, rows)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)

@@ -58,6 +58,23 @@ class ConstraintListener(FitListener):
         self.held = rows.subset(unseen)
         return rows.subset(seen)
 
+    def why_targets(self, recipe):
+        """What of the constraint needs targets when a fitted network is pruned, or ""."""
+        if recipe.sparsity == 0:
+            return ""
+        if self.holdout:
+            return (
+                f"holdout={self.holdout:g} spreads the held-out rows over them. Pass y, or "
+                "holdout=0."
+            )
+        if recipe.epochs != 0 and self.stage != UNCONSTRAINED["finetune"]:
+            return (
+                f"constraint={self.rule.constraint.name!r} is on the losses of the groups in "
+                f"the fine-tuning (finetune_epochs={recipe.epochs}). Pass y, or "
+                "finetune_epochs=0."
+            )
+        return ""
+
     def dual(self, n_epochs, net, rows, dense):
         """Multipliers of the training that begins, if the stage says so."""
         phase = "dense" if dense is None else "finetune"

@@ -17,9 +17,11 @@ from ..engine.randomness import derive_seeds
 from ..engine.recipe import make_recipe
 from ..engine.scoring import keep_all
 from ..engine.training import train
+from ..engine.unlabelled import why_targets
 from ..functional.masks import masks_sparsity
 from ..functional.params import prunable
 from ..statistics.broken import says_broken
+from ..statistics.idle import IDLE, idle_share, says_idle
 from ._budgets import check_budgets, path_cells
 from ._inputs import read_training
 from ._net import initial_net, remembered_training
@@ -52,22 +54,32 @@ def fit(pruner, data, listener):
     pruner._fitted = made(pruned, net, history, dense.early)
 
 
-def warn_one_class(pruner, rows):
-    """Say that a network predicts one class for everybody.
+def warn_if_unsound(pruner, rows):
+    """Say, in one warning, of one class for everybody and of weights that can do nothing.
 
     Parameters
     ----------
-    pruner : PrunedClassifier
+    pruner : BasePruner
         Fitted.
-    rows : Rows
-        It was trained on.
+    rows : Rows or None
+        It was trained on; None does not look for one class.
     """
-    code = networks.only_code(pruner.estimator_, rows)
+    told, name = [], f"The network of sparsity {pruner.sparsity_:.4g}"
+    code = None
+    if rows is not None and pruner._fitted.targets.classifies:
+        code = networks.only_code(pruner.estimator_, rows)
     if code is not None:
         label = pruner.classes_[[code]].tolist()[0]
-        what = f"predicts {label!r} for every training row"
-        sentence = says_broken(f"The network of sparsity {pruner.sparsity_:g}", what)
-        warn(sentence, ConvergenceWarning)
+        told.append(says_broken(name, f"predicts {label!r} for every training row"))
+    share = idle_share(1 - pruner.sparsity_, 1 - pruner.effective_sparsity_)
+    if share > IDLE:
+        told.append(
+            f"{'It' if told else name} is stuck: {says_idle(share)}, so that its effective "
+            f"sparsity is {pruner.effective_sparsity_:.4g}; prune with schedule='cubic', "
+            "which removes such weights first, or to a lower sparsity."
+        )
+    if told:
+        warn(" ".join(told), ConvergenceWarning)
 
 
 def prune_again(pruner, data, sparsity, listener):
@@ -78,22 +90,28 @@ def prune_again(pruner, data, sparsity, listener):
     pruner : BasePruner
         Fitted; stays as it was if something fails.
     data : Data
-        To fine-tune on; without X the weights are only masked.
+        To prune with; without X the weights are only masked, and y may be missing where
+        nothing needs targets.
     sparsity : float or None
         None means the parameter.
     listener : FitListener
-        Hears it, and may constrain it.
+        Hears it, and may constrain it. Has no rows unless their targets are known.
+
+    Returns
+    -------
+    rows : Rows or None
+        Those of X.
     """
     sparsity = pruner.sparsity if sparsity is None else check_sparsity(sparsity)
     state, rows = pruner._fitted, None
     recipe = _recipe(pruner, sparsity, state.seed, rows=data.X is not None)
     if data.X is not None:
-        reading = read_training(pruner, data, state)
-        networks.adapt(reading.rows, state.dense)
-        rows = reading.rows
+        reading = _read_again(pruner, data, recipe, listener)
+        rows = networks.adapt(reading.rows, state.dense)
         if listener.holdout:
             rows = listener.hold_out(rows, state.seed)
-        listener.rows, listener.groups = rows, reading.groups
+        if reading.has_targets:
+            listener.rows, listener.groups = rows, reading.groups
     elif any(v is not None for v in data[1:]):
         raise ValueError(
             "prune got y, sensitive_features or sample_weight but no X. Pass X to "
@@ -111,6 +129,7 @@ def prune_again(pruner, data, sparsity, listener):
         history=history,
         n_partial_fits=0,
     )
+    return rows
 
 
 def path(pruner, data, sparsities, listener, budgets=None):
@@ -159,6 +178,8 @@ def path(pruner, data, sparsities, listener, budgets=None):
         member._fitted = made(pruned, net, history, dense.early)
         fitted.append((member, branch))
     listener.close(fitted[-1][0].estimator_)
+    for member, _ in fitted:
+        warn_if_unsound(member, reading.rows)
     return fitted, [cell.budget for cell in cells]
 
 
@@ -254,6 +275,14 @@ def _read(pruner, data, recipe, listener):
         rows = listener.hold_out(rows, recipe.seed)
     listener.rows, listener.groups = rows, reading.groups
     return reading._replace(rows=rows), functools.partial(_made, reading, recipe.seed)
+
+
+def _read_again(pruner, data, recipe, listener):
+    """Reading of the rows to prune a fitted network with; targets where they are needed."""
+    state = pruner._fitted
+    grouped = data.sensitive_features is not None or not state.targets.classifies
+    why = listener.why_targets(recipe) or why_targets(recipe, state.dense, grouped=grouped)
+    return read_training(pruner, data, state, why_targets=why)
 
 
 def _made(reading, seed, pruned, dense=None, history=(), early=None):

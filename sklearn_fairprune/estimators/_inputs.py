@@ -12,7 +12,7 @@ from .._compat.sklearn import check_sample_weight, check_y
 from ..engine import networks
 from ..engine.batches import Rows
 from ._targets import ClassTargets, RegressionTargets
-from .sensitive import encode_groups
+from .sensitive import Groups, encode_groups
 
 INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64, np.bool_]
 
@@ -45,15 +45,18 @@ class Reading(NamedTuple):
         Names of the groups.
     sample_shape : tuple
         Of one sample of X.
+    has_targets : bool
+        Whether the rows have targets.
     """
 
     rows: Rows
     targets: ClassTargets | RegressionTargets
     groups: np.ndarray
     sample_shape: tuple
+    has_targets: bool = True
 
 
-def read_training(pruner, data, fitted=None, classes=None):
+def read_training(pruner, data, fitted=None, classes=None, why_targets=None):
     """Validate everything a training needs.
 
     Parameters
@@ -66,17 +69,27 @@ def read_training(pruner, data, fitted=None, classes=None):
         What an earlier fit learned; None learns it now.
     classes : array-like, default=None
         All classes, if they are to be learned from more than y.
+    why_targets : str, default=None
+        What needs targets, after a fit: where there are none, this is the error; "" reads the
+        rows without. None needs them in any case.
 
     Returns
     -------
     reading : Reading
-        Rows of weight 0 are left out.
+        Rows of weight 0 are left out. Without targets their codes are unknown, and all rows
+        are one group unless `sensitive_features` says otherwise.
     """
-    X, y, shape = _read(pruner, data.X, data.y, fitted, with_targets=True)
+    options = {"with_targets": True, "why_targets": why_targets}
+    X, y, shape = _read(pruner, data.X, data.y, fitted, **options)
     n_rows = _n_rows(X)
-    targets = pruner._targets.learn(pruner, y, classes) if fitted is None else fitted.targets
-    codes = targets.encode(y)
-    groups = targets.default_groups(codes)
+    if y is None:
+        targets, codes = fitted.targets, fitted.targets.unknown(n_rows)
+        groups = Groups(np.zeros(n_rows, dtype=np.int64), np.array(["all"]))
+    else:
+        learns = fitted is None
+        targets = pruner._targets.learn(pruner, y, classes) if learns else fitted.targets
+        codes = targets.encode(y)
+        groups = targets.default_groups(codes)
     if data.sensitive_features is not None:
         groups = encode_groups(data.sensitive_features, n_rows)
     member, weights = groups.codes, None
@@ -90,7 +103,7 @@ def read_training(pruner, data, fitted=None, classes=None):
         targets.check_trainable(codes)
     dtype = getattr(torch, pruner.dtype)
     rows = Rows(X, codes, groups=member, weights=weights, dtype=dtype)
-    return Reading(rows, targets, groups.names, shape)
+    return Reading(rows, targets, groups.names, shape, y is not None)
 
 
 def read_features(pruner, X, sensitive_features=None):
@@ -153,11 +166,15 @@ def _n_rows(X):
     return len(X) if isinstance(X, Dataset) else X.shape[0]
 
 
-def _read(pruner, X, y, fitted, *, with_targets):
+def _read(pruner, X, y, fitted, *, with_targets, why_targets=None):
     """X, y and the shape of a sample; anything but a Dataset goes through scikit-learn."""
     if isinstance(X, Dataset):
-        return _read_dataset(pruner, X, y, fitted, with_targets=with_targets)
+        options = {"with_targets": with_targets, "why_targets": why_targets}
+        return _read_dataset(pruner, X, y, fitted, **options)
     X, y = _numpy(X), _numpy(y)
+    if y is None and why_targets is not None:
+        _refuse_unlabelled(why_targets)
+        with_targets = False
     dtypes = [np.dtype(pruner.dtype)] + INTEGERS
     if isinstance(X, np.memmap):
         dtypes += [np.float16, np.float32, np.float64]
@@ -173,7 +190,7 @@ def _read(pruner, X, y, fitted, *, with_targets):
     return X, y, _checked_shape(pruner, tuple(X.shape[1:]), fitted)
 
 
-def _read_dataset(pruner, X, y, fitted, *, with_targets):
+def _read_dataset(pruner, X, y, fitted, *, with_targets, why_targets=None):
     """Validate a torch Dataset; targets come from y, or else from its pairs."""
     if isinstance(X, IterableDataset) or not hasattr(X, "__len__"):
         raise TypeError(
@@ -191,6 +208,9 @@ def _read_dataset(pruner, X, y, fitted, *, with_targets):
         return X, None, shape
     if y is None:
         if not (isinstance(sample, (tuple, list)) and len(sample) == 2):
+            if why_targets is not None:
+                _refuse_unlabelled(why_targets)
+                return X, None, shape
             raise ValueError(
                 "X is a Dataset whose samples are not pairs (x, y), so it gives no "
                 "targets. Let it give pairs, or pass y."
@@ -234,6 +254,12 @@ def _target(value):
     """One target of a Dataset as number or label."""
     value = _numpy(value)
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _refuse_unlabelled(why_targets):
+    """Refuse rows without targets where something needs them."""
+    if why_targets:
+        raise ValueError(f"prune got X without y, and needs targets: {why_targets}")
 
 
 def _refuse_missing(y):

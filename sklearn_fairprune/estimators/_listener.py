@@ -67,6 +67,10 @@ class FitListener(Listener):
         yield Hooks((begin, end), self.dual(n_epochs, net, rows, dense))
         phase.call_on_fit_task_end(estimator=self.owner, **self.data)
 
+    def why_targets(self, recipe):
+        """What of the listener needs targets when a fitted network is pruned: nothing."""
+        return ""
+
     def dual(self, n_epochs, net, rows, dense):
         """Multipliers of the training that begins: none."""
         return None

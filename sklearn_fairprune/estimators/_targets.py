@@ -63,6 +63,10 @@ class ClassTargets:
         """Groups where no sensitive features are given: the classes."""
         return Groups(codes, self.classes)
 
+    def unknown(self, n_rows):
+        """Codes of rows whose labels nobody knows: of no class, so that no loss takes them."""
+        return np.full(n_rows, -1, dtype=np.int64)
+
     def check_trainable(self, codes):
         """Refuse one class only."""
         if len(np.unique(codes)) < 2:
@@ -134,6 +138,10 @@ class RegressionTargets:
     def default_groups(self, targets):
         """Groups where no sensitive features are given: one of all rows."""
         return Groups(np.zeros(len(targets), dtype=np.int64), np.array(["all"]))
+
+    def unknown(self, n_rows):
+        """Targets of rows whose targets nobody knows: no numbers."""
+        return np.full((n_rows, self.n_outputs), np.nan, dtype=self.dtype)
 
     def check_trainable(self, targets):
         """Any numbers will do."""

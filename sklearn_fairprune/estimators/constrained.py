@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -253,14 +253,15 @@ class GroupConstrainedPruner(PrunerWrapper):
         Warns
         -----
         ConvergenceWarning
-            If the constraint is not met, naming the groups; or if the network predicts
-            one class only.
+            If the constraint is not met, naming the groups; and as `PrunedClassifier`.
         """
         _fitting.forget_fit(self)
         data = Data(X, y, sensitive_features, sample_weight)
         pruner, listener = self._pruner(), ConstraintListener(self, data)
         _fitting.fit(pruner, data, listener)
-        return self._take(pruner, listener)
+        self._take(pruner, listener)
+        _fitting.warn_if_unsound(pruner, listener.rows)
+        return self
 
     @fit_context(prefer_skip_nested_validation=False)
     def prune(
@@ -277,9 +278,11 @@ class GroupConstrainedPruner(PrunerWrapper):
         Parameters
         ----------
         X, y, sensitive_features, sample_weight : array-like
-            As in `fit`, to fine-tune on. Without X the weights are only masked, and nothing
-            is known of violations: ``violations_`` and ``constraint_satisfied_`` go, and so
-            do ``multipliers_``, unless they are of the dense training.
+            As in `fit`, to fine-tune on. Without X the weights are only masked; y may be
+            missing where nothing needs targets, as in `PrunedClassifier.prune`. Without
+            either nothing is known of violations: ``violations_`` and
+            ``constraint_satisfied_`` go, and so do ``multipliers_``, unless they are of the
+            dense training.
         sparsity : float in [0, 1), default=None
             Share of weights to remove; None means that of the estimator.
 
@@ -291,8 +294,10 @@ class GroupConstrainedPruner(PrunerWrapper):
         check_is_fitted(self)
         data = Data(X, y, sensitive_features, sample_weight)
         pruner, listener = copy.copy(self.estimator_), ConstraintListener(self, data)
-        _fitting.prune_again(pruner, data, sparsity, listener)
-        return self._take(pruner, listener)
+        rows = _fitting.prune_again(pruner, data, sparsity, listener)
+        self._take(pruner, listener)
+        _fitting.warn_if_unsound(pruner, rows)
+        return self
 
     @fit_context(prefer_skip_nested_validation=False)
     def pruning_path(
@@ -314,11 +319,8 @@ class GroupConstrainedPruner(PrunerWrapper):
         sparsities : sequence of float in [0, 1)
             Shares of weights to remove.
         budgets : sequence of (int or None), default=None
-            Epochs of fine-tuning, at least 0 and all different, such as ``[5, 20, 80]``: of
-            every sparsity above 0 there is then a network for each, and `audit` tells which
-            damage stays when the fine-tuning is longer. They take the place of
-            ``estimator.finetune_epochs``; None among them is its default, as many as recovery
-            takes.
+            Epochs of fine-tuning, as for `PrunedClassifier.pruning_path`; they take the place
+            of ``estimator.finetune_epochs``.
 
         Returns
         -------
@@ -357,7 +359,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         multipliers = vars(self).get("multipliers_")
         _fitting.forget_fit(self)
         self.estimator_, self.history_ = pruner, history
-        if listener.rows is None:  # masked without data: nothing was measured
+        if listener.rows is None:  # without targets nothing was measured
             if self.stage == "before" and multipliers is not None:
                 self.multipliers_ = multipliers
             return self
@@ -374,8 +376,6 @@ class GroupConstrainedPruner(PrunerWrapper):
         self.constraint_satisfied_ = None if nothing_to_meet else len(over) == 0
         if self.constraint_satisfied_ is False:
             self._warn_unmet(over, listener.rule.constraint, trained=last is not None)
-        if is_classifier(self):
-            _fitting.warn_one_class(pruner, listener.rows)
         return self
 
     def _over(self):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ..statistics.idle import IDLE, idle_share, says_idle
 from .formats import epochs_told
 
 # A held-out loss this much above the dense network's, in nats, or as a share of it where it is
@@ -9,8 +10,6 @@ from .formats import epochs_told
 # trained so long that they overfit.
 TOLERATED = 0.05
 WHY = "too little recovery, or one that overfits"
-# Share of the kept weights that can do nothing, from which on it is told.
-IDLE = 0.1
 
 
 def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dict[str, str]:
@@ -53,10 +52,7 @@ def unrecovered(overall: pd.DataFrame, sizes: pd.DataFrame | None = None) -> dic
             told.append(f"its held-out loss is {excess:.3g} above the dense one's")
         idle = _idle(sizes, model)
         if idle > IDLE:
-            told.append(
-                f"{100 * idle:.0f} % of the weights that it keeps lie on no path from an "
-                "input to an output, where no training can use them"
-            )
+            told.append(says_idle(idle))
         if told:
             found[str(model)] = "; ".join(told)
     return found
@@ -96,7 +92,6 @@ def _idle(sizes: pd.DataFrame | None, model: object) -> float:
     if sizes is None or "effective_sparsity" not in sizes or model not in sizes.index:
         return 0.0
     row = sizes.loc[model]
-    if not row["kept"] > 0 or pd.isna(row["effective_sparsity"]):
+    if pd.isna(row["effective_sparsity"]):
         return 0.0
-    live = row["weights"] * (1 - row["effective_sparsity"])
-    return float(1 - live / row["kept"])
+    return idle_share(row["kept"], row["weights"] * (1 - row["effective_sparsity"]))

@@ -20,16 +20,34 @@ TOLD = r"^The network of sparsity {} predicts 'often' for every training row: it
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 def test_fit_says_so(sparsity):
     with pytest.warns(ConvergenceWarning, match=TOLD.format(f"{sparsity:g}")) as caught:
-        clf = make(make_net(max_epochs=9), sparsity=sparsity).fit(X, RARE)
+        clf = make(make_net(max_epochs=9), sparsity=sparsity, schedule="cubic").fit(X, RARE)
     assert [warning.filename for warning in caught] == [__file__]
     assert set(clf.predict(X)) == {"often"}
 
 
 def test_the_meta_estimator_says_so_once():
-    pruner = GroupConstrainedPruner(make(make_net(max_epochs=9)), tolerance=99.0)
+    pruner = GroupConstrainedPruner(
+        make(make_net(max_epochs=9), schedule="cubic"), tolerance=99.0
+    )
     with pytest.warns(ConvergenceWarning, match=TOLD.format("0.5")) as caught:
         pruner.fit(X, RARE)
     assert len(caught) == 1
+
+
+def test_prune_and_path_say_so_as_fit_does():
+    clf = make(make_net(max_epochs=9), sparsity=0.2, schedule="cubic")
+    with pytest.warns(ConvergenceWarning, match=TOLD.format("0.2083")):
+        clf.fit(X, RARE)
+    with pytest.warns(ConvergenceWarning, match=TOLD.format("0.5")) as caught:
+        clf.prune(X, RARE, sparsity=0.5)
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(ConvergenceWarning) as caught:
+        clf.pruning_path(X, RARE, sparsities=[0, 0.5])
+    told = [str(warning.message).split()[4] for warning in caught]
+    assert told == ["0", "0.5"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.prune(sparsity=0.5)  # masked only: nobody knows what it predicts
 
 
 def test_nothing_is_said_of_others():
