@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 import mitigation
+import mitigation_recovered
 import pandas as pd
 import pytest
 import recovery_defaults
@@ -256,6 +257,46 @@ def test_figures_of_the_mitigation():
         if name.split(",")[0] in others
     ]
     assert f"{-100 * min(narrowed):.1f} points at most" in words
+
+
+def test_figures_of_the_mitigation_after_recovery():
+    path = ROOT / "benchmarks/results/mitigation_recovered.json"
+    data = json.loads(path.read_text())["data"]
+    assert "\n".join(mitigation_recovered.counts_table(data)) in README
+    words, counts = " ".join(README.split()), data["tallies"]["recovered"]
+    models = [len(cells) // 4 * 6 for cells in data["cells"].values()]
+    ones = [data["one_class"][budget] for budget in data["cells"]]
+    text = f"({ones[0]} of the {models[0]:,} networks predicts one class, {ones[1]} of"
+    assert f"{text} {models[1]} did after five epochs)" in words
+    (cell,) = (
+        c
+        for c in data["cells"]["recovered"]
+        if (c["way"], c["measure"]) == ("equal_loss, after", "spread") and c["high"] < 0
+    )
+    (price,) = (
+        c
+        for c in data["cells"]["recovered"]
+        if (c["way"], c["measure"]) == ("equal_loss, after", "accuracy")
+        and (c["data"], c["sparsity"]) == (cell["data"], cell["sparsity"])
+    )
+    text = f"in one cell ({cell['data']} at {cell['sparsity']}, by {-100 * cell['mean']:.1f}"
+    assert f"{text} points, for {-100 * price['mean']:.1f} points of accuracy)" in words
+    assert data["tallies"]["5 epochs"]["equal_loss, after"]["spread"]["lower"] == 4
+    violation = {way: row["violation"]["lower"] for way, row in counts.items()}
+    text = f"in {violation['equal_loss, after']} cells, and in"
+    assert f"{text} {violation['minimax, after']} under `minimax`" in words
+    ours = [way for way in counts if "distill" not in way and "reweighting" not in way]
+    lower, higher = (sum(counts[w]["accuracy"][k] for w in ours) for k in ("lower", "higher"))
+    text = f"raise in {higher} of their {18 * len(ours)} cells, and lower in {lower}."
+    assert f"six constraints surely {text}" in words
+    assert all(counts[way]["xi"]["lower"] == 0 for way in ours)
+    assert counts["distillation"]["xi"] | {"change": 0} == {
+        "lower": 8,
+        "higher": 0,
+        "cells": 18,
+        "change": 0,
+    }
+    assert counts["distillation"]["spread"]["lower"] == 0
 
 
 def test_cost_of_the_constrained_epoch():
