@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 
 from .. import (
@@ -224,12 +225,15 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
         random_state=arguments.seed,
     )
     others = clone(estimator)
-    path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
-        X_train,
-        y[train],
-        sparsities=sorted({0.0, *arguments.sparsities}),
-        budgets=arguments.budgets,
-    )
+    with warnings.catch_warnings():
+        # Networks that predict one class, or are stuck, are in the report.
+        warnings.filterwarnings("ignore", "The network of sparsity", ConvergenceWarning)
+        path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
+            X_train,
+            y[train],
+            sparsities=sorted({0.0, *arguments.sparsities}),
+            budgets=arguments.budgets,
+        )
     others = retrained(others, X_train, y[train], arguments)
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
     weights = data.get("sample_weight")

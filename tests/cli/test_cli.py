@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -459,6 +460,18 @@ def test_budgets(tmp_path, capsys):
     assert pd.read_csv(out / "overall.csv")["finetune_epochs"].tolist() == [0, 0, 3, 0, 3]
     assert plot.stat().st_size
     assert main(["compare", str(out), str(out)]) == 0
+
+
+def test_what_the_report_says_of_stuck_networks_is_not_said_twice(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    mixed_table().to_csv(path, index=False)
+    command = ["audit", "--data", str(path), "--target", "paid", "--sensitive", "sex"]
+    command += ["--sparsities", "0.98", "--schedule", "one_shot", "--finetune-epochs", "0"]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert main(command) == 0
+    assert not [w for w in told if "The network of sparsity" in str(w.message)]
+    assert "lie on no path" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
