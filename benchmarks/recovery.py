@@ -246,6 +246,36 @@ def counts(table):
     return pd.DataFrame(found | {"one class": one_class})
 
 
+def pairs_table(data):
+    """Markdown: every pair against the base at the most epochs, over the tasks, and fronts."""
+    epochs, shown = max(PLAN["epochs"]), {"accuracy": (100, 1), "xi": (1, 2)}
+    found = {
+        (row["pair"], row["sparsity"], row["measure"]): row
+        for row in data["over_tasks"]
+        if row["epochs"] == epochs
+    }
+    head = ["schedule, recovery"]
+    head += [f"{name}, {s:g}" for name in shown for s in PLAN["sparsities"]]
+    head += [f"{' and '.join(m).replace('_', ' ')}: on, off" for m in PLAN["fronts"]]
+    lines = [f"| {' | '.join([*head, 'cost'])} |", "|---" * (len(head) + 1) + "|"]
+    for pair, counted in data["by_pair"].items():
+        cells = [pair]
+        for name, (scale, digits) in shown.items():
+            for sparsity in PLAN["sparsities"]:
+                row = found[pair, sparsity, name]
+                mean, low, high = (
+                    f"{scale * row[k]:+.{digits}f}" for k in ("mean", "low", "high")
+                )
+                text = f"{mean} [{low}, {high}]" if pair != BASE else "0"
+                cells.append(f"**{text}**" if row["low"] * row["high"] > 0 else text)
+        for m in PLAN["fronts"]:
+            name = " and ".join(m)
+            cells.append(f"{counted[f'on {name}']}, {counted[f'surely off {name}']}")
+        cells.append(f"{data['costs'][pair]:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def summarise(runs):
     """Write the record and the picture."""
     table = table_of(runs)
@@ -255,20 +285,17 @@ def summarise(runs):
         figure(f"{pair}: on the front of accuracy and xi, of {n_cells} cells", n, "cells")
         for pair, n in by_pair["on accuracy and xi"].items()
     ]
-    means = table.groupby([*CELL, "pair"], sort=False).mean(numeric_only=True).reset_index()
+    costs = table[table["epochs"] == max(PLAN["epochs"])].groupby("pair")["cost"].median()
     data = {
         "cells": n_cells,
+        "costs": costs.round(3).to_dict(),
         "by_pair": by_pair.to_dict("index"),
         "over_tasks": differences.round(5).to_dict("records"),
-        "means": means.round(5).to_dict("records"),
-        "fronts": {
-            " and ".join(m): fronts(table, m).to_dict("records") for m in PLAN["fronts"]
-        },
         "seeds_of_tasks": {task: sorted(by_seed) for task, by_seed in runs.items()},
     }
     save("recovery", summary, seeds=PLAN["seeds"], data=data, kept_runs=True)
     draw(table, RESULTS / "recovery.png")
-    print(by_pair.to_string())
+    print("\n".join(pairs_table(data)))
 
 
 def main():
