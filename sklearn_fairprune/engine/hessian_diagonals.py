@@ -6,9 +6,10 @@ A weight :math:`w_{oi}` of a Linear layer that reads one vector a row acts on it
 .. math:: \partial^2 \ell / \partial w_{oi}^2 = x_i^2 \, \partial^2 \ell / \partial z_o^2,
 
 exactly. The second derivatives on the right are one backward pass for each output of the
-layer, of all rows of a batch at once. All other layers (convolutions, layers that read
-sequences, are called more than once, or share their weight) are estimated from random signs,
-the same for every group.
+layer, of all rows of a batch at once, or of wide layers for each of some random signs of its
+outputs, whose noise has no part of other layers and inputs. All other layers (convolutions,
+layers that read sequences, are called more than once, or share their weight) are estimated
+from random signs of their weights, the same for every group.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,8 +28,9 @@ from .scene import Scene
 
 # Random signs of an estimated diagonal, one pass over the rows each.
 N_PROBES = 32
-# Outputs of a Linear layer up to which its diagonal is exact, one pass each.
-N_OUTPUTS = 256
+# Outputs of a Linear layer up to which its diagonal is exact, one pass each; of wider ones
+# random signs of the outputs are taken.
+N_OUTPUTS, N_SIGNS = 128, 64
 
 
 def hessian_diagonals(scene: Scene, members: list[Tensor]) -> Params:
@@ -166,10 +168,10 @@ class _Taps:
                 (row,) = torch.autograd.grad(slope[:, o].sum(), moves, **options)
                 found[:, o] = row[:, o]
             return found
-        for _ in range(N_PROBES):
+        for _ in range(N_SIGNS):
             signs = torch.randint(0, 2, (n_outputs,), generator=generator).to(found) * 2 - 1
             (row,) = torch.autograd.grad((slope * signs).sum(), moves, **options)
-            found += signs * row / N_PROBES
+            found += signs * row / N_SIGNS
         return found
 
 

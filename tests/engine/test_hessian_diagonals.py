@@ -148,7 +148,7 @@ def test_the_whole_is_the_mean_of_the_groups(kind, data):
 
 def test_wide_layers_are_estimated_by_signs_of_their_outputs(monkeypatch):
     monkeypatch.setattr(module, "N_OUTPUTS", 4)
-    monkeypatch.setattr(module, "N_PROBES", 2000)
+    monkeypatch.setattr(module, "N_SIGNS", 2000)
     scene = scene_of(Smooth)
     found = statistics_of(scene, NAMES[:1])[NAMES[0]]
     exact = cut(
