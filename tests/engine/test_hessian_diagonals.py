@@ -211,3 +211,16 @@ def test_rows_keep_their_weights():
     before = scene.rows.weights.clone()
     STATISTICS[NAMES[1]](scene)
     assert torch.equal(scene.rows.weights, before)
+
+
+def test_layers_are_exact_at_a_minimum_in_single_precision():
+    """Every row has every class, and all outputs are 0: the rows' gradients cancel."""
+    net = make()
+    net.module_.float()
+    net.module_.weight.data.zero_()
+    net.module_.bias.data.zero_()
+    X = np.repeat(rng.normal(3, 1, size=(300, 4)), 3, axis=0)
+    scene = Scene(net, Rows(X, np.arange(900) % 3, groups=None, dtype=torch.float32), 0)
+    found = statistics_of(scene, NAMES[:1])[NAMES[0]]["weight"]
+    expected = 2 / 9 * (X**2).mean(0)
+    np.testing.assert_allclose(found, np.broadcast_to(expected, (3, 4)), rtol=1e-5)
