@@ -1,6 +1,7 @@
 """From a criterion and a sparsity to the masks of a network."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -70,12 +71,24 @@ def weight_masks(
     statistics = statistics_of(Scene(net, rows, seed), asked_by(criterion))
     scores = {}
     for name, weight in weights.items():
-        own = {k: v[name] if isinstance(v, dict) else v for k, v in statistics.items()}
+        own = _own(criterion, name, statistics)
         scores[name] = criterion(weight.detach().clone(), **own)
         _check_scores(criterion, name, weight, scores[name])
     if liveness is None:
         return score_masks(scores, sparsity, scope, kept=kept)
     return live_masks(liveness, scores, sparsity, scope, kept=kept)
+
+
+def _own(criterion: Criterion, name: str, statistics: Mapping[str, Any]) -> dict[str, Any]:
+    """Statistics of one weight."""
+    lacking = [k for k, v in statistics.items() if isinstance(v, dict) and name not in v]
+    if lacking:
+        raise ValueError(
+            f"criterion={criterion.name} asks for {lacking}, which {name!r} has none of: the "
+            "network uses this weight without calling its layer. Use a criterion that asks "
+            "for other statistics, such as 'taylor', or freeze the weight."
+        )
+    return {k: v[name] if isinstance(v, dict) else v for k, v in statistics.items()}
 
 
 def _check_scores(criterion: Criterion, name: str, weight: Tensor, scores: object) -> None:

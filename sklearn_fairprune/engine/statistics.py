@@ -1,85 +1,29 @@
 """What criteria ask for, by the names of their arguments, measured on the training rows.
 
 Every statistic but the generator is a tensor of the shape of the weight that is scored
-(`group_gradients` has the groups before it), of the mean loss in evaluation mode: the
-cross-entropy of a classifier without class weights, else the net's own criterion. They are
-taken on a copy of the network, before anything is pruned.
+(`group_gradients` and `group_hessian_diagonals` have the groups before it, `group_losses` and
+`group_shares` the groups only), of the mean loss in evaluation mode: the cross-entropy of a
+classifier without class weights, else the net's own criterion. They are taken on a copy of
+the network as it is when its weights are scored: no step is made, no gradient is kept.
 
 Add one: a function of a `Scene`, and a record in `STATISTICS`.
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from torch import Tensor, nn
 
 from .._compat.torch import plain_name
 from ..functional.curvature import gradient as gradient_of
-from ..functional.curvature import hessian_product
-from ..functional.diagonals import hutchinson_diagonal
 from ..functional.params import Params, prunable
 from ..functional.shelf import Member, Shelf
-from .batches import Rows
-from .evaluation import Evaluation, read, second_derivatives
-
-BATCH_SIZE = 1024
-# Random signs of an estimated Hessian diagonal, one pass over the rows each.
-N_PROBES = 32
-
-
-class Scene:
-    """A network and the rows that statistics are taken on.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNet
-        Fitted; left as it is.
-    rows : Rows or None
-        Training rows, left as they are.
-    seed : int
-        Of whatever is drawn.
-    """
-
-    def __init__(self, net: NeuralNet, rows: Rows | None, seed: int) -> None:
-        self.net, self.rows, self.seed = net, rows, seed
-
-    @functools.cached_property
-    def evaluation(self) -> Evaluation:
-        """The network as a function of its parameters."""
-        binary = isinstance(self.net.criterion_, (nn.BCELoss, nn.BCEWithLogitsLoss))
-        classifies = binary or not self.rows.y.is_floating_point()
-        return Evaluation(self.net, self.rows, classifies=classifies)
-
-    @property
-    def everyone(self) -> Tensor:
-        """Numbers of all rows."""
-        return torch.arange(len(self.rows))
-
-    def generator(self) -> torch.Generator:
-        """Generator of random numbers on the CPU, the same every time."""
-        return torch.Generator().manual_seed(self.seed)
-
-    def mean_losses(self, index: Tensor) -> Iterator[Callable[[Params], Tensor]]:
-        """Mean loss of some rows, as a sum of functions of the parameters, one a batch."""
-        weights = self.rows.weights
-        mass = torch.ones(len(self.rows)) if weights is None else weights
-        mass = mass.double()
-        total = float(mass[index].sum())
-        for chunk in index.split(BATCH_SIZE):
-            share = mass[chunk] / total
-            at = 0
-            for X, y in read(self.evaluation, self.rows, chunk, BATCH_SIZE):
-                part = share[at : at + len(y)]
-                at += len(y)
-                yield functools.partial(self._weighted, X, y, part)
-
-    def _weighted(self, X: Any, y: Tensor, share: Tensor, params: Params) -> Tensor:
-        losses = self.evaluation.losses(params, X, y)
-        return (losses * share.to(losses)).sum()
+from .evaluation import second_derivatives
+from .hessian_diagonals import hessian_diagonals
+from .scene import Scene
 
 
 def generator(scene: Scene) -> torch.Generator:
@@ -94,10 +38,19 @@ def gradient(scene: Scene) -> Params:
 
 def group_gradients(scene: Scene) -> Params:
     r"""Gradients of the groups' mean losses, :math:`\nabla_w J(\theta; D_a)`, stacked."""
-    groups = scene.rows.groups
-    members = [torch.nonzero(groups == a)[:, 0] for a in range(int(groups.max()) + 1)]
-    found = [_gradient(scene, index) for index in members]
+    found = [_gradient(scene, index) for index in scene.members]
     return {name: torch.stack([g[name] for g in found]) for name in found[0]}
+
+
+def group_losses(scene: Scene) -> Tensor:
+    r"""Mean losses of the groups, :math:`J(\theta; D_a)`."""
+    params = scene.evaluation.params
+    with torch.no_grad():
+        found = [
+            sum(float(loss(params)) for loss in scene.mean_losses(index))
+            for index in scene.members
+        ]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def group_shares(scene: Scene) -> Tensor:
@@ -108,18 +61,15 @@ def group_shares(scene: Scene) -> Tensor:
 
 @second_derivatives("hessian_diagonal")
 def hessian_diagonal(scene: Scene) -> Params:
-    """Diagonal of the Hessian of the mean loss, estimated from random signs (Hutchinson)."""
-    params = scene.evaluation.require_params()
+    r"""Diagonal of the Hessian of the mean loss, :math:`\partial^2 J / \partial w^2`."""
+    found = hessian_diagonals(scene, [scene.everyone])
+    return {name: diagonal[0] for name, diagonal in found.items()}
 
-    def product(vector: Params) -> Params:
-        parts = (
-            hessian_product(loss, params)[1](vector)
-            for loss in scene.mean_losses(scene.everyone)
-        )
-        return _sum(parts)
 
-    draws = scene.generator()
-    return hutchinson_diagonal(product, params, n_probes=N_PROBES, generator=draws)[0]
+@second_derivatives("group_hessian_diagonals")
+def group_hessian_diagonals(scene: Scene) -> Params:
+    r"""Diagonals of the Hessians of the groups' mean losses, stacked."""
+    return hessian_diagonals(scene, scene.members)
 
 
 def activation_norms(scene: Scene) -> Params:
@@ -145,7 +95,7 @@ def activation_norms(scene: Scene) -> Params:
     ]
     try:
         with torch.no_grad():
-            for X, _ in read(scene.evaluation, scene.rows, scene.everyone, BATCH_SIZE):
+            for _, X, _ in scene.batches(scene.everyone):
                 scene.evaluation.outputs(scene.evaluation.params, X)
     finally:
         for hook in hooks:
@@ -209,8 +159,10 @@ STATISTICS = Shelf(
     Statistic(generator, of_rows=False, of_targets=False),
     Statistic(gradient),
     Statistic(group_gradients),
+    Statistic(group_losses),
     Statistic(group_shares),
     Statistic(hessian_diagonal),
+    Statistic(group_hessian_diagonals),
     Statistic(activation_norms, of_targets=False),
 )
 

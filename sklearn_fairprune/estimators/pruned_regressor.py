@@ -41,8 +41,10 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         Score of each weight, higher = keep: a name of the list, or a function (or record) of
         the same form. It gets the weight tensor of one layer and returns a tensor of the
         same shape; further arguments without default name statistics of the training rows
-        (``gradient``, ``group_gradients``, ``group_shares``, ``hessian_diagonal``,
-        ``activation_norms``) or the ``generator`` of whatever it draws.
+        (``gradient``, ``group_gradients``, ``group_losses``, ``group_shares``,
+        ``hessian_diagonal``, ``group_hessian_diagonals``, ``activation_norms``) or the
+        ``generator`` of whatever it draws. Statistics are of the network as it is at every
+        change of the masks.
     scope : {"global", "layerwise"}, default="global"
         Whether weights of all layers compete, or each layer loses the same share.
     schedule : str, callable, Iterative, Cubic or Rewind, default="cubic"

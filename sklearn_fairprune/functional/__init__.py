@@ -16,7 +16,16 @@ from .constraints import (
     equal_loss,
     minimax,
 )
-from .criteria import CRITERIA, Criterion, magnitude, random
+from .criteria import (
+    CRITERIA,
+    Criterion,
+    magnitude,
+    optimal_brain_damage,
+    random,
+    taylor,
+    undecayed,
+    wanda,
+)
 from .curvature import (
     Eigenvalue,
     gradient,
@@ -28,6 +37,7 @@ from .diagnostics import DIAGNOSTICS, Diagnostic
 from .diagonals import hessian_diagonal, hutchinson_diagonal
 from .distillation import distillation_losses, squared_distances
 from .dual_updates import dual_step, project
+from .group_criteria import fairgrape, fairprune, worst_group
 from .groups import (
     excess_accuracy_gap,
     excessive_loss,
@@ -84,6 +94,8 @@ __all__ = [
     "equal_loss",
     "excess_accuracy_gap",
     "excessive_loss",
+    "fairgrape",
+    "fairprune",
     "fisher_diagonal",
     "flatten",
     "gradient",
@@ -107,6 +119,7 @@ __all__ = [
     "minimax",
     "norm",
     "one_shot",
+    "optimal_brain_damage",
     "patches",
     "project",
     "proposition2_terms",
@@ -119,9 +132,13 @@ __all__ = [
     "second_order_estimate",
     "spectral_norms",
     "squared_distances",
+    "taylor",
     "theorem1_bound",
     "theorem2_terms",
     "trainable",
+    "undecayed",
     "unflatten",
     "violations",
+    "wanda",
+    "worst_group",
 ]

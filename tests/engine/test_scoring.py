@@ -11,34 +11,29 @@ from torch import nn
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.recipe import criterion_of
 from sklearn_fairprune.engine.scoring import weight_masks
-from sklearn_fairprune.functional import CRITERIA, Criterion, masks_sparsity, score_masks
+from sklearn_fairprune.functional import (
+    CRITERIA,
+    Criterion,
+    masks_sparsity,
+    score_masks,
+    taylor,
+    wanda,
+)
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 X, Y, GROUPS = rng.normal(size=(40, 4)), rng.integers(0, 3, 40), np.arange(40) % 3
 
 
-def taylor(weight, *, gradient):
-    return (weight * gradient).abs()
-
-
 def worst(weight, *, group_gradients, group_shares):
     return (weight * group_gradients).abs().amax(0) + 0 * group_shares.sum()
-
-
-def damage(weight, *, hessian_diagonal):
-    return weight.square() * hessian_diagonal
-
-
-def wanda(weight, *, activation_norms):
-    return weight.abs() * activation_norms
 
 
 def noisy(weight, *, generator):
     return weight.abs() + torch.rand(weight.shape, generator=generator)
 
 
-USERS = {f.__name__: Criterion(f) for f in (taylor, worst, damage, wanda, noisy)}
+USERS = {f.__name__: Criterion(f) for f in (worst, noisy)}
 EVERY = pytest.mark.parametrize("criterion", (CRITERIA | USERS).values(), ids=lambda c: c.name)
 
 
@@ -122,3 +117,20 @@ def test_statistics_that_do_not_exist_are_refused_with_those_that_do():
     with pytest.raises(ValueError, match=r"taylor asks for \['gradient'\].*pass X and y"):
         criterion_of(taylor, rows=False)
     assert criterion_of(noisy, rows=False).function is noisy
+
+
+def test_a_weight_that_is_used_without_its_layer_has_no_activations():
+    class Around(nn.Module):
+        def __init__(self, in_features, out_features):
+            super().__init__()
+            self.first = nn.Linear(in_features, out_features)
+
+        def forward(self, X):
+            return nn.functional.linear(X, self.first.weight)
+
+    odd = make(module=Around)
+    with pytest.raises(ValueError, match=r"\['activation_norms'\], which 'first.weight' has"):
+        weight_masks(odd, rows(), sparsity=0.5, criterion=wanda, scope="global")
+    for name in set(CRITERIA) - {"wanda"}:
+        found = weight_masks(odd, rows(), sparsity=0.5, criterion=name, scope="global")
+        assert masks_sparsity(found) == 0.5

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from engine_cases import make, rows
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_fairprune.engine import networks
-from sklearn_fairprune.engine import statistics as module
+from sklearn_fairprune.engine import scene as module
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.statistics import STATISTICS, Scene, statistics_of
 
@@ -82,24 +81,12 @@ def test_shares(net, data):
     np.testing.assert_allclose(STATISTICS["group_shares"](Scene(net, data, 0)), expected)
 
 
-@pytest.mark.slow
-def test_hessian_diagonal_is_near_the_exact_one(monkeypatch):
-    monkeypatch.setattr(module, "N_PROBES", 4000)
-    net, data = make(), rows()
-    found = STATISTICS["hessian_diagonal"](Scene(net, data, 0))["weight"]
-
-    def loss(weight):
-        raw = F.linear(data.X, weight, net.module_.bias.detach())
-        return F.cross_entropy(raw, data.y)
-
-    weight = net.module_.weight.detach()
-    exact = (
-        torch.autograd.functional.hessian(loss, weight)
-        .reshape(12, 12)
-        .diagonal()
-        .reshape(3, 4)
-    )
-    close(found, exact, rtol=0.15, atol=0.01)
+def test_losses_of_the_groups(net, data, monkeypatch):
+    monkeypatch.setattr(module, "BATCH_SIZE", 7)
+    weights = np.ones(30) if data.weights is None else W
+    values = losses(net).detach().numpy()
+    slow = [np.average(values[a == GROUPS], weights=weights[a == GROUPS]) for a in range(3)]
+    np.testing.assert_allclose(STATISTICS["group_losses"](Scene(net, data, 0)), slow)
 
 
 def input_norms(net, name):
@@ -139,6 +126,7 @@ def test_net_rows_and_global_generators_stay_as_they_are(net, name):
     assert all(torch.equal(before[k], v) for k, v in net.module_.state_dict().items())
     assert data.dtype == torch.float32
     assert torch.equal(data.y, y)
+    assert all(p.grad is None for p in net.module_.parameters())
     if isinstance(first, dict):
         assert all(torch.equal(first[k], again[k]) for k in first)
         assert not any(v.requires_grad for v in first.values())

@@ -1,11 +1,18 @@
-"""Every criterion on the shelf, and the values of magnitude."""
+"""Every criterion on the shelf, and the values of those that look at no group."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_fairprune.functional import CRITERIA, magnitude
+from sklearn_fairprune.functional import (
+    CRITERIA,
+    magnitude,
+    optimal_brain_damage,
+    taylor,
+    undecayed,
+    wanda,
+)
 from sklearn_fairprune.functional.needs import needs
 
 torch.set_num_threads(1)
@@ -19,7 +26,9 @@ def statistics(shape):
         "gradient": values,
         "group_gradients": torch.stack([values, -values]),
         "group_shares": torch.tensor([0.75, 0.25]),
+        "group_losses": torch.tensor([0.2, 0.9]),
         "hessian_diagonal": values,
+        "group_hessian_diagonals": torch.stack([values, -2 * values]),
         "activation_norms": values,
     }
 
@@ -67,3 +76,18 @@ def test_weight_is_left_as_it_is(name):
 @pytest.mark.parametrize("name", CRITERIA)
 def test_shelf_name_is_the_function_name(name):
     assert CRITERIA[name].name == name
+
+
+def test_values():
+    w, g = torch.tensor([-2.0, 0.5, 0.0]), torch.tensor([0.1, -4.0, 7.0])
+    assert taylor(w, gradient=g).tolist() == pytest.approx([0.2, 2, 0])
+    assert optimal_brain_damage(w, hessian_diagonal=g).tolist() == pytest.approx([0.2, 0.5, 0])
+    assert wanda(w, activation_norms=g.abs()).tolist() == pytest.approx([0.2, 2, 0])
+    assert undecayed(w, gradient=g, decay=0.2).tolist() == pytest.approx([1, 2.05, 0])
+
+
+def test_without_decay_undecayed_is_taylor():
+    w, g = weight(4, 3), weight(4, 3).detach().flip(0)
+    assert torch.equal(undecayed(w, gradient=g, decay=0), taylor(w, gradient=g))
+    at_rest = undecayed(w, gradient=-0.1 * w.detach(), decay=0.1)  # a minimum with decay
+    assert torch.equal(at_rest.argsort(dim=0), magnitude(w).argsort(dim=0))
