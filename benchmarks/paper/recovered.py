@@ -11,7 +11,7 @@ from claims import DIAGNOSIS, judgements
 from page import HEADLINES, header, number
 from records import FAILS, HERE, HOLDS, having, interval, load
 from tasks import TITLES
-from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, SPARSITIES, recovered
+from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, recovered
 
 RECOVERED = HERE / "results-recovered"
 SURVIVES, LOST, NEW, NEVER = "survives", "lost", "new", "cannot be told at either"
@@ -116,9 +116,14 @@ def damage(short, long):
             "new": against(long[task], f"none; {sparsity:g}", "dense; 0", metric),
         }
         for task in long
-        for sparsity in SPARSITIES
+        for sparsity in RECOVERED_SPARSITIES
         for metric in CHANGES
     ]
+
+
+def cells_of(way):
+    """Cell of a way at the sparsity of the fronts, and that of pruning alone."""
+    return f"{way.name}; {FRONT_SPARSITY:g}", f"none; {FRONT_SPARSITY:g}"
 
 
 def mitigated(short, long):
@@ -127,18 +132,13 @@ def mitigated(short, long):
         {
             "task": task,
             "way": way.name,
-            "sparsity": sparsity,
+            "sparsity": FRONT_SPARSITY,
             "metric": metric,
-            "old": against(
-                short[task], f"{way.name}; {sparsity:g}", f"none; {sparsity:g}", metric
-            ),
-            "new": against(
-                long[task], f"{way.name}; {sparsity:g}", f"none; {sparsity:g}", metric
-            ),
+            "old": against(short[task], *cells_of(way), metric),
+            "new": against(long[task], *cells_of(way), metric),
         }
         for task in long
         for way in recovered()[1:]
-        for sparsity in RECOVERED_SPARSITIES
         for metric in CHANGES
     ]
 
@@ -174,7 +174,7 @@ def damage_table(found):
     tasks = tasks_of(found)
     lines = [header("against the dense network", tasks)]
     for metric in ("accuracy", "worst_accuracy", "spread", "xi"):
-        for sparsity in SPARSITIES:
+        for sparsity in RECOVERED_SPARSITIES:
             cells = []
             for task in tasks:
                 row = next(
@@ -235,7 +235,6 @@ def ways_table(found):
                     r
                     for r in found["mitigated"]
                     if (r["task"], r["way"], r["metric"]) == (task, way, metric)
-                    and r["sparsity"] == FRONT_SPARSITY
                 )
                 cells.append(f"{shown(row['old'], metric)}<br>{shown(row['new'], metric)}")
             lines.append(f"| {way}: {NAMES[metric]} | " + " | ".join(cells) + " |")
@@ -261,10 +260,18 @@ def draw(found, path):
                 ]
                 y = [100 * r[budget][0] for r in rows]
                 whom = "all" if metric == "accuracy" else "worst group"
-                at = range(len(rows))
-                ax.plot(at, y, style, color=colour, marker="o", ms=3, label=f"{label}: {whom}")
+                ax.plot(
+                    range(len(rows)),
+                    y,
+                    style,
+                    color=colour,
+                    marker="o",
+                    ms=3,
+                    label=f"{label}: {whom}",
+                )
         ax.axhline(0, color="0.6", lw=0.8)
-        ax.set_xticks(range(len(SPARSITIES)), [f"{s:g}" for s in SPARSITIES])
+        at = range(len(RECOVERED_SPARSITIES))
+        ax.set_xticks(at, [f"{s:g}" for s in RECOVERED_SPARSITIES])
         ax.set_title(TITLES[task], fontsize=10)
         ax.set_xlabel("sparsity")
     axes[0].set_ylabel("change of accuracy, points")
@@ -274,9 +281,77 @@ def draw(found, path):
     plt.close(figure)
 
 
+def short_table(found):
+    """Markdown: what the README shows, held-out rows, 3 epochs and recovered."""
+    tasks = tasks_of(found)
+    lines = [header("held-out rows: 3 epochs<br>recovered", tasks)]
+    kept = [("accuracy", s) for s in (0.9, 0.95, 0.98)] + [("xi", FRONT_SPARSITY)]
+    for metric, sparsity in kept:
+        rows = {
+            r["task"]: r
+            for r in found["damage"]
+            if (r["metric"], r["sparsity"]) == (metric, sparsity)
+        }
+        cells = [
+            f"{shown(rows[t]['old'], metric)}<br>{shown(rows[t]['new'], metric)}"
+            for t in tasks
+        ]
+        name = f"pruning alone: change of {NAMES[metric]}, {sparsity:g}"
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for way in ("paper, after", "equal_excessive_loss, after", "distill"):
+        for metric in ("accuracy", "xi"):
+            rows = {
+                r["task"]: r
+                for r in found["mitigated"]
+                if (r["way"], r["metric"]) == (way, metric)
+            }
+            cells = [
+                f"{shown(rows[t]['old'], metric)}<br>{shown(rows[t]['new'], metric)}"
+                for t in tasks
+            ]
+            name = f"{way}, {FRONT_SPARSITY:g}: {NAMES[metric]} against pruning alone"
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def words(found):
+    """Numbers that the prose of page.md quotes, by their names there."""
+    tasks = tasks_of(found)
+    told = [task for task in tasks if task != "svhn"]  # where the constraint's effect is sure
+
+    def list_of(rows, metric, which, of=tasks, **where):
+        chosen = {
+            r["task"]: r[which]
+            for r in rows
+            if r["metric"] == metric and all(r[k] == v for k, v in where.items())
+        }
+        scale, digits = CHANGES[metric], 2 if CHANGES[metric] == 1 else 1
+        return " / ".join(f"{scale * chosen[task][0]:+.{digits}f}" for task in of)
+
+    quoted = {"tasks": ", ".join(TITLES[task] for task in tasks)}
+    for name, sparsity in (("9", 0.9), ("95", 0.95), ("98", 0.98)):
+        for budget, which in (("short", "old"), ("long", "new")):
+            rows = list_of(found["damage"], "accuracy", which, sparsity=sparsity)
+            quoted[f"{budget}_{name}"] = rows
+    for name, task in (("age_small", "utkface_age"), ("svhn_small", "svhn")):
+        quoted[name] = next(
+            number(r["new"])
+            for r in found["claims"]
+            if (r["task"], r["statement"], r["sparsity"])
+            == (task, "small groups lose more", 0.98)
+        )
+    ways = found["mitigated"]
+    quoted["spreads"] = list_of(ways, "spread", "new", told, way="paper, after")
+    quoted["costs"] = list_of(ways, "accuracy", "new", told, way="paper, after")
+    quoted["distill_xi"] = list_of(ways, "xi", "new", told, way="distill")
+    quoted["distill_accuracy"] = list_of(ways, "accuracy", "new", told, way="distill")
+    quoted["none_xi"] = list_of(found["damage"], "xi", "new", told, sparsity=FRONT_SPARSITY)
+    return quoted
+
+
 def sections(found):
-    """Tables for the page, by the name that page.md gives them."""
-    return {
+    """Tables and numbers for the page, by the names that page.md gives them."""
+    return {name: [text] for name, text in words(found).items()} | {
         "recovered_damage": damage_table(found),
         "recovered_claims": claims_table(found),
         "recovered_fates": fates_table(found),

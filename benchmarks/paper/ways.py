@@ -14,7 +14,7 @@ import numpy as np
 PLAN = json.loads((Path(__file__).parent / "plan.json").read_text(encoding="utf-8"))
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
 FRONT_SPARSITY = 0.9
-RECOVERED_SPARSITIES = (0.9, 0.95)
+RECOVERED_SPARSITIES = (0.8, 0.9, 0.95, 0.98)  # of pruning alone; of the others FRONT_SPARSITY
 HIGH_SPARSITIES = tuple(s for s in SPARSITIES if s >= FRONT_SPARSITY)
 HOLDOUT = 0.2
 PAPER = {  # problem (8) and its dual update, word for word; the step size is not known
@@ -169,7 +169,7 @@ def plan(sets):
         cells += [(way, FRONT_SPARSITY) for way in added()]
     if "recovered" in sets:
         for way in recovered():
-            at = SPARSITIES if way.name == "none" else RECOVERED_SPARSITIES
+            at = RECOVERED_SPARSITIES if way.name == "none" else (FRONT_SPARSITY,)
             cells += [(way, sparsity) for sparsity in at]
     return cells
 

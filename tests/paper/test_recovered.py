@@ -8,7 +8,7 @@ import recovered
 from record_cases import DENSE, record
 from records import BROKEN, FAILS, HERE, HOLDS, UNSURE
 
-ALIVE = {f"none; {s:g}": DENSE for s in recovered.SPARSITIES}
+ALIVE = {f"none; {s:g}": DENSE for s in recovered.RECOVERED_SPARSITIES}
 
 
 def budgets(short=0.05, long=None):
