@@ -343,9 +343,9 @@ def words(found):
     ways = found["mitigated"]
     quoted["spreads"] = list_of(ways, "spread", "new", told, way="paper, after")
     quoted["costs"] = list_of(ways, "accuracy", "new", told, way="paper, after")
-    quoted["distill_xi"] = list_of(ways, "xi", "new", told, way="distill")
-    quoted["distill_accuracy"] = list_of(ways, "accuracy", "new", told, way="distill")
-    quoted["none_xi"] = list_of(found["damage"], "xi", "new", told, sparsity=FRONT_SPARSITY)
+    quoted["distill_xi"] = list_of(ways, "xi", "new", way="distill")
+    quoted["distill_accuracy"] = list_of(ways, "accuracy", "new", way="distill")
+    quoted["none_xi"] = list_of(found["damage"], "xi", "new", sparsity=FRONT_SPARSITY)
     return quoted
 
 

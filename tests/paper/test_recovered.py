@@ -5,8 +5,10 @@ import json
 
 import pytest
 import recovered
+import report
+from page import page as full_page
 from record_cases import DENSE, record
-from records import BROKEN, FAILS, HERE, HOLDS, UNSURE
+from records import BROKEN, FAILS, HERE, HOLDS, UNSURE, load
 
 ALIVE = {f"none; {s:g}": DENSE for s in recovered.RECOVERED_SPARSITIES}
 
@@ -92,11 +94,71 @@ def test_other_dense_networks_are_refused(monkeypatch):
 
 
 def test_kept_verdicts_are_what_the_results_give():
-    from report import rounded
-
-    made = rounded(recovered.verdicts(*recovered.both()))
+    made = report.rounded(recovered.verdicts(*recovered.both()))
     kept = json.loads((recovered.RECOVERED / "verdicts.json").read_text(encoding="utf-8"))
     assert json.loads(json.dumps(made)) == kept
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return recovered.verdicts(*recovered.both())
+
+
+def test_sentences_on_damage_and_on_who_loses(kept):
+    last = [r for r in kept["damage"] if (r["metric"], r["sparsity"]) == ("accuracy", 0.98)]
+    assert len(last) == 4
+    assert all(r["new"][2] < 0 for r in last)
+    held = {
+        (r["task"], r["sparsity"], r["statement"])
+        for r in kept["claims"]
+        if r["claim"] == 1 and r["new"]["verdict"] == HOLDS
+    }
+    assert not [h for h in held if h[1] == 0.9 and "stays" not in h[2]]
+    more = {h[:2] for h in held if h[2] == "small groups lose more"}
+    assert more == {("utkface_age", 0.98), ("svhn", 0.98)}
+    lost = {
+        (r["task"])
+        for r in kept["claims"]
+        if r["claim"] == 1 and r["fate"] == "lost" and r["sparsity"] == 0.9
+    }
+    assert lost == {"cifar10", "svhn"}
+
+
+def test_sentences_on_what_tells_who_pays(kept):
+    rows = [r for r in kept["claims"] if r["claim"] == 3 and r["new"]["verdict"] == HOLDS]
+    assert not [r for r in rows if "held-out" in r["statement"]]
+    assert {r["task"] for r in rows} == {"utkface_ethnicity", "utkface_age", "svhn"}
+    assert {r["sparsity"] for r in rows} == {0.95, 0.98}
+    assert {r["sparsity"] for r in rows if r["task"] == "svhn"} == {0.98}
+    held_out = [
+        r["fate"]
+        for r in kept["claims"]
+        if "held-out rows" in r["statement"]
+        and r["claim"] == 3
+        and r["old"]["verdict"] == FAILS
+    ]
+    assert held_out.count("no longer refuted") > len(held_out) / 2
+
+
+def test_sentences_on_the_constraint_and_on_distillation(kept):
+    found = {(r["way"], r["metric"], r["task"]): r for r in kept["mitigated"]}
+    tasks = list(kept["runs"])
+    three = [task for task in tasks if task != "svhn"]
+    for task in three:
+        assert found["paper, after", "spread", task]["new"][2] < 0
+        assert found["paper, after", "accuracy", task]["new"][2] < 0
+    for task in tasks:
+        assert found["distill", "xi", task]["new"][2] < 0
+        assert found["distill", "accuracy", task]["new"][2] > 0
+        assert found["distill", "spread", task]["new"][2] > 0
+        for way in ("paper, after", "equal_loss, after", "equal_excessive_loss, after"):
+            for budget in ("old", "new"):
+                assert found[way, "xi", task][budget][2] > 0
+
+
+def test_the_readme_shows_both_budgets(kept):
+    readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(recovered.short_table(kept)) in readme
 
 
 def test_the_page_has_the_tables_of_both_budgets():
@@ -104,4 +166,5 @@ def test_the_page_has_the_tables_of_both_budgets():
     found = recovered.verdicts(*recovered.both())
     for lines in recovered.sections(found).values():
         assert "\n".join(lines) in page
+    assert page == full_page(report.verdicts(load()), more=recovered.sections(found))
     assert "two budgets -->" not in page

@@ -19,10 +19,6 @@ def kept():
     return verdicts(load())
 
 
-def test_page_is_what_the_results_give(kept):
-    assert page(kept) == (HERE / "README.md").read_text(encoding="utf-8")
-
-
 def test_table_of_the_readme_is_what_the_results_give(kept):
     readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
     made = "\n".join(headlines(kept)).splitlines()
