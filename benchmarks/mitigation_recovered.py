@@ -11,14 +11,13 @@ same seeds. Every seed's own numbers are kept in results/mitigation_recovered_ru
 
 import argparse
 import itertools
-import json
 
 import numpy as np
 import torch
 from measure import measure, paired
 from mitigation import KEPT, after_ways
 from mitigation import kept_runs as short_runs
-from record import RESULTS, figure, planned, save
+from record import RESULTS, figure, keep_runs, kept_runs, planned, save
 from sklearn.frozen import FrozenEstimator
 from tables import load, split
 
@@ -68,20 +67,9 @@ def run(name, seed):
     return found
 
 
-def kept(name):
-    """Runs of a data set done so far: {seed: outcomes}."""
-    path = RUNS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def keep(name, by_seed):
-    """Keep the runs of a data set, a line for each network."""
-    seeds = []
-    for seed, found in by_seed.items():
-        lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items()]
-        seeds.append(f'"{seed}": {{\n' + ",\n".join(lines) + "}")
-    RUNS.mkdir(parents=True, exist_ok=True)
-    (RUNS / f"{name}.json").write_text("{" + ",\n".join(seeds) + "}\n", encoding="utf-8")
+def file_of(name):
+    """Where the runs of a data set are kept."""
+    return RUNS / f"{name}.json"
 
 
 def short(name, by_seed):
@@ -155,7 +143,8 @@ def counts_table(data):
 
 def summarise():
     """Write the record from the kept runs."""
-    runs = {name: kept(name) for name in PLAN["data"] if kept(name)}
+    runs = {name: kept_runs(file_of(name)) for name in PLAN["data"]}
+    runs = {name: by_seed for name, by_seed in runs.items() if by_seed}
     before = {name: short(name, by_seed) for name, by_seed in runs.items()}
     budgets = {"recovered": cells_of(runs), "5 epochs": cells_of(before)}
     tallies = {budget: tally(cells) for budget, cells in budgets.items()}
@@ -192,10 +181,10 @@ def main():
     names = arguments.data.split(",") if arguments.data else PLAN["data"]
     if not arguments.summary:
         for seed, name in itertools.product(PLAN["seeds"], names):
-            by_seed = kept(name)
+            by_seed = kept_runs(file_of(name))
             if str(seed) not in by_seed:
                 by_seed[str(seed)] = run(name, seed)
-                keep(name, by_seed)
+                keep_runs(file_of(name), by_seed)
                 print(f"{name}, seed {seed}: done", flush=True)
     summarise()
 

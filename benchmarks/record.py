@@ -82,6 +82,21 @@ def figure(name, value, unit, target=None, met=None):
     }
 
 
+def kept_runs(path):
+    """Runs that a file keeps: {seed: {name of a network: outcome}}; none without the file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def keep_runs(path, by_seed):
+    """Keep runs in a file, a line for each network."""
+    seeds = []
+    for seed, found in by_seed.items():
+        lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items()]
+        seeds.append(f'"{seed}": {{\n' + ",\n".join(lines) + "}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{" + ",\n".join(seeds) + "}\n", encoding="utf-8")
+
+
 def save(name, summary, *, seeds, data, kept_runs=False):
     """Write ``results/<name>.json`` and print the summary.
 

@@ -13,14 +13,13 @@ training of the same network. Every seed's own numbers are kept in results/recov
 import argparse
 import copy
 import itertools
-import json
 import time
 
 import numpy as np
 import pandas as pd
 import torch
 from measure import measure
-from record import RESULTS, figure, planned, save
+from record import RESULTS, figure, keep_runs, kept_runs, planned, save
 from recovery_tasks import net_of, parts_of
 from scipy import stats
 
@@ -86,22 +85,6 @@ def seeds_of(task):
 def file_of(task):
     """Where the runs of a task are kept."""
     return RUNS / f"{task.replace(', ', '_').replace(' ', '_')}.json"
-
-
-def kept(task):
-    """Runs of a task done so far: {seed: outcomes}."""
-    path = file_of(task)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def keep(task, by_seed):
-    """Keep the runs of a task, a line for each network."""
-    seeds = []
-    for seed, found in by_seed.items():
-        lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items()]
-        seeds.append(f'"{seed}": {{\n' + ",\n".join(lines) + "}")
-    RUNS.mkdir(parents=True, exist_ok=True)
-    file_of(task).write_text("{" + ",\n".join(seeds) + "}\n", encoding="utf-8")
 
 
 def table_of(runs):
@@ -310,13 +293,14 @@ def main():
     n_lines = 1 + len(PAIRS) * len(PLAN["sparsities"]) * len(PLAN["epochs"])
     if not arguments.summary:
         for seed, task in itertools.product(PLAN["seeds"], tasks):
-            by_seed = kept(task)
+            by_seed = kept_runs(file_of(task))
             known = by_seed.get(str(seed), {})
             if seed in seeds_of(task) and len(known) < n_lines:
                 by_seed[str(seed)] = run(task, seed, known)
-                keep(task, by_seed)
+                keep_runs(file_of(task), by_seed)
                 print(f"{task}, seed {seed}: done", flush=True)
-    summarise({task: kept(task) for task in PLAN["tasks"] if kept(task)})
+    runs = {task: kept_runs(file_of(task)) for task in PLAN["tasks"]}
+    summarise({task: by_seed for task, by_seed in runs.items() if by_seed})
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_ways_are_those_of_the_plan_on_the_given_dense_network():
 
 def test_kept_runs_are_those_of_the_plan():
     for name in PLAN["data"]:
-        by_seed = recovered.kept(name)
+        by_seed = recovered.kept_runs(recovered.file_of(name))
         assert list(by_seed) == [str(seed) for seed in PLAN["seeds"]]
         keys = [f"{w}; {s}" for s, w in itertools.product(PLAN["sparsities"], PLAN["ways"])]
         for found in by_seed.values():
@@ -73,7 +73,7 @@ def test_kept_runs_are_those_of_the_plan():
 
 def test_the_record_follows_from_the_kept_runs_of_both_budgets():
     data = json.loads((RESULTS / "mitigation_recovered.json").read_text())["data"]
-    runs = {name: recovered.kept(name) for name in PLAN["data"]}
+    runs = {name: recovered.kept_runs(recovered.file_of(name)) for name in PLAN["data"]}
     before = {name: recovered.short(name, by_seed) for name, by_seed in runs.items()}
     for budget, of in (("recovered", runs), ("5 epochs", before)):
         assert recovered.tally(recovered.cells_of(of)) == data["tallies"][budget]

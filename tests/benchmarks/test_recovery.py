@@ -104,16 +104,19 @@ def test_every_pair_is_run_at_equal_epochs(monkeypatch):
 
 def test_runs_are_kept_as_they_are(results, monkeypatch):
     monkeypatch.setattr(recovery, "RUNS", results / "runs")
+    path = recovery.file_of("svhn, residual")
     found = {"300": {"dense": {"accuracy": 0.9}, "0.9; 3; a, b": {"accuracy": 0.8}}}
-    recovery.keep("svhn, residual", found)
-    assert recovery.kept("svhn, residual") == found
-    assert recovery.kept("digits, default") == {}
+    recovery.keep_runs(path, found)
+    assert recovery.kept_runs(path) == found
+    assert recovery.kept_runs(recovery.file_of("digits, default")) == {}
 
 
 @pytest.fixture(scope="module")
 def kept_table():
     plan = json.loads(PLAN_FILE.read_text(encoding="utf-8"))["recovery"]
-    return recovery.table_of({task: recovery.kept(task) for task in plan["tasks"]})
+    return recovery.table_of(
+        {task: recovery.kept_runs(recovery.file_of(task)) for task in plan["tasks"]}
+    )
 
 
 def test_the_record_follows_from_the_kept_runs(kept_table):
