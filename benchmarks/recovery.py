@@ -229,6 +229,33 @@ def counts(table):
     return pd.DataFrame(found | {"one class": one_class})
 
 
+def most_accurate(table):
+    """In how many of its cells a pair has the highest mean accuracy: {task: {pair: cells}}."""
+    means = table.groupby([*CELL, "pair"])["accuracy"].mean().unstack("pair")
+    best = means.idxmax(axis=1)
+    return {
+        task: best.loc[task].value_counts().sort_index().to_dict()
+        for task in table["task"].unique()
+    }
+
+
+def lower_by_distillation(table, measured="xi"):
+    """Cells in which distilling lowers a mean, beside plain training of the same schedule.
+
+    Returns
+    -------
+    found : dict of str to list of int
+        By task: in how many, and of how many.
+    """
+    means = table.groupby([*CELL, "pair"])[measured].mean().unstack("pair")
+    found = {}
+    for task in table["task"].unique():
+        own = means.loc[task]
+        lower = [own[f"{s}, distill"] < own[f"{s}, plain"] for s in PLAN["schedules"]]
+        found[task] = [int(sum(v.sum() for v in lower)), sum(len(v) for v in lower)]
+    return found
+
+
 def pairs_table(data):
     """Markdown: every pair against the base at the most epochs, over the tasks, and fronts."""
     epochs, shown = max(PLAN["epochs"]), {"accuracy": (100, 1), "xi": (1, 2)}
@@ -259,6 +286,26 @@ def pairs_table(data):
     return lines
 
 
+def sentences(data):
+    """What the README says of the fronts, of accuracy, and of distillation."""
+    name = "on accuracy and xi"
+    order = sorted(data["by_pair"], key=lambda pair: -data["by_pair"][pair][name])
+    said = [f"{pair} ({data['by_pair'][pair][name]})" for pair in order[:4]]
+    text = f"On the front of accuracy and xi are, of {data['cells']} cells, most often "
+    text += f"{', '.join(said)}; {BASE} is in {data['by_pair'][BASE][name]}. "
+    best = []
+    for task, counted in data["most_accurate"].items():
+        most = max(counted.values())
+        pairs = " and ".join(pair for pair, n in counted.items() if n == most)
+        best.append(f"{task.split(', ')[0]} {pairs} ({most})")
+    text += f"Most accurate is most often, of 9 cells a task: {'; '.join(best)}. "
+    lower = data["xi_lower_by_distillation"]
+    counted = [f"{n} ({task.split(', ')[0]})" for task, (n, _) in lower.items()]
+    each = next(iter(lower.values()))[1]
+    text += "Distilling lowers the mean of xi, beside plain training of the same schedule, in "
+    return text + f"{', '.join(counted)} of {each} cells each."
+
+
 def summarise(runs):
     """Write the record and the picture."""
     table = table_of(runs)
@@ -272,6 +319,8 @@ def summarise(runs):
     data = {
         "cells": n_cells,
         "costs": costs.round(3).to_dict(),
+        "most_accurate": most_accurate(table),
+        "xi_lower_by_distillation": lower_by_distillation(table),
         "by_pair": by_pair.to_dict("index"),
         "over_tasks": differences.round(5).to_dict("records"),
         "seeds_of_tasks": {task: sorted(by_seed) for task, by_seed in runs.items()},

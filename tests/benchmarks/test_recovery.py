@@ -75,6 +75,24 @@ def test_differences_over_the_tasks_are_those_from_the_base_of_the_same_cell(mon
     assert found.loc[(recovery.BASE, "accuracy"), ["low", "high"]].tolist() == [0, 0]
 
 
+def test_the_most_accurate_pair_is_counted_cell_by_cell():
+    rows = pd.concat(
+        [
+            table({"a": (0.9, 0.1), "b": (0.8, 0.2)}),
+            table({"a": (0.7, 0.1), "b": (0.8, 0.2)}, epochs=6),
+            table({"a": (0.9, 0.1), "b": (0.8, 0.2)}, epochs=12),
+        ]
+    )
+    assert recovery.most_accurate(rows) == {"t": {"a": 2, "b": 1}}
+
+
+def test_distillation_is_held_against_plain_training_of_its_schedule(monkeypatch):
+    monkeypatch.setitem(recovery.PLAN, "schedules", ["x", "y"])
+    xi = {"x, plain": 0.5, "x, distill": 0.4, "y, plain": 0.3, "y, distill": 0.35}
+    rows = table({pair: (0.9, value) for pair, value in xi.items()})
+    assert recovery.lower_by_distillation(rows) == {"t": [1, 2]}
+
+
 def test_every_pair_is_run_at_equal_epochs(monkeypatch):
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
@@ -124,6 +142,24 @@ def test_the_record_follows_from_the_kept_runs(kept_table):
     assert recovery.counts(kept_table).to_dict("index") == record["by_pair"]
     made = recovery.over_tasks(kept_table).round(5).to_dict("records")
     assert made == record["over_tasks"]
+    assert recovery.most_accurate(kept_table) == record["most_accurate"]
+    assert recovery.lower_by_distillation(kept_table) == record["xi_lower_by_distillation"]
+
+
+def test_iterative_pairs_are_the_least_accurate_on_the_images(kept_table):
+    means = kept_table.groupby([*recovery.CELL, "pair"])["accuracy"].mean().unstack("pair")
+    images = [task for task in recovery.PLAN["tasks"] if "residual" in task]
+    assert len(images) == 3
+    assert all(pair.startswith("iterative") for pair in means.loc[images].idxmin(axis=1))
+
+
+def test_tables_and_sentences_are_what_the_runs_give():
+    data = json.loads((RESULTS / "recovery.json").read_text(encoding="utf-8"))["data"]
+    longer = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(recovery.pairs_table(data)) in longer
+    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    words = " ".join(readme.split())
+    assert recovery.sentences(data) in words
 
 
 def test_every_cell_of_the_plan_was_run(kept_table):
