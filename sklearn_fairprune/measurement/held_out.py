@@ -153,12 +153,12 @@ class HeldOut:
         if self.correct is not None:
             shares = means[:, n_models:].reshape(self.n_boot, n_models + 1, -1)
             with np.errstate(invalid="ignore", divide="ignore"):
-                recall = shares[:, 1:] / shares[:, :1]
+                recall = np.minimum(shares[:, 1:] / shares[:, :1], 1)  # rounding
             recall[~np.isfinite(recall)] = np.nan  # the sample lacks the class
             self.balanced_samples = np.nanmean(recall, axis=2)
             member *= self.weights[:, None]
             recall = member.T @ self.correct / member.sum(axis=0)[:, None]
-            self.balanced = recall.mean(axis=0)
+            self.balanced = np.minimum(recall, 1).mean(axis=0)
 
     @cached_property
     def together(self) -> "HeldOut":

@@ -325,3 +325,17 @@ def test_a_drop_on_rows_of_large_weight_is_less_sure():
         low, high = rows.paired_differences(1)
         widths.append((high - low)[0])
     assert widths[0] > 1.05 * widths[1]
+
+
+def test_rounding_makes_no_share_larger_than_1():
+    y = np.arange(300) % 2
+    for seed in range(20):
+        weights = np.random.default_rng(seed).lognormal(size=len(y))
+        report = audit_predictions(
+            y, {"dense": y, "pruned": y}, sample_weight=weights, n_boot=20, min_group_size=1
+        )
+        for table in (report.overall, report.by_group):
+            shares = table.filter(regex="accuracy(_low|_high)?$").drop(
+                columns="accuracy_spread", errors="ignore"
+            )
+            assert shares.to_numpy().max() <= 1
