@@ -239,20 +239,25 @@ def most_accurate(table):
     }
 
 
-def lower_by_distillation(table, measured="xi"):
-    """Cells in which distilling lowers a mean, beside plain training of the same schedule.
+def by_distillation(table, measured="xi"):
+    """What distilling does to a mean, beside plain training of the same schedule, by task.
 
     Returns
     -------
-    found : dict of str to list of int
-        By task: in how many, and of how many.
+    found : dict of str to dict
+        ``lower``: cells in which the mean over the seeds falls, of ``cells``; ``ratio``: mean
+        of the quotients under the gradual schedule.
     """
     means = table.groupby([*CELL, "pair"])[measured].mean().unstack("pair")
     found = {}
     for task in table["task"].unique():
         own = means.loc[task]
-        lower = [own[f"{s}, distill"] < own[f"{s}, plain"] for s in PLAN["schedules"]]
-        found[task] = [int(sum(v.sum() for v in lower)), sum(len(v) for v in lower)]
+        quotients = {s: own[f"{s}, distill"] / own[f"{s}, plain"] for s in PLAN["schedules"]}
+        found[task] = {
+            "lower": int(sum((v < 1).sum() for v in quotients.values())),
+            "cells": sum(len(v) for v in quotients.values()),
+            "ratio": round(float(quotients["cubic"].mean()), 4),
+        }
     return found
 
 
@@ -286,24 +291,32 @@ def pairs_table(data):
     return lines
 
 
+def spoken(pair):
+    """Name of a pair in a sentence."""
+    return pair.replace(", ", " with ")
+
+
 def sentences(data):
     """What the README says of the fronts, of accuracy, and of distillation."""
     name = "on accuracy and xi"
     order = sorted(data["by_pair"], key=lambda pair: -data["by_pair"][pair][name])
-    said = [f"{pair} ({data['by_pair'][pair][name]})" for pair in order[:4]]
+    said = [f"{spoken(pair)} ({data['by_pair'][pair][name]})" for pair in order[:4]]
     text = f"On the front of accuracy and xi are, of {data['cells']} cells, most often "
-    text += f"{', '.join(said)}; {BASE} is in {data['by_pair'][BASE][name]}. "
+    text += f"{'; '.join(said)}; {spoken(BASE)} is in {data['by_pair'][BASE][name]}. "
     best = []
     for task, counted in data["most_accurate"].items():
         most = max(counted.values())
-        pairs = " and ".join(pair for pair, n in counted.items() if n == most)
-        best.append(f"{task.split(', ')[0]} {pairs} ({most})")
-    text += f"Most accurate is most often, of 9 cells a task: {'; '.join(best)}. "
-    lower = data["xi_lower_by_distillation"]
-    counted = [f"{n} ({task.split(', ')[0]})" for task, (n, _) in lower.items()]
-    each = next(iter(lower.values()))[1]
+        pairs = " and ".join(spoken(pair) for pair, n in counted.items() if n == most)
+        best.append(f"{task.split(', ')[0]}: {pairs} ({most})")
+    text += f"Most accurate is most often, of 9 cells a task, {'; '.join(best)}. "
+    told = [
+        f"{task.split(', ')[0]} {own['lower']} (x {own['ratio']:.2f})"
+        for task, own in data["xi_by_distillation"].items()
+    ]
+    each = next(iter(data["xi_by_distillation"].values()))["cells"]
     text += "Distilling lowers the mean of xi, beside plain training of the same schedule, in "
-    return text + f"{', '.join(counted)} of {each} cells each."
+    text += f"so many of {each} cells (in brackets: to how much, under cubic): "
+    return text + f"{'; '.join(told)}."
 
 
 def summarise(runs):
@@ -320,7 +333,7 @@ def summarise(runs):
         "cells": n_cells,
         "costs": costs.round(3).to_dict(),
         "most_accurate": most_accurate(table),
-        "xi_lower_by_distillation": lower_by_distillation(table),
+        "xi_by_distillation": by_distillation(table),
         "by_pair": by_pair.to_dict("index"),
         "over_tasks": differences.round(5).to_dict("records"),
         "seeds_of_tasks": {task: sorted(by_seed) for task, by_seed in runs.items()},

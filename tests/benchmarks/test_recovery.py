@@ -87,10 +87,11 @@ def test_the_most_accurate_pair_is_counted_cell_by_cell():
 
 
 def test_distillation_is_held_against_plain_training_of_its_schedule(monkeypatch):
-    monkeypatch.setitem(recovery.PLAN, "schedules", ["x", "y"])
-    xi = {"x, plain": 0.5, "x, distill": 0.4, "y, plain": 0.3, "y, distill": 0.35}
+    monkeypatch.setitem(recovery.PLAN, "schedules", ["cubic", "y"])
+    xi = {"cubic, plain": 0.5, "cubic, distill": 0.4, "y, plain": 0.3, "y, distill": 0.35}
     rows = table({pair: (0.9, value) for pair, value in xi.items()})
-    assert recovery.lower_by_distillation(rows) == {"t": [1, 2]}
+    found = recovery.by_distillation(rows)
+    assert found == {"t": {"lower": 1, "cells": 2, "ratio": 0.8}}
 
 
 def test_every_pair_is_run_at_equal_epochs(monkeypatch):
@@ -143,7 +144,7 @@ def test_the_record_follows_from_the_kept_runs(kept_table):
     made = recovery.over_tasks(kept_table).round(5).to_dict("records")
     assert made == record["over_tasks"]
     assert recovery.most_accurate(kept_table) == record["most_accurate"]
-    assert recovery.lower_by_distillation(kept_table) == record["xi_lower_by_distillation"]
+    assert recovery.by_distillation(kept_table) == record["xi_by_distillation"]
 
 
 def test_iterative_pairs_are_the_least_accurate_on_the_images(kept_table):
