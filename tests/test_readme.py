@@ -396,4 +396,14 @@ def test_defaults_of_the_recovery_are_those_of_the_rule():
     one = test.groupby("way")["one_class"].sum()
     n = 3 * len(test) // 2
     assert f"predict {one[old]} of {n} networks before and {one[new]} now" in words
-    assert f"costs {rows.loc[new, 'cost']:.1f} times the dense training" in words
+    below = test.groupby("way")["below_constant"].sum()
+    text = f"most frequent class are {below[old]} before and {below[new]} now"
+    assert text in words
+    named = set(test.loc[(test["way"] == new) & (test["below_constant"] > 0), "task"])
+    assert named == {"german_credit, SGD", "bank_marketing, batch norm"}
+    judged = test[(test["way"] == new) & test["sparsity"].isin([0.9, 0.95])]
+    near = (judged["change"] >= -0.5).sum()
+    assert f"{near} of {len(judged)} cells are within 0.5 points of the dense" in words
+    costs = rows.loc[new, "cost"], test.loc[test["way"] == new, "cost"].median()
+    told = "costs {:.1f} times the dense training in the median of the validation tasks, and"
+    assert (told + " {:.1f} times in that").format(*costs) in words
