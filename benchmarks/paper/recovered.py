@@ -169,21 +169,30 @@ def tasks_of(found):
     return [task for task in TITLES if task in found["runs"]]
 
 
+def cells_at_both(rows, tasks, metric, **where):
+    """Cells of a line, one a task: a measure at 3 epochs, and recovered."""
+    of = {
+        r["task"]: r
+        for r in rows
+        if r["metric"] == metric and all(r[k] == value for k, value in where.items())
+    }
+    pairs = [(of[task]["old"], of[task]["new"]) for task in tasks]
+    return [f"{shown(old, metric)}<br>{shown(new, metric)}" for old, new in pairs]
+
+
+def line(name, cells):
+    """Line of a Markdown table."""
+    return f"| {name} | {' | '.join(cells)} |"
+
+
 def damage_table(found):
     """Markdown: what pruning alone costs, 3 epochs / recovered."""
     tasks = tasks_of(found)
     lines = [header("against the dense network", tasks)]
     for metric in ("accuracy", "worst_accuracy", "spread", "xi"):
         for sparsity in RECOVERED_SPARSITIES:
-            cells = []
-            for task in tasks:
-                row = next(
-                    r
-                    for r in found["damage"]
-                    if (r["task"], r["sparsity"], r["metric"]) == (task, sparsity, metric)
-                )
-                cells.append(f"{shown(row['old'], metric)}<br>{shown(row['new'], metric)}")
-            lines.append(f"| {NAMES[metric]}, {sparsity:g} | " + " | ".join(cells) + " |")
+            cells = cells_at_both(found["damage"], tasks, metric, sparsity=sparsity)
+            lines.append(line(f"{NAMES[metric]}, {sparsity:g}", cells))
     return lines
 
 
@@ -229,15 +238,8 @@ def ways_table(found):
     lines = [header(f"against pruning alone, {FRONT_SPARSITY:g}", tasks)]
     for way in dict.fromkeys(r["way"] for r in found["mitigated"]):
         for metric in ("accuracy", "spread", "xi", "psi"):
-            cells = []
-            for task in tasks:
-                row = next(
-                    r
-                    for r in found["mitigated"]
-                    if (r["task"], r["way"], r["metric"]) == (task, way, metric)
-                )
-                cells.append(f"{shown(row['old'], metric)}<br>{shown(row['new'], metric)}")
-            lines.append(f"| {way}: {NAMES[metric]} | " + " | ".join(cells) + " |")
+            cells = cells_at_both(found["mitigated"], tasks, metric, way=way)
+            lines.append(line(f"{way}: {NAMES[metric]}", cells))
     return lines
 
 
@@ -287,30 +289,14 @@ def short_table(found):
     lines = [header("held-out rows: 3 epochs<br>recovered", tasks)]
     kept = [("accuracy", s) for s in (0.9, 0.95, 0.98)] + [("xi", FRONT_SPARSITY)]
     for metric, sparsity in kept:
-        rows = {
-            r["task"]: r
-            for r in found["damage"]
-            if (r["metric"], r["sparsity"]) == (metric, sparsity)
-        }
-        cells = [
-            f"{shown(rows[t]['old'], metric)}<br>{shown(rows[t]['new'], metric)}"
-            for t in tasks
-        ]
+        cells = cells_at_both(found["damage"], tasks, metric, sparsity=sparsity)
         name = f"pruning alone: change of {NAMES[metric]}, {sparsity:g}"
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(line(name, cells))
     for way in ("paper, after", "equal_excessive_loss, after", "distill"):
         for metric in ("accuracy", "xi"):
-            rows = {
-                r["task"]: r
-                for r in found["mitigated"]
-                if (r["way"], r["metric"]) == (way, metric)
-            }
-            cells = [
-                f"{shown(rows[t]['old'], metric)}<br>{shown(rows[t]['new'], metric)}"
-                for t in tasks
-            ]
+            cells = cells_at_both(found["mitigated"], tasks, metric, way=way)
             name = f"{way}, {FRONT_SPARSITY:g}: {NAMES[metric]} against pruning alone"
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+            lines.append(line(name, cells))
     return lines
 
 

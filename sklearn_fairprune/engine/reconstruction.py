@@ -82,9 +82,10 @@ def reconstruct(
     net : skorch.NeuralNet
         Pruned copy of `dense`, with the masks applied. Changed in place: weights and biases of
         its linear and convolution layers. Batch norm takes part with the statistics it has,
-        which should be those of the dense network.
+        which should be those of `dense`.
     dense : skorch.NeuralNet
-        Trained; left as it is.
+        The network before weights were removed: the dense one, or what a later removal of a
+        schedule found. Left as it is.
     rows : Rows
         To fit on, with groups if `balance` is not 0. Targets are not needed.
     masks : dict of str to torch.BoolTensor
