@@ -16,7 +16,7 @@ from .networks import copy_net, renew_optimizer
 from .recipe import Recipe
 from .scoring import keep_all
 from .training import train
-from .tuning import FineTuning, check_rate_schedules, epochs_of
+from .tuning import FineTuning, check_masks, check_rate_schedules, epochs_of
 
 
 class Hooks(NamedTuple):
@@ -131,8 +131,10 @@ def check_tuning(recipe: Recipe, net: NeuralNet, rows: Rows) -> None:
     Raises
     ------
     ValueError
-        If the schedule has more steps than there are epochs, or rates that end before them.
+        If the schedule has more steps than there are epochs, or rates that end before them;
+        or if the network has no such masks.
     """
+    check_masks(recipe, net, rows)
     if not recipe.sparsity:
         return
     epochs = epochs_of(recipe, net, rows)
@@ -254,7 +256,7 @@ def prune(
     """
     net = copy_net(dense)
     if recipe.sparsity == 0:
-        masks = keep_all(net.module_)
+        masks = keep_all(net.module_, recipe.selection)
         return Pruned(net, masks, [], masks)
     epochs = 0 if rows is None else epochs_of(recipe, dense, rows)
     with listener.phase(f"pruning to {recipe.sparsity:g}", epochs, net, rows, dense) as hooks:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .._compat.torch import plain_name
 from ..functional.curvature import hessian_product
 from ..functional.diagonals import hutchinson_diagonal
-from ..functional.params import Params, prunable
+from ..functional.params import Params
 from .scene import Scene
 
 # Random signs of an estimated diagonal, one pass over the rows each.
@@ -46,11 +46,10 @@ def hessian_diagonals(scene: Scene, members: list[Tensor]) -> Params:
     Returns
     -------
     diagonals : dict of str to torch.Tensor of shape (n_groups, \*weight.shape)
-        Of the prunable weights, :math:`\partial^2 J(\theta; D_a) / \partial w^2`.
+        Of the weights that are scored, :math:`\partial^2 J(\theta; D_a) / \partial w^2`.
     """
     params = scene.evaluation.require_params()
-    wanted = set(prunable(scene.evaluation.net.module_))
-    weights = {k: p for k, p in params.items() if plain_name(k) in wanted}
+    weights = {k: p for k, p in params.items() if plain_name(k) in scene.names}
     found = {k: p.new_zeros(len(members), *p.shape) for k, p in weights.items()}
     shares, groups = _shares(scene, members)
     by_outputs: set[str] | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
-from ..functional.params import prunable
+from ..functional.params import by_plain_name
 from ..functional.schedules import MaskUpdate
 
 Masks = Mapping[str, Tensor]
@@ -54,7 +54,7 @@ class Held:
 
     def pair(self, net: NeuralNet) -> None:
         """Pair every weight with what is removed from it."""
-        weights = prunable(net.module_)
+        weights = by_plain_name(net.module_)
         self.removed = [
             (weights[name], ~mask.to(weights[name].device))
             for name, mask in self.masks.items()

@@ -1,12 +1,14 @@
 """Masks of a number of weights that are all live."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..functional.masks import score_masks
+from ..functional.masks import lowest, ranked, score_masks
+from ..functional.pools import Scope, least_kept, pools_of
 from .liveness import Liveness
 
 ROUNDS = 100  # attempts to remove weights, each one run of the network
@@ -16,8 +18,11 @@ def live_masks(
     liveness: Liveness,
     scores: Mapping[str, Tensor],
     sparsity: float,
-    scope: str = "global",
+    scope: Scope = "global",
     kept: Mapping[str, Tensor] | None = None,
+    *,
+    min_density: float | None = None,
+    progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """Keep the highest scores of live weights.
 
@@ -34,7 +39,7 @@ def live_masks(
     ----------
     liveness : Liveness
         Of the network.
-    scores, sparsity, scope, kept
+    scores, sparsity, scope, kept, min_density, progress
         See `score_masks`.
 
     Returns
@@ -45,20 +50,38 @@ def live_masks(
     Raises
     ------
     ValueError
-        If a score is NaN.
+        If a score is NaN, or that many weights cannot go.
     """
-    masks = score_masks(scores, sparsity, scope, kept=kept)
+    options: dict[str, Any] = {"min_density": min_density, "progress": progress}
+    masks = score_masks(scores, sparsity, scope, kept=kept, **options)
     n_dead = _count(masks, list(masks)) - _count(liveness.live(masks), list(masks))
     if not n_dead:
         return masks
     before = kept or {name: torch.ones_like(mask) for name, mask in masks.items()}
-    pools = [list(masks)] if scope == "global" else [[name] for name in masks]
+    counts = {name: mask.numel() for name, mask in masks.items()}
+    pools = [list(pool.names) for pool in pools_of(counts, sparsity, scope, **options)]
     sizes = [sum(int(masks[name].sum()) for name in pool) for pool in pools]
     ranks = _ranks(scores)
-    live = _peeled(liveness, before, ranks, pools, sizes, n_dead)
+    needed = _floors(scores, kept, min_density)
+    live = _peeled(liveness, before, ranks, pools, sizes, n_dead, needed)
     n_weights = sum(mask.numel() for mask in masks.values())
     ordered = {name: rank + n_weights * live[name] for name, rank in ranks.items()}
-    return score_masks(ordered, sparsity, scope, kept=kept)
+    return score_masks(ordered, sparsity, scope, kept=kept, **options)
+
+
+def _floors(
+    scores: Mapping[str, Tensor],
+    kept: Mapping[str, Tensor] | None,
+    min_density: float | None,
+) -> dict[str, Tensor]:
+    """Weights that a layer keeps in any case, where more than one does."""
+    found = {name: torch.zeros(s.shape, dtype=torch.bool) for name, s in scores.items()}
+    if not min_density:
+        return found
+    for name, values in ranked(scores, kept).items():
+        free = lowest(values.flatten(), values.size - least_kept(values.size, min_density))
+        found[name] = torch.from_numpy(~free).reshape(values.shape)
+    return found
 
 
 def _peeled(
@@ -68,13 +91,14 @@ def _peeled(
     pools: list[list[str]],
     sizes: list[int],
     n_dead: int,
+    needed: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     """Live weights, in every pool at least its size if there are as many.
 
-    `n_dead` of them are not live any more where all that are too many go at once.
+    `n_dead` of them are not live any more where all that are too many go at once. What is
+    `needed` does not go first.
     """
     live = liveness.live(kept)
-    needed = {name: torch.zeros_like(mask) for name, mask in live.items()}
     attempt = 0
     for _ in range(ROUNDS):
         surplus = [_count(live, pool) - size for pool, size in zip(pools, sizes, strict=True)]

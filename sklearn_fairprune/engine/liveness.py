@@ -6,7 +6,7 @@ output. Fewer weights work then than the sparsity says, and no training brings t
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .._compat.torch import BatchNorm, forward_mode, without_compilation
-from ..functional.params import PRUNABLE_LAYERS, Features, prunable
+from ..functional.params import PRUNABLE_LAYERS, Features, by_plain_name, prunable
 from .batches import Rows
 from .networks import adapt, read_in_order
 from .path_tracing import PathTracing, positive
@@ -48,6 +48,9 @@ class Liveness:
     sample : torch.Tensor or dict of them
         One or two rows as the network reads them, see `sample_of`. Only shapes and integers
         matter.
+    names : collection of str, default=None
+        Of the weights that have masks; None: of `prunable`. Weights of other layers than
+        linear ones and convolutions (recurrent, attention) are live by decree.
 
     Attributes
     ----------
@@ -59,7 +62,10 @@ class Liveness:
         Weights that are live by decree.
     """
 
-    def __init__(self, net: NeuralNet, sample: Features) -> None:
+    def __init__(
+        self, net: NeuralNet, sample: Features, names: Collection[str] | None = None
+    ) -> None:
+        self._names = list(prunable(net.module_) if names is None else names)
         self.judged, self.reason, self.n_unjudged = False, "", 0
         self._net, self._forwards, self._decreed = net, True, None
         try:
@@ -80,7 +86,10 @@ class Liveness:
             if not all(torch.isfinite(g).all() for g in found.values()):
                 self._give_up("The traced network gives NaN or infinite numbers.")
                 continue
-            self._decreed = {name: gradient == 0 for name, gradient in found.items()}
+            self._decreed = {
+                name: (gradient == 0) if name in self._traced else torch.ones_like(mask)
+                for (name, gradient), mask in zip(found.items(), every.values(), strict=True)
+            }
             self.n_unjudged = sum(int(zero.sum()) for zero in self._decreed.values())
             if self.n_unjudged < sum(zero.numel() for zero in self._decreed.values()):
                 self.judged = forwards
@@ -91,9 +100,8 @@ class Liveness:
         """Take all weights for live; the first reason is told."""
         self.reason = self.reason or reason
         self._decreed = None
-        self.n_unjudged = sum(
-            weight.numel() for weight in prunable(self._net.module_).values()
-        )
+        weights = by_plain_name(self._net.module_)
+        self.n_unjudged = sum(weights[name].numel() for name in self._names)
 
     def _prepare(self, net: NeuralNet, sample: Features) -> None:
         """Copy the network, with weights that hide no path."""
@@ -107,7 +115,9 @@ class Liveness:
                 part.sparse, part.max_norm = False, None
             if isinstance(part, BatchNorm) and part.track_running_stats:
                 part.reset_running_stats()
-        self._weights = dict(prunable(module))
+        named = by_plain_name(module)
+        self._weights = {name: named[name] for name in self._names}
+        self._traced = set(prunable(module))
         masked = {id(weight) for weight in self._weights.values()}
         for parameter in module.parameters():
             if parameter.is_floating_point():
@@ -231,7 +241,8 @@ def dead_units(module: nn.Module, live: Mapping[str, Tensor]) -> dict[str, tuple
         Units (of convolutions: channels) without a live weight, and all units, of each layer
         by the name of its weight; a weight that layers share counts once.
     """
-    return {name: _dead_units(layer, live[name]) for name, layer in layers_of(module).items()}
+    layers = layers_of(module)
+    return {name: _dead_units(layers[name], live[name]) for name in live if name in layers}
 
 
 def layers_of(module: nn.Module) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import copy
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .._compat.skorch import evaluation_mode, is_trimmed, predict_nonlinearity
-from ..functional.params import prunable
+from ..functional.params import DEFAULT_KINDS, KINDS, prunable
 from .batches import Batch, BatchIterator, Rows
 from .losses import logit_form
 from .randomness import seeded
@@ -87,7 +87,12 @@ def default_net(
     )
 
 
-def prepare(net: NeuralNet, rows: Rows, dtype: torch.dtype) -> NeuralNet:
+def prepare(
+    net: NeuralNet,
+    rows: Rows,
+    dtype: torch.dtype,
+    layers: Collection[str] = DEFAULT_KINDS,
+) -> NeuralNet:
     """Make an initialized net ready to train on rows, and the rows ready to be read by it.
 
     Parameters
@@ -98,6 +103,8 @@ def prepare(net: NeuralNet, rows: Rows, dtype: torch.dtype) -> NeuralNet:
         Changed in place.
     dtype : torch.dtype
         Of the weights.
+    layers : collection of str, default=("linear", "conv")
+        Kinds of layers whose weights can be pruned.
 
     Returns
     -------
@@ -109,19 +116,25 @@ def prepare(net: NeuralNet, rows: Rows, dtype: torch.dtype) -> NeuralNet:
         If nothing of it can be pruned.
     """
     with_fast_batches(cast(net, dtype))
-    prunable_or_raise(net.module_)
+    prunable_or_raise(net.module_, layers)
     adapt(rows, net)
     return net
 
 
-def prunable_or_raise(module: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_or_raise(
+    module: nn.Module, layers: Collection[str] = DEFAULT_KINDS
+) -> dict[str, nn.Parameter]:
     """Return the weights that can be pruned; an error if there are none."""
-    weights = prunable(module)
+    weights = prunable(module, layers)
     if not weights:
-        layers = sorted({type(m).__name__ for m in module.modules() if m is not module})
+        held = sorted({type(m).__name__ for m in module.modules() if m is not module})
+        names = {"linear": "Linear", "conv": "Conv", "attention": "MultiheadAttention"}
+        kinds = " and ".join(names.get(kind, kind) for kind in layers)
+        others = [kind for kind in KINDS if prunable(module, [kind])]
         raise ValueError(
-            "The network has no prunable layer: pruning removes weights of Linear and Conv "
-            f"layers that can be trained, and this module holds {layers or 'no layers'}."
+            f"The network has no prunable layer: pruning removes weights of {kinds} "
+            f"layers that can be trained, and this module holds {held or 'no layers'}."
+            + (f" Those of layers={others} can be pruned." if others else "")
         )
     return weights
 

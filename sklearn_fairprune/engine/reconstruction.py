@@ -16,7 +16,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from .._compat.torch import plain_name
-from ..functional.params import PRUNABLE_LAYERS, prunable
+from ..functional.params import PRUNABLE_LAYERS, by_plain_name, prunable
 from ..functional.reconstruction import (
     LeastSquares,
     masked_conjugate_gradients,
@@ -145,11 +145,12 @@ def _check(
             f"balance={balance:g} weighs rows by their groups, and rows have none: pass "
             "groups, or balance=0."
         )
-    shapes = {name: tuple(weight.shape) for name, weight in prunable(net.module_).items()}
+    shapes = {name: tuple(w.shape) for name, w in by_plain_name(net.module_).items()}
     given = {name: tuple(mask.shape) for name, mask in masks.items()}
-    if shapes != given:
+    if not given or any(shapes.get(name) != shape for name, shape in given.items()):
+        shapes = {name: shapes[name] for name in prunable(net.module_)}
         raise ValueError(
-            "masks must have one mask for every prunable weight of the net, of its shape: "
+            "masks must be of prunable weights of the net, and of their shape: "
             f"{shapes}. Got {given}."
         )
 
@@ -216,9 +217,12 @@ def _layers(
             name = names.get(id(part.weight), f"{place}.weight")
             places.setdefault(name, []).append(place)
     pruned = {name for name, mask in masks.items() if not mask.all()}
-    uncalled = [k for k in masks if k in pruned and not calls.keys() & places[k]]
+    others = [k for k in masks if k in pruned and k not in places]
+    yield from ((name, "neither linear nor a convolution") for name in others)
+    called = [k for k in masks if k in pruned and k in places]
+    uncalled = [k for k in called if not calls.keys() & places[k]]
     yield from ((name, "the forward pass does not call its layer") for name in uncalled)
-    touched = bool(uncalled)
+    touched = bool(uncalled or others)
     order = {at: name for name, here in places.items() for at in here}
     for name in dict.fromkeys(order[place] for place in calls):
         touched |= name in pruned
@@ -227,7 +231,9 @@ def _layers(
             n_calls = sum(calls.get(place, 0) for place in places[name])
             bias = users[0].bias
             fits_bias = _trained(bias) and not _others(module, bias, users)
-            layer = _Layer(tuple(places[name]), users[0], masks.get(name), n_calls, fits_bias)
+            mask = masks[name] if name in masks else users[0].weight.new_ones(()).bool()
+            mask = mask.expand_as(users[0].weight)
+            layer = _Layer(tuple(places[name]), users[0], mask, n_calls, fits_bias)
             yield name, _reason(module, users) or layer
 
 

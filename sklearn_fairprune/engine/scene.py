@@ -1,14 +1,14 @@
 """A network and the rows that statistics are taken on."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from ..functional.params import Features, Params
+from ..functional.params import Features, Params, prunable
 from .batches import Rows
 from .evaluation import Evaluation, read
 
@@ -26,10 +26,19 @@ class Scene:
         Training rows, left as they are.
     seed : int
         Of whatever is drawn.
+    names : collection of str, default=None
+        Of the weights that are scored; None: of `prunable`.
     """
 
-    def __init__(self, net: NeuralNet, rows: Rows | None, seed: int) -> None:
+    def __init__(
+        self,
+        net: NeuralNet,
+        rows: Rows | None,
+        seed: int,
+        names: Collection[str] | None = None,
+    ) -> None:
         self.net, self.rows, self.seed = net, rows, seed
+        self.names = set(prunable(net.module_) if names is None else names)
 
     @functools.cached_property
     def evaluation(self) -> Evaluation:

@@ -1,6 +1,7 @@
 """From a criterion and a sparsity to the masks of a network."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,18 +9,26 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from ..functional.criteria import Criterion
-from ..functional.masks import score_masks
+from ..functional.granularities import Granularity
+from ..functional.needs import needs
+from ..functional.params import by_plain_name, input_dims
+from ..functional.pools import Scope, sparsity_range
 from .batches import Rows
+from .cost_targets import CostTarget
 from .live_masks import live_masks
 from .liveness import Liveness
-from .networks import prunable_or_raise
-from .recipe import asked_by, criterion_of
+from .recipe import Recipe, asked_by, criterion_of
+from .selection import Selection
 from .statistics import Scene, statistics_of
 
+# What granularities ask for by the names of their arguments: functions of the network.
+STRUCTURES: dict[str, Callable[[nn.Module], Any]] = {"input_dims": input_dims}
+DEFAULT = Selection()
 
-def keep_all(module: nn.Module) -> dict[str, Tensor]:
-    """Masks of a network that is not pruned."""
-    weights = prunable_or_raise(module)
+
+def keep_all(module: nn.Module, selection: Selection = DEFAULT) -> dict[str, Tensor]:
+    """Masks of a network that is not pruned: their names are what can be."""
+    weights = selection.weights(module)
     return {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
 
 
@@ -29,10 +38,14 @@ def weight_masks(
     *,
     sparsity: float,
     criterion: str | Callable,
-    scope: str,
+    scope: Scope,
     seed: int = 0,
     kept: Mapping[str, Tensor] | None = None,
     liveness: Liveness | None = None,
+    selection: Selection = DEFAULT,
+    min_density: float = 0.0,
+    progress: float = 1.0,
+    costs: CostTarget | None = None,
 ) -> dict[str, Tensor]:
     """Masks that a criterion gives for the weights a net has now.
 
@@ -43,17 +56,26 @@ def weight_masks(
     rows : Rows, default=None
         Training rows, for criteria that ask for statistics of them.
     sparsity : float in [0, 1)
-        Share of prunable weights to remove.
+        Share of prunable weights to remove; of the cost, if there is a target of that.
     criterion : str, callable or Criterion
         From a weight tensor, and the statistics it asks for, to its scores.
-    scope : {"global", "layerwise"}
-        Whether scores compete across layers or within each.
+    scope : {"global", "layerwise"} or dict of str to float
+        See `score_masks`.
     seed : int, default=0
         Of whatever the criterion draws.
     kept : dict of str to torch.BoolTensor, default=None
-        Earlier masks: what they removed stays removed.
+        Earlier masks: what they removed stays removed. Their names say what is pruned.
     liveness : Liveness, default=None
-        Removes weights first that lie on no path from an input to an output.
+        Removes weights first that lie on no path from an input to an output, where the
+        granularity lets single weights go.
+    selection : Selection
+        Which weights go without earlier masks, and how.
+    min_density : float in [0, 1), default=0.0
+        Share of every layer that stays; at least one weight does.
+    progress : float in (0, 1], default=1.0
+        `sparsity` over the final one.
+    costs : CostTarget, default=None
+        What is to be left of the network's cost.
 
     Returns
     -------
@@ -66,17 +88,44 @@ def weight_masks(
         If the module has no prunable layer, a statistic cannot be had, or scores have the
         wrong shape.
     """
-    weights = prunable_or_raise(net.module_)
+    named = by_plain_name(net.module_)
+    kept = keep_all(net.module_, selection) if kept is None else kept
+    weights = {name: named[name] for name in kept}
     criterion = criterion_of(criterion, rows=rows is not None)
-    statistics = statistics_of(Scene(net, rows, seed), asked_by(criterion))
+    statistics = statistics_of(Scene(net, rows, seed, weights), asked_by(criterion))
     scores = {}
     for name, weight in weights.items():
         own = _own(criterion, name, statistics)
         scores[name] = criterion(weight.detach().clone(), **own)
         _check_scores(criterion, name, weight, scores[name])
-    if liveness is None:
-        return score_masks(scores, sparsity, scope, kept=kept)
-    return live_masks(liveness, scores, sparsity, scope, kept=kept)
+    granularity, options = selection.granularity, {"kept": kept, "min_density": min_density}
+    masks_of: Callable = partial(granularity, **structures_of(granularity, net.module_))
+    if liveness is not None and granularity.live:
+        masks_of = partial(live_masks, liveness)
+    masks_at = partial(masks_of, scores, scope=scope, progress=progress, **options)
+    if costs is None:
+        return masks_at(sparsity)
+    low, high = sparsity_range(costs.sizes, scope, min_density)
+    limits = low * progress, high * (progress if isinstance(scope, Mapping) else 1.0)
+    return costs.reach(masks_at, 1 - sparsity, limits, final=progress == 1)
+
+
+def recipe_masks(net: NeuralNet, rows: Rows | None, recipe: Recipe) -> dict[str, Tensor]:
+    """Masks that a recipe gives a net at once, whatever its schedule, seed and target."""
+    options: dict[str, Any] = {
+        "sparsity": recipe.sparsity,
+        "criterion": recipe.criterion,
+        "scope": recipe.scope,
+        "selection": recipe.selection,
+        "min_density": recipe.min_density,
+    }
+    return weight_masks(net, rows, **options)
+
+
+def structures_of(granularity: Granularity, module: nn.Module) -> dict[str, Any]:
+    """What a granularity asks for, found in a network."""
+    asked = needs(granularity.function, {*STRUCTURES, "sparsity"}, "granularity", subject=True)
+    return {name: STRUCTURES[name](module) for name in asked if name in STRUCTURES}
 
 
 def _own(criterion: Criterion, name: str, statistics: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,9 +133,10 @@ def _own(criterion: Criterion, name: str, statistics: Mapping[str, Any]) -> dict
     lacking = [k for k, v in statistics.items() if isinstance(v, dict) and name not in v]
     if lacking:
         raise ValueError(
-            f"criterion={criterion.name} asks for {lacking}, which {name!r} has none of: the "
-            "network uses this weight without calling its layer. Use a criterion that asks "
-            "for other statistics, such as 'taylor', or freeze the weight."
+            f"criterion={criterion.name} asks for {lacking}, which {name!r} has none of: its "
+            "layer is neither linear nor a convolution, or is not called. Use a criterion "
+            "that asks for other statistics, such as 'taylor', or leave the weight out with "
+            "layers or ignored_layers."
         )
     return {k: v[name] if isinstance(v, dict) else v for k, v in statistics.items()}
 

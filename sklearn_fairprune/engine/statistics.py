@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .._compat.torch import plain_name
 from ..functional.curvature import gradient as gradient_of
-from ..functional.params import Params, prunable
+from ..functional.params import PRUNABLE_LAYERS, Params
 from ..functional.shelf import Member, Shelf
 from .evaluation import second_derivatives
 from .hessian_diagonals import hessian_diagonals
@@ -85,13 +85,13 @@ def activation_norms(scene: Scene) -> Params:
         squares[name] = squares.get(name, 0) + sums
 
     names = {name: plain_name(name) for name in layers}
-    wanted = set(prunable(net.module_))
     hooks = [
         layer.register_forward_pre_hook(
             functools.partial(lambda name, layer, inputs: note(name, layer, inputs), weight)
         )
         for name, layer in layers.items()
-        if (weight := f"{names[name]}.weight".lstrip(".")) in wanted
+        if (weight := f"{names[name]}.weight".lstrip(".")) in scene.names
+        and isinstance(layer, PRUNABLE_LAYERS)
     ]
     try:
         with torch.no_grad():

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
+from ..functional.pools import pools_of
 from ..functional.schedules import mask_updates
 from .batch_norm import correct_batch_norm
 from .batches import Rows
+from .cost_targets import CostTarget
 from .holding import CosineRate, Held, MaskSchedule, Progress, n_batches
 from .liveness import Liveness, sample_of
 from .networks import copy_net, restart
@@ -64,14 +66,17 @@ class FineTuning:
         self.dense, self.net, self.rows, self.recipe = dense, net, rows, recipe
         self.epochs, self.recovery = epochs, recipe.recovery
         self.updates = mask_updates(recipe.schedule, recipe.sparsity, epochs)
-        self.liveness = Liveness(net, sample_of(net, like))
+        self.held = Held(keep_all(net.module_, recipe.selection))
+        sample = sample_of(net, like)
+        self.liveness = Liveness(net, sample, self.held.masks)
+        self.costs = check_masks(recipe, net, like)
+        _tell_what_is_unfit(recipe, net)
         # A net that trains carries callbacks and a teacher along, which need no copies.
         asks = len(self.updates) > 1 and asked_by(recipe.criterion)
         self.scored = copy_net(net) if asks else net
         moves = len(self.updates) > 1 or recipe.schedule.rewind_at is not None
         copies = recipe.recovery.reconstructs and moves
         self.before = copy_net(net) if copies else dense  # what a removal is repaired to
-        self.held = Held(keep_all(net.module_))
 
     def begin(self, early: Weights | None = None) -> None:
         """Apply the first masks, and what belongs to them.
@@ -130,6 +135,10 @@ class FineTuning:
             seed=recipe.seed,
             kept=kept,
             liveness=self.liveness if recipe.schedule.live else None,
+            selection=recipe.selection,
+            min_density=recipe.min_density,
+            progress=min(sparsity / recipe.sparsity, 1.0),
+            costs=self.costs,
         )
 
     def _keep(self, net: NeuralNet) -> None:
@@ -200,6 +209,50 @@ class FineTuning:
         history = train(self.net, rows, self.epochs, extras=extras, **options)
         place = {"step": 1, "sparsity": masks_sparsity(self.held.masks)}
         return [{"phase": "finetune"} | place | row for row in history]
+
+
+def _tell_what_is_unfit(recipe: Recipe, net: NeuralNet) -> None:
+    """Say which layers a granularity leaves dense."""
+    reasons = recipe.selection.reasons(net.module_)
+    told = [f"{name} ({why})" for name, why in reasons.items() if why != "ignored"]
+    if told:
+        name = recipe.selection.granularity.name
+        warn(f"granularity={name!r} leaves layers dense: {', '.join(told)}.")
+
+
+def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None:
+    """Refuse what a recipe removes if there are no such masks of a network.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How it is pruned.
+    net : skorch.NeuralNet
+        Initialized; left as it is.
+    rows : Rows
+        Any of the form that the net reads.
+
+    Returns
+    -------
+    costs : CostTarget or None
+        What the masks are to leave, if the recipe has a target.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or sparsity or target cannot be met.
+    """
+    weights = recipe.selection.weights(net.module_)
+    if not recipe.sparsity:
+        return None
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    if recipe.target is not None:
+        costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes)
+        costs.check(recipe.scope, recipe.min_density)
+        return costs
+    if recipe.selection.granularity.sparsity is None:
+        pools_of(sizes, recipe.sparsity, recipe.scope, min_density=recipe.min_density)
+    return None
 
 
 def epochs_of(recipe: Recipe, net: NeuralNet, rows: Rows) -> int:

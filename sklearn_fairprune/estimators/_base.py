@@ -17,6 +17,7 @@ from .._compat.sklearn import (
 )
 from ..engine.recovery import RECOVERIES
 from ..functional.criteria import CRITERIA
+from ..functional.granularities import Granularity
 from ..functional.schedules import SCHEDULES
 from . import _fitting
 from ._inputs import Data
@@ -38,7 +39,12 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         "estimator": "no_validation",  # private_net gives a better message
         "sparsity": [Interval(numbers.Real, 0, 1, closed="left")],
         "criterion": [OnShelf(CRITERIA), callable],
-        "scope": [StrOptions({"global", "layerwise"})],
+        "scope": [StrOptions({"global", "layerwise"}), dict],
+        "granularity": [str, Granularity],
+        "target": [tuple, list, None],
+        "layers": ["array-like"],
+        "ignored_layers": ["array-like"],
+        "min_density": [Interval(numbers.Real, 0, 1, closed="left")],
         "schedule": [OnShelf(SCHEDULES), callable, Way],
         "recovery": [OnShelf(RECOVERIES), callable, Way],
         "finetune_epochs": [Interval(numbers.Integral, 0, None, closed="left"), None],
@@ -71,7 +77,12 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         *,
         sparsity: float = 0.5,
         criterion: Any = "magnitude",
-        scope: str = "global",
+        scope: Any = "global",
+        granularity: Any = "weight",
+        target: tuple[str, float] | None = None,
+        layers: Sequence[str] = ("linear", "conv"),
+        ignored_layers: Sequence[str] = (),
+        min_density: float = 0.0,
         schedule: Any = "cubic",
         recovery: Any = "plain",
         finetune_epochs: int | None = None,
@@ -85,6 +96,11 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         self.sparsity = sparsity
         self.criterion = criterion
         self.scope = scope
+        self.granularity = granularity
+        self.target = target
+        self.layers = layers
+        self.ignored_layers = ignored_layers
+        self.min_density = min_density
         self.schedule = schedule
         self.recovery = recovery
         self.finetune_epochs = finetune_epochs
@@ -136,8 +152,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the network predicts one class only; or if more than a tenth of the weights that
-            it keeps lie on no path from an input to an output.
+            If the network predicts one class only; if more than a tenth of the weights that
+            it keeps lie on no path from an input to an output; or if a layer keeps one weight
+            only because every layer does.
         """
         data = Data(X, y, sensitive_features, sample_weight)
         listener = FitListener(self, data)
@@ -165,7 +182,8 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
             dense network's outputs alone (``recovery="distill"``), with a criterion of
             weights or activations.
         sparsity : float in [0, 1), default=None
-            Share of weights to remove; None means the parameter `sparsity`.
+            Share of weights to remove, whatever `target` says; None means the parameters
+            `sparsity` and `target`.
 
         Returns
         -------
@@ -212,7 +230,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         X, y, sensitive_features, sample_weight : array-like
             As in `fit`.
         sparsities : sequence of float in [0, 1)
-            Shares of weights to remove.
+            Shares of weights to remove; `target` is None in the estimators of the path.
         budgets : sequence of (int or None), default=None
             Epochs of fine-tuning, at least 0 and all different, such as ``[5, 20, 80]``: of
             every sparsity above 0 there is then a network for each, and `audit` tells which

@@ -19,7 +19,7 @@ from ..engine.scoring import keep_all
 from ..engine.training import train
 from ..engine.unlabelled import why_targets
 from ..functional.masks import masks_sparsity
-from ..functional.params import prunable
+from ..functional.params import by_plain_name
 from ..statistics.broken import says_broken
 from ..statistics.idle import IDLE, idle_share, says_idle
 from ._budgets import check_budgets, path_cells
@@ -43,11 +43,11 @@ def fit(pruner, data, listener):
         Hears it, and may constrain it.
     """
     forget_fit(pruner)
-    recipe = _recipe(pruner, pruner.sparsity, _draw_seed(pruner))
+    recipe = _recipe(pruner, _draw_seed(pruner))
     training = _training(pruner)
     reading, made = _read(pruner, data, recipe, listener)
     net = initial_net(pruner, reading, recipe.dense_seed)
-    listener.begin(pruner, recipe.trains + bool(pruner.sparsity > 0), made)
+    listener.begin(pruner, recipe.trains + bool(recipe.sparsity > 0), made)
     dense, pruned = engine.fit(net, reading.rows, recipe, listener, training)
     listener.close(pruned.net)
     history = dense.history + pruned.history
@@ -78,8 +78,23 @@ def warn_if_unsound(pruner, rows):
             f"sparsity is {pruner.effective_sparsity_:.4g}; prune with schedule='cubic', "
             "which removes such weights first, or to a lower sparsity."
         )
+    if thin := _thin_layers(pruner):
+        told.append(
+            f"{'It' if told else name} nearly loses layers: {', '.join(thin)}; raise "
+            "min_density, or use scope='layerwise'."
+        )
     if told:
         warn(" ".join(told), ConvergenceWarning)
+
+
+def _thin_layers(pruner):
+    """Layers of which one weight is left, where their share would be two or more."""
+    share = 1 - pruner.sparsity_
+    return [
+        f"layer {name} keeps 1 of {mask.numel()} weights"
+        for name, mask in pruner.masks_.items()
+        if int(mask.sum()) == 1 and share * mask.numel() >= 2
+    ]
 
 
 def prune_again(pruner, data, sparsity, listener):
@@ -102,9 +117,9 @@ def prune_again(pruner, data, sparsity, listener):
     rows : Rows or None
         Those of X.
     """
-    sparsity = pruner.sparsity if sparsity is None else check_sparsity(sparsity)
     state, rows = pruner._fitted, None
-    recipe = _recipe(pruner, sparsity, state.seed, rows=data.X is not None)
+    given = {} if sparsity is None else {"sparsity": check_sparsity(sparsity), "target": None}
+    recipe = _recipe(pruner, state.seed, rows=data.X is not None, **given)
     if data.X is not None:
         reading = _read_again(pruner, data, recipe, listener)
         rows = networks.adapt(reading.rows, state.dense)
@@ -117,7 +132,7 @@ def prune_again(pruner, data, sparsity, listener):
             "prune got y, sensitive_features or sample_weight but no X. Pass X to "
             "fine-tune on the data, or nothing but sparsity to mask only."
         )
-    listener.begin(pruner, int(sparsity > 0), lambda net: state.change(net=net))
+    listener.begin(pruner, int(recipe.sparsity > 0), lambda net: state.change(net=net))
     like = rows if rows is not None else _blank(state)
     pruned = engine.prune(state.dense, rows, recipe, listener, state.early, like)
     listener.close(pruned.net)
@@ -128,6 +143,7 @@ def prune_again(pruner, data, sparsity, listener):
         live=pruned.live,
         history=history,
         n_partial_fits=0,
+        reasons=recipe.selection.reasons(state.dense.module_),
     )
     return rows
 
@@ -155,13 +171,13 @@ def path(pruner, data, sparsities, listener, budgets=None):
         Of each; NaN where nothing is pruned, or nobody asked.
     """
     sparsities, budgets = _check_sparsities(sparsities), check_budgets(budgets)
-    first = clone(pruner).set_params(sparsity=0.0)
-    recipe = _recipe(pruner, max(sparsities), _draw_seed(pruner))
+    first = clone(pruner).set_params(sparsity=0.0, target=None)
+    recipe = _recipe(first, _draw_seed(pruner), sparsity=max(sparsities))
     reading, made = _read(first, data, recipe, listener)
     net = initial_net(first, reading, recipe.dense_seed)
     cells = path_cells(sparsities, budgets, net, reading.rows)
-    members = [clone(pruner).set_params(**cell.parameters) for cell in cells]
-    recipes = [_recipe(member, member.sparsity, recipe.seed) for member in members]
+    members = [clone(first).set_params(**cell.parameters) for cell in cells]
+    recipes = [_recipe(member, recipe.seed) for member in members]
     for own in recipes:
         engine.check_tuning(own, net, reading.rows)
     listener.begin(first, recipe.trains + sum(own.sparsity > 0 for own in recipes), made)
@@ -198,9 +214,9 @@ def partial_fit(pruner, data, classes=None):
     state = vars(pruner).get("_fitted")
     reading = read_training(pruner, data, state, classes)
     if state is None:
-        seed = _draw_seed(pruner)
-        net = initial_net(pruner, reading, derive_seeds(seed, 2)[0])
-        state = _made(reading, seed, net)
+        recipe = _recipe(pruner, _draw_seed(pruner))
+        net = initial_net(pruner, reading, recipe.dense_seed)
+        state = _made(reading, recipe, net)
     else:
         net = networks.copy_net(state.net)
         networks.adapt(reading.rows, net)
@@ -251,13 +267,19 @@ def _check_sparsities(sparsities):
     return [check_sparsity(sparsity) for sparsity in sparsities]
 
 
-def _recipe(pruner, sparsity, seed, *, rows=True):
-    """What the parameters of a pruner make of a network."""
+def _recipe(pruner, seed, *, rows=True, **given):
+    """What the parameters of a pruner make of a network; sparsity and target may be given."""
+    given = {"sparsity": pruner.sparsity, "target": pruner.target} | given
     return make_recipe(
-        float(sparsity),
+        float(given["sparsity"]),
         pruner.finetune_epochs,
         criterion=pruner.criterion,
         scope=pruner.scope,
+        granularity=pruner.granularity,
+        target=given["target"],
+        layers=pruner.layers,
+        ignored_layers=pruner.ignored_layers,
+        min_density=pruner.min_density,
         schedule=as_record(pruner.schedule),
         recovery=as_record(pruner.recovery),
         rate=pruner.finetune_lr,
@@ -274,7 +296,7 @@ def _read(pruner, data, recipe, listener):
     if listener.holdout:
         rows = listener.hold_out(rows, recipe.seed)
     listener.rows, listener.groups = rows, reading.groups
-    return reading._replace(rows=rows), functools.partial(_made, reading, recipe.seed)
+    return reading._replace(rows=rows), functools.partial(_made, reading, recipe)
 
 
 def _read_again(pruner, data, recipe, listener):
@@ -285,10 +307,10 @@ def _read_again(pruner, data, recipe, listener):
     return read_training(pruner, data, state, why_targets=why)
 
 
-def _made(reading, seed, pruned, dense=None, history=(), early=None):
+def _made(reading, recipe, pruned, dense=None, history=(), early=None):
     """State of a pruner; a net in training is its own dense net, of which nothing is gone."""
     if not isinstance(pruned, engine.Pruned):
-        masks = keep_all(pruned.module_)
+        masks = keep_all(pruned.module_, recipe.selection)
         pruned = engine.Pruned(pruned, masks, [], masks)
     return Fitted(
         dense=pruned.net if dense is None else dense,
@@ -299,14 +321,16 @@ def _made(reading, seed, pruned, dense=None, history=(), early=None):
         targets=reading.targets,
         groups=reading.groups,
         sample_shape=reading.sample_shape,
-        seed=seed,
+        seed=recipe.seed,
         early=early or {},
+        reasons=recipe.selection.reasons(pruned.net.module_),
     )
 
 
 def _blank(state):
     """A row of zeros of the form that the network of a state reads."""
-    dtype = next(iter(prunable(state.dense.module_).values())).dtype
+    weights = by_plain_name(state.dense.module_)
+    dtype = weights[next(iter(state.masks))].dtype
     rows = Rows(np.zeros((1, *state.sample_shape), dtype=np.float32), dtype=dtype)
     return networks.adapt(rows, state.dense)
 

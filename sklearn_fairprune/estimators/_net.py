@@ -54,9 +54,9 @@ def initial_net(pruner, reading, seed):
             raise _unreadable(shape, error) from error
         except ValueError:  # torch has no optimizer for a module without parameters
             if hasattr(net, "module_"):
-                networks.prunable_or_raise(net.module_)
+                networks.prunable_or_raise(net.module_, pruner.layers)
             raise
-    networks.prepare(net, rows, rows.dtype)
+    networks.prepare(net, rows, rows.dtype, pruner.layers)
     if pruner.estimator is not None:
         targets.check_outputs(_first_prediction(net, rows, shape).shape[1:])
     return net

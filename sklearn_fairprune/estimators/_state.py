@@ -35,6 +35,8 @@ class Fitted:
         Of everything that was drawn.
     early : dict of str to torch.Tensor
         Weights early in the dense training; empty if they were not asked for.
+    reasons : dict of str to str
+        Why weights are left alone that could be pruned otherwise.
     n_partial_fits : int
         Calls of `partial_fit` since the last `fit` or `prune`.
     """
@@ -50,10 +52,11 @@ class Fitted:
     seed: int
     early: dict[str, Tensor] = field(default_factory=dict)
     n_partial_fits: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Compute once what attributes of an estimator may not cost."""
-        weights = skipped(self.dense.module_)
+        weights = skipped(self.dense.module_, self.masks, self.reasons)
         values = {
             "sparsity": masks_sparsity(self.masks),
             "effective_sparsity": masks_sparsity(self.live),

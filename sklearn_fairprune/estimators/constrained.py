@@ -333,7 +333,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         fitted, given = _fitting.path(pruner, data, sparsities, listener, budgets)
         estimators = []
         for member, branch in fitted:
-            own = {f"estimator__{k}": getattr(member, k) for k in CELL}
+            own = {f"estimator__{k}": getattr(member, k) for k in (*CELL, "target")}
             estimators.append(clone(self).set_params(**own)._take(member, branch))
         return PruningPath([m.sparsity for m, _ in fitted], estimators, given)
 

@@ -10,6 +10,7 @@ from .._compat.sklearn import fit_context
 from ..engine.networks import predict
 from ..engine.recovery import RECOVERIES
 from ..functional.criteria import CRITERIA
+from ..functional.granularities import GRANULARITIES
 from ..functional.schedules import SCHEDULES
 from ..functional.shelf import lists_members
 from . import _fitting
@@ -18,7 +19,9 @@ from ._inputs import Data, read_features
 from ._targets import RegressionTargets
 
 
-@lists_members(criterion=CRITERIA, schedule=SCHEDULES, recovery=RECOVERIES)
+@lists_members(
+    criterion=CRITERIA, granularity=GRANULARITIES, schedule=SCHEDULES, recovery=RECOVERIES
+)
 class PrunedRegressor(RegressorMixin, BasePruner):
     """Regressor around a skorch network that is trained, pruned and fine-tuned.
 
@@ -35,8 +38,8 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         learning rate 0.003, weight decay 1, batches of 128; 30 epochs, or as many as
         make 200 steps).
     sparsity : float in [0, 1), default=0.5
-        Share of the Linear and Conv weights to remove; biases and norms are never pruned.
-        0 gives the dense network.
+        Share to remove of the weights that `layers` and `ignored_layers` name; biases and
+        norms are never pruned. 0 gives the dense network.
     criterion : str or callable, default="magnitude"
         Score of each weight, higher = keep: a name of the list, or a function (or record) of
         the same form. It gets the weight tensor of one layer and returns a tensor of the
@@ -45,8 +48,34 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         ``hessian_diagonal``, ``group_hessian_diagonals``, ``activation_norms``) or the
         ``generator`` of whatever it draws. Statistics are of the network as it is at every
         change of the masks.
-    scope : {"global", "layerwise"}, default="global"
-        Whether weights of all layers compete, or each layer loses the same share.
+    scope : {"global", "layerwise"} or dict of str to float, default="global"
+        Whether weights of all layers compete, or each layer loses the same share. A dict gives
+        layers the shares that they lose, by names of layers or weights or by patterns such as
+        ``"body.*"`` (the first that fits counts); the others compete for what is left of
+        `sparsity`. During a gradual schedule these shares rise in proportion.
+    granularity : str, default="weight"
+        ``"weight"``, or a pattern ``"n:m"`` such as ``"2:4"``: n weights stay of each m in a
+        row along the inputs of a unit (for a convolution, along the channels of one kernel
+        position), the later ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for
+        2:4) or 0. Layers whose inputs m does not divide stay dense, with a warning. A
+        gradual schedule lowers the number that stays one by one. Weights on no path from an
+        input to an output do not go first, as they do with single weights.
+    target : ("macs", float) or ("parameters", float) or None, default=None
+        Share in (0, 1] of the dense network's cost to keep, in the place of `sparsity`, to 1 %
+        of it or the cost of one weight: multiply-accumulates of one row (biases, activations
+        and norms cost none), or all parameters with biases, norms and those that pruning
+        leaves alone. Removed weights count as costing nothing, which dense kernels do not
+        make true. Schedules run in shares of the cost.
+    layers : sequence of str, default=("linear", "conv")
+        Kinds of layers whose weights are pruned: ``"linear"``, ``"conv"``, ``"recurrent"``
+        (matrices of LSTM, GRU, RNN and their cells) and ``"attention"`` (input projections of
+        MultiheadAttention, whose output projection is a linear layer). The last two need a
+        criterion of weights or gradients, and count as lying on a path always.
+    ignored_layers : sequence of str, default=()
+        Names or patterns of layers or weights that stay whole, and count in no sparsity.
+    min_density : float in [0, 1), default=0.0
+        Share of the weights of every layer that stays; one weight does in any case. What
+        a layer keeps by it, others lose.
     schedule : str, callable, Iterative, Cubic or Rewind, default="cubic"
         When the weights go: a name of the list, an object, or a function of the share of the
         fine-tuning that has passed and of `sparsity`, which returns the sparsity from then on.
@@ -78,9 +107,10 @@ class PrunedRegressor(RegressorMixin, BasePruner):
     dense_estimator_ : skorch net
         The network before pruning, from which `prune` starts every time.
     masks_ : dict of str to torch.BoolTensor
-        Per parameter name, True = kept.
+        Per parameter name, True = kept; of the weights that can be pruned.
     sparsity_ : float
-        Achieved sparsity: `sparsity` up to one weight. It is over the weights in ``masks_``,
+        Achieved sparsity: `sparsity` up to a weight (of every layer, where these have shares
+        or floors of their own), or what `target` led to. It is over the weights in ``masks_``,
         which may be few of the network's: see ``prunable_share_``.
     effective_sparsity_ : float
         Share of these weights that are removed or on no path of kept weights from an input to

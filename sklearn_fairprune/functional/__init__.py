@@ -37,6 +37,7 @@ from .diagnostics import DIAGNOSTICS, Diagnostic
 from .diagonals import hessian_diagonal, hutchinson_diagonal
 from .distillation import distillation_losses, squared_distances
 from .dual_updates import dual_step, project
+from .granularities import GRANULARITIES, Granularity
 from .group_criteria import fairgrape, fairprune, worst_group
 from .groups import (
     excess_accuracy_gap,
@@ -73,11 +74,13 @@ __all__ = [
     "CONSTRAINTS",
     "CRITERIA",
     "DIAGNOSTICS",
+    "GRANULARITIES",
     "SCHEDULES",
     "Constraint",
     "Criterion",
     "Diagnostic",
     "Eigenvalue",
+    "Granularity",
     "LeastSquares",
     "MaskUpdate",
     "Schedule",

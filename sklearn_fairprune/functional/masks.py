@@ -6,13 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .pools import Scope, least_kept, n_pruned, pools_of
 
-def n_pruned(sparsity: float, n_weights: int) -> int:
-    """Number of weights that `sparsity` removes, never all of them.
-
-    ``min(round(sparsity * n_weights), n_weights - 1)``, rounded to the nearest integer.
-    """
-    return min(round(sparsity * n_weights), n_weights - 1)
+__all__ = ["apply_masks", "lowest", "masks_sparsity", "n_pruned", "ranked", "score_masks"]
 
 
 def lowest(scores: np.ndarray, count: int) -> np.ndarray:
@@ -45,8 +41,11 @@ def lowest(scores: np.ndarray, count: int) -> np.ndarray:
 def score_masks(
     scores: Mapping[str, Tensor],
     sparsity: float,
-    scope: str = "global",
+    scope: Scope = "global",
     kept: Mapping[str, Tensor] | None = None,
+    *,
+    min_density: float | None = None,
+    progress: float = 1.0,
 ) -> dict[str, Tensor]:
     """Keep the highest scores.
 
@@ -55,12 +54,18 @@ def score_masks(
     scores : dict of str to torch.Tensor
         One score per weight, by parameter name; higher = keep.
     sparsity : float in [0, 1)
-        Share of weights to remove; see `n_pruned` for the rounding.
-    scope : {"global", "layerwise"}, default="global"
+        Share of weights to remove, rounded to a number of weights, and never all of them.
+    scope : {"global", "layerwise"} or dict of str to float, default="global"
         Whether scores compete across all layers, or within each layer so that every
-        layer reaches `sparsity`.
+        layer reaches `sparsity`; a dict gives layers, by name or pattern, shares of their
+        own, and the others compete for what is left of `sparsity` over all.
     kept : dict of str to torch.BoolTensor, default=None
         Earlier masks, True = kept: what they removed counts, and stays removed.
+    min_density : float in [0, 1), default=None
+        Share of the weights of every layer that stays; at least one does. What a layer does
+        not lose, others do. None: with ``scope="global"`` a layer may lose all.
+    progress : float in [0, 1], default=1.0
+        `sparsity` over the final one; a dict's layers lose this part of their shares.
 
     Returns
     -------
@@ -70,7 +75,8 @@ def score_masks(
     Raises
     ------
     ValueError
-        If a score is NaN: an unusable score must not decide what is kept.
+        If a score is NaN: an unusable score must not decide what is kept; or if that many
+        weights cannot go.
 
     Examples
     --------
@@ -79,29 +85,69 @@ def score_masks(
     >>> scores = {"a": torch.tensor([1.0, 4.0]), "b": torch.tensor([2.0, 3.0])}
     >>> score_masks(scores, 0.5)
     {'a': tensor([False,  True]), 'b': tensor([False,  True])}
+    >>> scores = {"a": torch.tensor([1.0, 1.5]), "b": torch.tensor([2.0, 3.0])}
+    >>> score_masks(scores, 0.5, min_density=0.0)
+    {'a': tensor([False,  True]), 'b': tensor([False,  True])}
     """
-    flat = {k: s.detach().cpu().flatten().numpy() for k, s in scores.items()}
-    for name, values in flat.items():
+    flat = {k: v.flatten() for k, v in ranked(scores, kept).items()}
+    sizes = {name: v.size for name, v in flat.items()}
+    gone: dict[str, np.ndarray] = {}
+    for pool in pools_of(sizes, sparsity, scope, min_density=min_density, progress=progress):
+        parts = [flat[name] for name in pool.names]
+        least = [least_kept(part.size, min_density) for part in parts]
+        gone |= dict(zip(pool.names, _lowest_of(parts, pool.n_gone, least), strict=True))
+    masks = {
+        name: torch.from_numpy(~gone[name]).reshape(score.shape)
+        for name, score in scores.items()
+    }
+    return masks if kept is None else {name: m & kept[name] for name, m in masks.items()}
+
+
+def ranked(
+    scores: Mapping[str, Tensor], kept: Mapping[str, Tensor] | None = None
+) -> dict[str, np.ndarray]:
+    """Scores as arrays that can be put in order, with those of removed weights first.
+
+    Parameters
+    ----------
+    scores : dict of str to torch.Tensor
+        Higher = keep.
+    kept : dict of str to torch.BoolTensor, default=None
+        Earlier masks.
+
+    Returns
+    -------
+    scores : dict of str to ndarray
+        Of the same shapes; -inf where a weight was removed, and only there.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN.
+    """
+    found = {k: s.detach().cpu().numpy() for k, s in scores.items()}
+    for name, values in found.items():
         if np.isnan(values).any():
             raise ValueError(
                 f"The criterion gave NaN scores for {name!r}; scores must be numbers. "
                 "Check the weights and the data that the criterion saw."
             )
-    if kept is not None:
-        flat = {k: _removed_first(v, kept[k].flatten().numpy()) for k, v in flat.items()}
-    if scope == "global":
-        joined = np.concatenate(list(flat.values()))
-        gone = lowest(joined, n_pruned(sparsity, joined.size))
-        removed = np.split(gone, np.cumsum([v.size for v in flat.values()])[:-1])
-    elif scope == "layerwise":
-        removed = [lowest(v, n_pruned(sparsity, v.size)) for v in flat.values()]
-    else:
-        raise ValueError(f"scope must be 'global' or 'layerwise', got {scope!r}.")
-    masks = {
-        name: torch.from_numpy(~gone).reshape(scores[name].shape)
-        for name, gone in zip(flat, removed, strict=True)
-    }
-    return masks if kept is None else {name: m & kept[name] for name, m in masks.items()}
+    if kept is None:
+        return found
+    return {k: _removed_first(v, kept[k].numpy()) for k, v in found.items()}
+
+
+def _lowest_of(parts: list[np.ndarray], count: int, least: list[int]) -> list[np.ndarray]:
+    """Mark the `count` lowest of all parts, but not the highest `least` of each."""
+    joined, cuts = np.concatenate(parts), np.cumsum([v.size for v in parts])[:-1]
+    gone = np.split(lowest(joined, count), cuts)
+    if all(part.size - part.sum() >= n for part, n in zip(gone, least, strict=True)):
+        return gone
+    pairs = zip(parts, least, strict=True)
+    free = np.concatenate([lowest(part, part.size - n) for part, n in pairs])
+    marked = np.zeros(joined.shape, dtype=bool)
+    marked[free] = lowest(joined[free], count)
+    return np.split(marked, cuts)
 
 
 def _removed_first(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:

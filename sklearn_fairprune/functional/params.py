@@ -1,6 +1,6 @@
 """The weights that pruning may remove, as a dict of named tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -20,6 +20,29 @@ PRUNABLE_LAYERS = (
     nn.ConvTranspose2d,
     nn.ConvTranspose3d,
 )
+# Kinds of layers, and the beginnings or ends of their weights' names.
+KINDS: dict[str, tuple[type, ...]] = {
+    "linear": (nn.Linear,),
+    "conv": PRUNABLE_LAYERS[1:],
+    "recurrent": (nn.RNNBase, nn.RNNCellBase),
+    "attention": (nn.MultiheadAttention,),
+}
+DEFAULT_KINDS = ("linear", "conv")
+
+
+class InputDim(NamedTuple):
+    """Where the inputs of a weight are.
+
+    Attributes
+    ----------
+    dim : int
+        Dimension of the tensor.
+    size : int
+        How many inputs one unit reads: of grouped convolutions, those of a group.
+    """
+
+    dim: int
+    size: int
 
 
 class Skipped(NamedTuple):
@@ -37,13 +60,19 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def prunable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Weights of the linear and convolution layers, never biases or norms.
+def prunable(
+    module: nn.Module, layers: Collection[str] = DEFAULT_KINDS
+) -> dict[str, nn.Parameter]:
+    """Weights that can be pruned, never biases or norms.
 
     Parameters
     ----------
     module : torch.nn.Module
         The network.
+    layers : collection of {"linear", "conv", "recurrent", "attention"}
+        Kinds of layers: ``recurrent`` are the matrices of LSTM, GRU, RNN and their cells,
+        ``attention`` the input projections of MultiheadAttention, whose output projection
+        is a linear layer.
 
     Returns
     -------
@@ -57,20 +86,47 @@ def prunable(module: nn.Module) -> dict[str, nn.Parameter]:
     >>> from sklearn_fairprune.functional import prunable
     >>> list(prunable(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))))
     ['0.weight', '2.weight']
+    >>> list(prunable(nn.RNN(3, 2), layers=["recurrent"]))
+    ['weight_ih_l0', 'weight_hh_l0']
     """
-    weights, seen = {}, set()
+    return {name: weight for name, _, weight in _trained_weights(module, layers)}
+
+
+def _trained_weights(
+    module: nn.Module, layers: Collection[str]
+) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
+    """Names, layers and weights of some kinds; each weight once."""
+    seen = set()
     for name, layer in module.named_modules():
-        weight = getattr(layer, "weight", None)
-        if not isinstance(layer, PRUNABLE_LAYERS) or id(weight) in seen:
-            continue
-        if isinstance(weight, torch.nn.Parameter) and weight.requires_grad:
-            seen.add(id(weight))
-            weights[plain_name(f"{name}.weight" if name else "weight")] = weight
-    return weights
+        for part in _weights_of(layer, layers):
+            weight = getattr(layer, part, None)
+            if not isinstance(weight, nn.Parameter) or id(weight) in seen:
+                continue
+            if weight.requires_grad:
+                seen.add(id(weight))
+                yield plain_name(f"{name}.{part}".lstrip(".")), layer, weight
 
 
-def skipped(module: nn.Module) -> dict[str, Skipped]:
-    """Weights that pruning leaves alone: what `prunable` has not, but for biases and norms.
+def _weights_of(layer: nn.Module, layers: Collection[str]) -> list[str]:
+    """Names of the weights of a layer, none if it is of another kind."""
+    if not any(isinstance(layer, KINDS[kind]) for kind in layers):
+        return []
+    parts = [name for name, _ in layer.named_parameters(recurse=False)]
+    if isinstance(layer, KINDS["recurrent"]):
+        return [name for name in parts if name.startswith("weight_")]
+    if isinstance(layer, KINDS["attention"]):
+        return [name for name in parts if name.endswith("proj_weight")]
+    return ["weight"]
+
+
+def by_plain_name(module: nn.Module) -> dict[str, nn.Parameter]:
+    """All parameters by all their names, without what compilation puts before these."""
+    named = module.named_parameters(remove_duplicate=False)
+    return {plain_name(name): parameter for name, parameter in named}
+
+
+def input_dims(module: nn.Module) -> dict[str, InputDim]:
+    """Where the inputs of every weight are that can be pruned.
 
     Parameters
     ----------
@@ -79,10 +135,47 @@ def skipped(module: nn.Module) -> dict[str, Skipped]:
 
     Returns
     -------
+    dims : dict of str to InputDim
+        By the names of `prunable`, of all kinds of layers.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_fairprune.functional.params import input_dims
+    >>> input_dims(nn.ConvTranspose1d(6, 4, 3, groups=2))
+    {'weight': InputDim(dim=0, size=3)}
+    """
+    found = {}
+    for name, layer, weight in _trained_weights(module, tuple(KINDS)):
+        if getattr(layer, "transposed", False):  # (inputs, outputs of a group, ...)
+            found[name] = InputDim(0, weight.shape[0] // int(getattr(layer, "groups", 1)))
+        else:
+            found[name] = InputDim(1, weight.shape[1])
+    return found
+
+
+def skipped(
+    module: nn.Module,
+    under: Collection[str] | None = None,
+    reasons: Mapping[str, str] | None = None,
+) -> dict[str, Skipped]:
+    """Weights that pruning leaves alone, but for biases and norms.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network.
+    under : collection of str, default=None
+        Names of the weights that it does not leave alone; None: those of `prunable`.
+    reasons : dict of str to str, default=None
+        Why, of weights of which that is known.
+
+    Returns
+    -------
     weights : dict of str to Skipped
         In the order of the network's layers: weights of linear and convolution layers that
-        are frozen, or made of other parameters (weight_norm and the like); and all other
-        parameters of two dimensions or more (attention projections, recurrent weights,
+        are frozen, left out, or made of other parameters (weight_norm and the like); and all
+        other parameters of two dimensions or more (attention projections, recurrent weights,
         embeddings, one's own).
 
     Examples
@@ -92,7 +185,10 @@ def skipped(module: nn.Module) -> dict[str, Skipped]:
     >>> skipped(nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2)))
     {'0.weight': Skipped(size=15, reason='of an Embedding')}
     """
-    covered = {id(weight) for weight in prunable(module).values()}
+    under, reasons = prunable(module) if under is None else under, reasons or {}
+    weights = prunable(module, tuple(KINDS))
+    names = {id(weight): name for name, weight in weights.items()}
+    covered = {id(weight) for name, weight in weights.items() if name in under}
     found = {}
     for name, layer in module.named_modules():
         parts = dict(layer.named_parameters(recurse=False))
@@ -107,9 +203,10 @@ def skipped(module: nn.Module) -> dict[str, Skipped]:
             if id(parameter) in covered or parameter.dim() < 2:
                 continue
             covered.add(id(parameter))
-            frozen = isinstance(layer, PRUNABLE_LAYERS)
+            own = names.get(id(parameter), f"{name}.{part}")
+            frozen = isinstance(layer, PRUNABLE_LAYERS) and not parameter.requires_grad
             reason = "frozen" if frozen else f"of {_with_article(type(layer).__name__)}"
-            found[f"{name}.{part}"] = Skipped(parameter.numel(), reason)
+            found[own] = Skipped(parameter.numel(), reasons.get(own, reason))
     return {plain_name(name).lstrip("."): weight for name, weight in found.items()}
 
 

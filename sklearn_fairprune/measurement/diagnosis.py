@@ -8,6 +8,7 @@ import torch
 
 from ..engine.evaluation import Evaluation
 from ..engine.group_curvature import GroupCurvature, group_curvature
+from ..engine.recipe import make_recipe
 from ..engine.row_statistics import (
     BOUND_TERMS,
     bound_terms,
@@ -15,7 +16,7 @@ from ..engine.row_statistics import (
     row_outcomes,
     row_statistics,
 )
-from ..engine.scoring import weight_masks
+from ..engine.scoring import recipe_masks
 from ..functional.bounds import theorem1_bound
 from ..functional.diagnostics import accuracy_drop, diagnostics_of
 from ..functional.groups import group_means
@@ -126,8 +127,9 @@ def gather(
     dense = Evaluation(pruner.dense_estimator_, rows, classifies=classifies, dtype=kind)
     masks, achieved = pruner.masks_, pruner.sparsity_
     if sparsity is not None:
-        options = {"criterion": pruner.criterion, "scope": pruner.scope}
-        masks = weight_masks(dense.net, rows, sparsity=sparsity, **options)
+        asked = ("criterion", "scope", "granularity", "layers", "ignored_layers")
+        options = {name: getattr(pruner, name) for name in (*asked, "min_density")}
+        masks = recipe_masks(dense.net, rows, make_recipe(sparsity, 0, **options))
         achieved = sparsity
     displacement, masked = None, None
     if achieved > 0:

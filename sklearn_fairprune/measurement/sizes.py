@@ -72,7 +72,8 @@ def notes_on_skipped(models: dict[str, Any]) -> list[str]:
     alike: dict[tuple[str, str], list[str]] = {}
     for name, model in models.items():
         module, masks = network_of(model)
-        left_out = {} if module is None else skipped(module)
+        reasons = getattr(_pruner_of(model), "skipped_weights_", {})
+        left_out = {} if module is None else skipped(module, masks, reasons)
         if not left_out:
             continue
         shown = ", ".join(f"{k} ({w.reason})" for k, w in list(left_out.items())[:10])

@@ -373,8 +373,9 @@ def test_arguments_that_mean_nothing(options, text):
 def test_masks_of_another_network():
     dense = fitted(mlp)
     net, masks = pruned(dense)
-    with pytest.raises(ValueError, match="masks must have one mask for every prunable weight"):
-        reconstruct(net, dense, rows_of(), {"0.weight": masks["0.weight"]})
+    for wrong in ({}, {"0.weight": masks["0.weight"].T}, masks | {"9.weight": torch.ones(2)}):
+        with pytest.raises(ValueError, match="masks must be of prunable weights of the net"):
+            reconstruct(net, dense, rows_of(), wrong)
 
 
 @pytest.mark.slow
