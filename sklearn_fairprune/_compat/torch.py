@@ -7,9 +7,11 @@ from operator import attrgetter, methodcaller
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "BatchNorm",
+    "TorchDispatchMode",
     "forward_mode",
     "plain_name",
     "tensor_hooks",
