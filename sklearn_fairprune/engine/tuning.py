@@ -21,7 +21,7 @@ from .networks import copy_net, restart
 from .recipe import Recipe, asked_by
 from .reconstruction import reconstruct
 from .recovery import Distillation, recovery_epochs
-from .scoring import keep_all, weight_masks
+from .scoring import check_criterion, keep_all, weight_masks
 from .training import Extras, train
 
 # First learning rate of a fine-tuning with a cosine, in units of the net's own.
@@ -240,11 +240,13 @@ def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None
     Raises
     ------
     ValueError
-        If a name is unknown, or sparsity or target cannot be met.
+        If a name is unknown, the criterion is not one for these weights, or sparsity or
+        target cannot be met.
     """
     weights = recipe.selection.weights(net.module_)
     if not recipe.sparsity:
         return None
+    check_criterion(recipe.criterion, net.module_, weights)
     sizes = {name: weight.numel() for name, weight in weights.items()}
     if recipe.target is not None:
         costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes)
