@@ -5,13 +5,54 @@ from collections.abc import Mapping
 from skorch import NeuralNet
 from torch import Tensor
 
+from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
-from ..functional.pools import TOLERANCE
+from ..functional.pools import TOLERANCE, pools_of
 from ..functional.unit_masks import sparsest
 from .batches import Rows
+from .cost_targets import CostTarget
 from .liveness import sample_of
 from .recipe import Recipe
+from .scoring import check_criterion
 from .unit_groups import find_units
+
+
+def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None:
+    """Refuse what a recipe removes if there are no such masks of a network.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How it is pruned.
+    net : skorch.NeuralNet
+        Initialized; left as it is.
+    rows : Rows
+        Any of the form that the net reads.
+
+    Returns
+    -------
+    costs : CostTarget or None
+        What the masks are to leave, if the recipe has a target.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, the criterion is not one for these weights, or sparsity or
+        target cannot be met.
+    """
+    weights = recipe.selection.weights(net.module_)
+    if not recipe.sparsity:
+        return None
+    check_criterion(recipe.criterion, net.module_, weights)
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    fewest = fewest_units(recipe, net, rows)
+    if recipe.target is not None:
+        costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes, fewest)
+        costs.check(recipe.scope, recipe.min_density)
+        return costs
+    if fewest is None and recipe.selection.granularity.sparsity is None:
+        pools_of(sizes, recipe.sparsity, recipe.scope, min_density=recipe.min_density)
+    return None
 
 
 def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor] | None:
@@ -56,10 +97,10 @@ def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor
             "layers=('linear', 'conv', 'attention')."
         )
     if not groups:
-        told = "; ".join(found.reasons) or "it has no such layers"
+        told = "; ".join(f"{k}: {why}" for k, why in found.reasons.items())
         raise ValueError(
             f"{name} finds no {' or '.join(granularity.units)} that can be removed from the "
-            f"network ({told}). Use granularity='weight'."
+            f"network ({told or 'it has no such layers'}). Use granularity='weight'."
         )
     masks = sparsest(
         {name: tuple(w.shape) for name, w in weights.items()}, groups, recipe.min_density
@@ -73,3 +114,35 @@ def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor
             "granularity='weight'."
         )
     return masks
+
+
+def tell_what_stays(recipe: Recipe, net: NeuralNet, rows: Rows) -> None:
+    """Say which layers a granularity leaves dense.
+
+    Parameters
+    ----------
+    recipe, net, rows
+        See `check_masks`.
+
+    Warns
+    -----
+    UserWarning
+        If there are some that nobody asked to ignore.
+    """
+    selection = recipe.selection
+    reasons = dict(selection.reasons(net.module_))
+    if selection.granularity.units and recipe.sparsity:
+        found = find_units(net.module_, sample_of(net, rows))
+        owned = {
+            name
+            for kind in selection.granularity.units
+            for group in found.groups[kind]
+            for name in group.owners
+        }
+        for name in selection.weights(net.module_):
+            if name not in owned:
+                reasons[name] = found.reasons.get(name) or "it has no such units"
+    told = [f"{name} ({why})" for name, why in reasons.items() if why != "ignored"]
+    if told:
+        name = selection.granularity.name
+        warn(f"granularity={name!r} leaves layers dense: {', '.join(told)}.")

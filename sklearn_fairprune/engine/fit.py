@@ -11,12 +11,13 @@ from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
 from .batches import Rows
 from .dual_ascent import DualAscent
+from .feasible import check_masks
 from .holding import Snapshot
 from .networks import copy_net, renew_optimizer
 from .recipe import Recipe
 from .scoring import keep_all
 from .training import train
-from .tuning import FineTuning, check_masks, check_rate_schedules, epochs_of
+from .tuning import FineTuning, check_rate_schedules, epochs_of
 
 
 class Hooks(NamedTuple):

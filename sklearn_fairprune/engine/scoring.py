@@ -1,6 +1,6 @@
 """From a criterion and a sparsity to the masks of a network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..functional.criteria import Criterion
 from ..functional.granularities import Granularity
 from ..functional.needs import needs
-from ..functional.params import Features, by_plain_name, input_dims
+from ..functional.params import Features, by_plain_name, input_dims, prunable
 from ..functional.pools import Scope
 from .batches import Rows
 from .cost_targets import CostTarget
@@ -157,16 +157,44 @@ def structures_of(
     return {name: STRUCTURES[name](net.module_, sample) for name in asked}
 
 
+def check_criterion(criterion: Criterion, module: nn.Module, names: Iterable[str]) -> None:
+    """Refuse a criterion of activations for weights that have none.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        What the weights are scored by.
+    module : torch.nn.Module
+        The network.
+    names : iterable of str
+        Of the weights.
+
+    Raises
+    ------
+    ValueError
+        If one is of a layer that is neither linear nor a convolution.
+    """
+    lacking = [name for name in asked_by(criterion) if name == "activation_norms"]
+    having = prunable(module) if lacking else {}
+    for name in names if lacking else ():
+        if name not in having:
+            raise _without_statistics(criterion, name, lacking)
+
+
+def _without_statistics(criterion: Criterion, name: str, lacking: list[str]) -> ValueError:
+    return ValueError(
+        f"criterion={criterion.name} asks for {lacking}, which {name!r} has none of: its "
+        "layer is neither linear nor a convolution, or is not called. Use a criterion "
+        "that asks for other statistics, such as 'taylor', or leave the weight out with "
+        "layers or ignored_layers."
+    )
+
+
 def _own(criterion: Criterion, name: str, statistics: Mapping[str, Any]) -> dict[str, Any]:
     """Statistics of one weight."""
     lacking = [k for k, v in statistics.items() if isinstance(v, dict) and name not in v]
     if lacking:
-        raise ValueError(
-            f"criterion={criterion.name} asks for {lacking}, which {name!r} has none of: its "
-            "layer is neither linear nor a convolution, or is not called. Use a criterion "
-            "that asks for other statistics, such as 'taylor', or leave the weight out with "
-            "layers or ignored_layers."
-        )
+        raise _without_statistics(criterion, name, lacking)
     return {k: v[name] if isinstance(v, dict) else v for k, v in statistics.items()}
 
 

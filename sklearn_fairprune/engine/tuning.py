@@ -10,12 +10,10 @@ from torch import Tensor
 
 from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
-from ..functional.pools import pools_of
 from ..functional.schedules import mask_updates
 from .batch_norm import correct_batch_norm
 from .batches import Rows
-from .cost_targets import CostTarget
-from .feasible import fewest_units
+from .feasible import check_masks, tell_what_stays
 from .holding import CosineRate, Held, MaskSchedule, Progress, n_batches
 from .liveness import Liveness, sample_of
 from .networks import copy_net, restart
@@ -72,7 +70,7 @@ class FineTuning:
         self.liveness = Liveness(net, sample, self.held.masks)
         self.costs = check_masks(recipe, net, like)
         self.structures = structures_of(recipe.selection.granularity, net, like)
-        _tell_what_is_unfit(recipe, net)
+        tell_what_stays(recipe, net, like)
         # A net that trains carries callbacks and a teacher along, which need no copies.
         asks = len(self.updates) > 1 and asked_by(recipe.criterion)
         self.scored = copy_net(net) if asks else net
@@ -212,51 +210,6 @@ class FineTuning:
         history = train(self.net, rows, self.epochs, extras=extras, **options)
         place = {"step": 1, "sparsity": masks_sparsity(self.held.masks)}
         return [{"phase": "finetune"} | place | row for row in history]
-
-
-def _tell_what_is_unfit(recipe: Recipe, net: NeuralNet) -> None:
-    """Say which layers a granularity leaves dense."""
-    reasons = recipe.selection.reasons(net.module_)
-    told = [f"{name} ({why})" for name, why in reasons.items() if why != "ignored"]
-    if told:
-        name = recipe.selection.granularity.name
-        warn(f"granularity={name!r} leaves layers dense: {', '.join(told)}.")
-
-
-def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None:
-    """Refuse what a recipe removes if there are no such masks of a network.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        How it is pruned.
-    net : skorch.NeuralNet
-        Initialized; left as it is.
-    rows : Rows
-        Any of the form that the net reads.
-
-    Returns
-    -------
-    costs : CostTarget or None
-        What the masks are to leave, if the recipe has a target.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or sparsity or target cannot be met.
-    """
-    weights = recipe.selection.weights(net.module_)
-    if not recipe.sparsity:
-        return None
-    sizes = {name: weight.numel() for name, weight in weights.items()}
-    fewest = fewest_units(recipe, net, rows)
-    if recipe.target is not None:
-        costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes, fewest)
-        costs.check(recipe.scope, recipe.min_density)
-        return costs
-    if fewest is None and recipe.selection.granularity.sparsity is None:
-        pools_of(sizes, recipe.sparsity, recipe.scope, min_density=recipe.min_density)
-    return None
 
 
 def epochs_of(recipe: Recipe, net: NeuralNet, rows: Rows) -> int:

@@ -20,12 +20,12 @@ class FoundUnits(NamedTuple):
     ----------
     groups : dict of str to list of UnitGroup
         By kind.
-    reasons : list of str
-        Why others have to stay.
+    reasons : dict of str to str
+        Why others have to stay, by the name of the weight that makes them, or of the network.
     """
 
     groups: dict[str, list[UnitGroup]]
-    reasons: list[str]
+    reasons: dict[str, str]
 
 
 def find_units(module: nn.Module, sample: Features) -> FoundUnits:
@@ -54,7 +54,7 @@ def find_units(module: nn.Module, sample: Features) -> FoundUnits:
     >>> net = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     >>> found = find_units(net, torch.zeros(2, 3))
     >>> [group.n_units for group in found.groups["neuron"]], found.reasons
-    ([5], ['2.weight: an output'])
+    ([5], {'2.weight': 'an output'})
     """
     structure = Structure(module, sample)
     weights = {plain_name(name): p for name, p in module.named_parameters()}
@@ -65,11 +65,11 @@ def find_units(module: nn.Module, sample: Features) -> FoundUnits:
         ]
         groups["channel" if max(made_by) > 2 else "neuron"].append(group)
     groups["head"] = heads_of(module)
-    reasons = [structure.reason] if structure.reason else []
+    reasons = {"network": structure.reason} if structure.reason else {}
     for space in structure.spaces:
         if space.frozen:
-            reasons += [f"{name}.weight: {space.reason}" for name in space.rows]
-    return FoundUnits(groups, list(dict.fromkeys(reasons)))
+            reasons |= {f"{name}.weight": space.reason for name in space.rows}
+    return FoundUnits(groups, reasons)
 
 
 def heads_of(module: nn.Module) -> list[UnitGroup]:

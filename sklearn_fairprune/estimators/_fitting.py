@@ -88,12 +88,12 @@ def warn_if_unsound(pruner, rows):
 
 
 def _thin_layers(pruner):
-    """Layers of which one weight is left, where their share would be two or more."""
+    """Layers of which one weight is left, where their share would be four or more."""
     share = 1 - pruner.sparsity_
     return [
         f"layer {name} keeps 1 of {mask.numel()} weights"
         for name, mask in pruner.masks_.items()
-        if int(mask.sum()) == 1 and share * mask.numel() >= 2
+        if int(mask.sum()) == 1 and share * mask.numel() >= 4
     ]
 
 

@@ -108,7 +108,7 @@ class BlockPattern:
 class Granularity(Member):
     """How weights go.
 
-    Attributes
+    Parameters
     ----------
     function : callable
         From scores and a sparsity to masks.

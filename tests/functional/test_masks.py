@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sklearn_fairprune.functional import apply_masks, masks_sparsity, score_masks
 from sklearn_fairprune.functional.masks import lowest, n_pruned
+from sklearn_fairprune.functional.pools import pools_of
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=60, database=None)
@@ -163,6 +164,77 @@ def test_nan_is_refused_with_the_name_of_the_layer(scope):
     scores = {"fine": torch.ones(3), "3.weight": torch.tensor([1.0, float("nan")])}
     with pytest.raises(ValueError, match=r"NaN scores for '3\.weight'"):
         score_masks(scores, 0.5, scope)
+
+
+@law
+@given(
+    st.lists(layer, min_size=1, max_size=4),
+    sparsities,
+    sparsities,
+    st.sampled_from(SCOPES),
+    st.sampled_from([0.0, 0.2, 0.5]),
+)
+def test_floors_hold_counts_stay_exact_and_masks_nest(layers, one, other, scope, floor):
+    scores, found = as_scores(layers), []
+    for sparsity in sorted((one, other)):
+        plain = score_masks(scores, sparsity, scope)
+        try:
+            masks = score_masks(scores, sparsity, scope, min_density=floor)
+        except ValueError:
+            assert floor
+            return
+        sizes = {name: mask.numel() for name, mask in masks.items()}
+        counts = pools_of(sizes, sparsity, scope, min_density=floor)
+        assert len(removed(masks)) == sum(pool.n_gone for pool in counts)
+        for mask in masks.values():
+            assert int(mask.sum()) >= max(1, floor * mask.numel() - 1e-9)
+        if all(int(m.sum()) >= max(1, floor * m.numel()) for m in plain.values()):
+            assert removed(masks) == removed(plain)
+        found.append(removed(masks))
+    assert found[0] <= found[1]
+
+
+@law
+@given(
+    st.lists(layer, min_size=2, max_size=4),
+    st.floats(0.1, 0.9),
+    st.floats(0, 0.9),
+    st.lists(st.floats(0.1, 1), min_size=1, max_size=4),
+)
+def test_named_layers_lose_their_share_and_masks_nest_as_it_rises(
+    layers, sparsity, share, progress
+):
+    kept, before = None, set()
+    for passed in [*sorted(progress), 1.0]:
+        scores = as_scores([values[::-1] for values in layers])
+        try:
+            masks = score_masks(scores, sparsity * passed, {"0": share}, kept, progress=passed)
+        except ValueError:
+            return
+        assert before <= removed(masks)
+        kept, before = masks, removed(masks)
+    size = len(layers[0])
+    assert int((~masks["0.weight"]).sum()) == min(round(share * size), size - 1)
+    total = sum(map(len, layers))
+    assert abs(len(before) - sparsity * total) <= 0.01 * total + 0.5
+
+
+def test_a_layer_of_tiny_scores_keeps_its_best_weight():
+    scores = {"a": torch.tensor([0.1, 0.3, 0.3, 0.2]), "b": torch.arange(1.0, 9.0)}
+    assert not score_masks(scores, 0.5)["a"].any()
+    masks = score_masks(scores, 0.5, min_density=0.0)
+    assert masks["a"].tolist() == [False, False, True, False]
+    assert int((~masks["b"]).sum()) == 3
+    with pytest.raises(ValueError, match=r"at most 0\.5 of the weights can go"):
+        score_masks(scores, 0.75, min_density=0.5)
+
+
+def test_floors_of_what_earlier_masks_have_left():
+    scores = {"a": torch.tensor([9.0, 1.0, 2.0]), "b": torch.tensor([5.0, 6.0, 7.0])}
+    kept = {"a": torch.tensor([False, True, True]), "b": torch.ones(3, dtype=torch.bool)}
+    masks = score_masks(scores, 0.5, kept=kept, min_density=0.0)
+    assert masks["a"].tolist() == [False, False, True]
+    assert masks["b"].tolist() == [False, True, True]
 
 
 def test_unknown_scope():
