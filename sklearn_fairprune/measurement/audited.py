@@ -22,7 +22,7 @@ class Audited:
         How it was measured.
     payers, changes, changed_rows, why, explanations : DataFrame, default=None
         Of this way to group the rows.
-    sizes, latency, layers, constraints, training : DataFrame, default=None
+    sizes, layers, latency, constraints, training : DataFrame, default=None
         Of the networks, whatever the groups.
     reading : DataFrame, default=None
         What became of the columns of a file; see `datasets.read_table`.
@@ -31,7 +31,7 @@ class Audited:
     """
 
     _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
-    _networks = ("sizes", "latency", "layers", "constraints", "training", "reading")
+    _networks = ("sizes", "layers", "latency", "constraints", "training", "reading")
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Audited:
         why: pd.DataFrame | None = None,
         explanations: pd.DataFrame | None = None,
         sizes: pd.DataFrame | None = None,
-        latency: pd.DataFrame | None = None,
         layers: pd.DataFrame | None = None,
+        latency: pd.DataFrame | None = None,
         constraints: pd.DataFrame | None = None,
         training: pd.DataFrame | None = None,
         reading: pd.DataFrame | None = None,

@@ -78,7 +78,7 @@ class AuditReport(Audited, Report):
     ----------
     by_group, overall, findings, notes, about
         As above.
-    payers, changes, changed_rows, why, explanations, sizes, latency, layers, constraints
+    payers, changes, changed_rows, why, explanations, sizes, layers, latency, constraints
         As above; empty where there is nothing to say.
     training, reading : DataFrame
         As above; empty where there is nothing to say.

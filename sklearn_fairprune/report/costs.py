@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..measurement.cost_sentences import cost_sentences
-from ..measurement.formats import counted, number, with_interval
+from ..measurement.formats import counted, with_interval
 
 ZEROS = (
     "Zeros alone make a network neither smaller in memory nor faster; zipped it is smaller."
@@ -140,15 +140,14 @@ def _part(row, one, whole):
 
 
 def _milliseconds(row):
-    """Three digits of the value, and its limits as fine."""
+    """Some three digits of the value, and its limits as fine."""
     value = row["milliseconds"]
-    digits = 3 if value < 1 else 2 if value < 10 else 1
+    digits = 4 if value < 0.1 else 3 if value < 1 else 2 if value < 10 else 1
     return with_interval(row, "milliseconds", digits=digits)
 
 
 def _speed_up(row):
-    return (
-        number(None, 2)
-        if pd.isna(row["speed_up"])
-        else with_interval(row, "speed_up", digits=2)
-    )
+    if pd.isna(row["speed_up"]):
+        return "n/a"
+    same = row["speed_up_low"] == row["speed_up_high"] == 1  # compared with itself
+    return "1" if same else with_interval(row, "speed_up", digits=2)

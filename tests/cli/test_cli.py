@@ -12,6 +12,7 @@ import pytest
 
 from sklearn_fairprune import PrunedClassifier, PrunedRegressor
 from sklearn_fairprune.cli import main
+from sklearn_fairprune.cli.parser import make_parser
 
 QUICK = ["--finetune-epochs", "1", "--hidden", "16"]
 
@@ -497,3 +498,33 @@ def test_budgets_are_of_a_training(tmp_path, capsys):
     command = ["audit", "--data", str(path), "--target", "y", "--predictions", "a,b"]
     assert main([*command, "--budgets", "5,20"]) == 2
     assert "--budgets: with --predictions nothing is trained" in capsys.readouterr().err
+
+
+def test_latency(tmp_path, capsys):
+    command = ["audit", "--data", "digits", "--sparsities", "0.8", *QUICK]
+    assert main([*command, "--latency", "2", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "ms, batch 2" in text
+    timed = pd.read_csv(tmp_path / "latency.csv")
+    assert timed[["model", "batch"]].to_numpy().tolist() == [
+        ["sparsity 0", 2],
+        ["sparsity 0.8", 2],
+    ]
+    assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
+    assert make_parser().parse_args([*command, "--latency"]).latency == (1, 256)
+
+
+@pytest.mark.parametrize("given", ["0", "1,x", "1.5"])
+def test_what_are_no_batches(capsys, given):
+    with pytest.raises(SystemExit) as error:
+        main(["audit", "--data", "digits", "--latency", given])
+    assert error.value.code == 2
+    assert "must be batch sizes of at least 1, such as 1,256" in capsys.readouterr().err
+
+
+def test_predictions_have_no_latency(tmp_path, capsys):
+    path = tmp_path / "scored.csv"
+    pd.DataFrame({"y": [0, 1] * 50, "a": [0, 1] * 50, "b": [1, 1] * 50}).to_csv(path)
+    command = ["audit", "--data", str(path), "--target", "y", "--predictions", "a,b"]
+    assert main([*command, "--latency"]) == 2
+    assert "--latency: with --predictions nothing is trained" in capsys.readouterr().err
