@@ -5,8 +5,6 @@ turns, here and now.
 """
 
 import copy
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,11 +16,10 @@ from ..functional.params import Features
 from .liveness import tensors_of
 from .randomness import seeded
 from .sparse_layers import SparseLinear
+from .timing import Clock, Seconds
 
 MIN_WEIGHTS = 16_384  # the call alone costs as much as a smaller dense layer
 MIN_ZEROS = 0.7  # layers with fewer zeros are not faster at any batch size
-REPETITIONS = 31
-FEWEST = 3
 BATCH_BYTES = 2**28  # of inputs and outputs, where a larger batch is made smaller
 
 # What a Sequential may have between two layers where the order of the numbers in memory does
@@ -41,8 +38,6 @@ ELEMENTWISE = (
     nn.Dropout,
     nn.Identity,
 )
-
-Seconds = dict[int, tuple[float, float]]  # dense and sparse, by batch size
 
 
 class Measured(NamedTuple):
@@ -91,85 +86,6 @@ class SparseForm(NamedTuple):
 
     module: nn.Module
     table: list[Measured]
-
-
-class Clock(NamedTuple):
-    """How two forms are timed.
-
-    Attributes
-    ----------
-    batch_sizes : tuple of int
-        In rising order.
-    budget : float
-        Seconds for all of them, about.
-    tolerance : float
-        Relative difference that counts.
-    """
-
-    batch_sizes: tuple[int, ...]
-    budget: float
-    tolerance: float
-
-    def seconds(
-        self,
-        dense: Callable[[Any], Any],
-        sparse: Callable[[Any], Any],
-        batch: Callable[[int], Any],
-        most: float,
-    ) -> Seconds:
-        """Median seconds of two forms that take turns.
-
-        Parameters
-        ----------
-        dense, sparse : callable
-            Of what `batch` gives.
-        batch : callable
-            Inputs of a number of rows.
-        most : float
-            Rows that memory allows.
-
-        Returns
-        -------
-        seconds : dict of int to (float, float)
-        """
-        found: Seconds = {}
-        end, cost = time.perf_counter() + self.budget, 0.0  # cost: seconds of both, one row
-        for place, asked in enumerate(self.batch_sizes):
-            share = max(end - time.perf_counter(), 0) / (len(self.batch_sizes) - place)
-            fits = share / (cost * (FEWEST + 1)) if cost else asked
-            size = max(int(min(asked, fits, most)), 1)
-            if found and size <= max(found):
-                break
-            inputs = batch(size)
-            turns = _turns(dense, sparse, inputs, share)
-            found[size] = (statistics.median(turns[0]), statistics.median(turns[1]))
-            cost = sum(found[size]) / size
-        return found
-
-    def slower(self, seconds: Seconds) -> list[int]:
-        """Batch sizes at which the sparse form is slower by more than the tolerance."""
-        return [n for n, (d, s) in seconds.items() if s > d * (1 + self.tolerance)]
-
-    def faster(self, seconds: Seconds) -> list[int]:
-        """Batch sizes at which the sparse form is faster by more than the tolerance."""
-        return [n for n, (d, s) in seconds.items() if s * (1 + self.tolerance) < d]
-
-
-def _turns(
-    dense: Callable[[Any], Any], sparse: Callable[[Any], Any], inputs: Any, share: float
-) -> tuple[list[float], list[float]]:
-    """Seconds of both forms in turns, after one that does not count."""
-    turns: tuple[list[float], list[float]] = ([], [])
-    end = time.perf_counter() + share
-    for turn in range(REPETITIONS + 1):
-        for form, kept in zip((dense, sparse), turns, strict=True):
-            start = time.perf_counter()
-            form(inputs)
-            if turn:
-                kept.append(time.perf_counter() - start)
-        if turn >= FEWEST and time.perf_counter() > end:
-            break
-    return turns
 
 
 @torch.no_grad()

@@ -37,8 +37,8 @@ class SparseLinear(nn.Module):
     layer : torch.nn.Linear
         Copied. On the CPU, in float32 or float64.
     transposed : bool, default=False
-        Return outputs of two dimensions in Fortran order, as the next sparse layer reads
-        them, which saves two copies.
+        Return the outputs of up to `CHUNK` rows in Fortran order, as the next sparse layer
+        reads them, which saves two copies.
 
     Attributes
     ----------
@@ -121,13 +121,12 @@ class SparseLinear(nn.Module):
         """
         self._check(X)
         arrays, rows = self._arrays(), X.detach().reshape(-1, self.in_features)
-        fortran = self.transposed and X.dim() == 2
         if len(rows) <= CHUNK:
             outputs = self._product(rows, arrays)
-            outputs = outputs if fortran else outputs.contiguous()
+            if not (self.transposed and X.dim() == 2):
+                outputs = outputs.contiguous()
         else:
-            shape = (self.out_features, len(rows))
-            outputs = rows.new_empty(shape).t() if fortran else rows.new_empty(shape[::-1])
+            outputs = rows.new_empty(len(rows), self.out_features)
             for start in range(0, len(rows), CHUNK):
                 chunk = slice(start, start + CHUNK)
                 outputs[chunk] = self._product(rows[chunk], arrays)
