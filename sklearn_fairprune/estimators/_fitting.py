@@ -103,7 +103,7 @@ def prune_again(pruner, data, sparsity, listener):
         Those of X.
     """
     sparsity = pruner.sparsity if sparsity is None else check_sparsity(sparsity)
-    state, rows = pruner._fitted, None
+    state, rows = pruner._fitted.restored("prune"), None
     recipe = _recipe(pruner, sparsity, state.seed, rows=data.X is not None)
     if data.X is not None:
         reading = _read_again(pruner, data, recipe, listener)
@@ -196,6 +196,8 @@ def partial_fit(pruner, data, classes=None):
         All classes, where the first call does not see them.
     """
     state = vars(pruner).get("_fitted")
+    if state is not None:
+        state.require_masked("partial_fit")
     reading = read_training(pruner, data, state, classes)
     if state is None:
         seed = _draw_seed(pruner)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ..engine.shrinking import stored
 from ..estimators.unwrap import unwrapped
 from ..functional.params import prunable, share_of, skipped
 from .digests import network_digest
@@ -131,7 +132,9 @@ def finetuning_epochs(model: Any) -> float:
     pruner = _pruner_of(model)
     if pruner is None:
         return np.nan
-    if pruner.estimator_ is pruner.dense_estimator_:  # a dense twin has the whole history
+    if pruner.estimator_ is getattr(
+        pruner, "dense_estimator_", None
+    ):  # a dense twin has the whole history
         return 0
     return [row["phase"] for row in pruner.history_].count("finetune")
 
@@ -165,17 +168,17 @@ def size_of(model: Any) -> dict[str, Any]:
     module, masks = network_of(model)
     if module is None:
         return {}
-    parameters, pruner = list(module.parameters()), _pruner_of(model)
-    stored = b"".join(
+    parameters, pruner = stored(module), _pruner_of(model)
+    content = b"".join(
         t.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
-        for t in [*parameters, *module.buffers()]
+        for t in [*module.parameters(), *module.buffers()]
     )
     return {
         "weights": sum(mask.numel() for mask in masks.values()),
         "kept": sum(int(mask.sum()) for mask in masks.values()),
         "parameters": sum(p.numel() for p in parameters),
         "nonzero": sum(int(p.count_nonzero()) for p in parameters),
-        "bytes": len(stored),
-        "zipped_bytes": len(zlib.compress(stored, level=1)),
+        "bytes": len(content),
+        "zipped_bytes": len(zlib.compress(content, level=1)),
         "sha256": network_digest(module, masks),
     } | ({} if pruner is None else {"effective_sparsity": pruner.effective_sparsity_})
