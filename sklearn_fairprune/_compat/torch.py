@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 __all__ = [
     "BatchNorm",
     "TorchDispatchMode",
+    "forward_hooks",
     "forward_mode",
     "plain_name",
     "tensor_hooks",
@@ -24,9 +25,10 @@ __all__ = [
 # Name of a parameter without the prefix that torch.compile puts before it.
 plain_name = methodcaller("replace", "_orig_mod.", "")
 
-# Functions that a tensor hands its gradient to, by number; and names of a module's buffers
-# that its state has not.
+# Functions that a tensor hands its gradient to, by number; those that a module calls after and
+# before its forward; and names of a module's buffers that its state has not.
 tensor_hooks = attrgetter("_backward_hooks")
+forward_hooks = attrgetter("_forward_hooks", "_forward_pre_hooks")
 unsaved_buffers = attrgetter("_non_persistent_buffers_set")
 
 

@@ -140,7 +140,7 @@ class Liveness:
             inputs = tracing.inputs(self._sample)
             with tracing:
                 out = self._net.infer(inputs)
-            values = [forward_mode().unpack_dual(part).primal for part in _tensors(out)]
+            values = [forward_mode().unpack_dual(part).primal for part in tensors_of(out)]
             parts = [(v * positive(v, generator)).sum() for v in values if v.requires_grad]
             found = torch.autograd.grad(
                 parts,
@@ -184,14 +184,14 @@ def _differentiable(module: nn.Module) -> Iterator[None]:
         yield
 
 
-def _tensors(out: Any) -> list[Tensor]:
+def tensors_of(out: Any) -> list[Tensor]:
     """All tensors of what a module returns."""
     if isinstance(out, torch.Tensor):
         return [out]
     if isinstance(out, Mapping):
         out = list(out.values())
     return (
-        [t for part in out for t in _tensors(part)] if isinstance(out, (tuple, list)) else []
+        [t for part in out for t in tensors_of(part)] if isinstance(out, (tuple, list)) else []
     )
 
 

@@ -19,7 +19,7 @@ from ..engine.recovery import RECOVERIES
 from ..functional.criteria import CRITERIA
 from ..functional.granularities import Granularity
 from ..functional.schedules import SCHEDULES
-from . import _fitting
+from . import _fitting, _shrinking
 from ._inputs import Data
 from ._listener import FitListener
 from ._state import FromState
@@ -70,6 +70,7 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
     history_ = FromState("history")
     skipped_weights_ = FromState("skipped")
     prunable_share_ = FromState("share")
+    shrunk_ = FromState("shrunk")
 
     def __init__(
         self,
@@ -269,6 +270,66 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         fitted, given = _fitting.path(self, data, sparsities, listener, budgets)
         members = [member for member, _ in fitted]
         return PruningPath([m.sparsity for m in members], members, given)
+
+    def shrink(self, *, X: Any = None, sparse: Any = "auto", drop_dense: bool = False) -> Self:
+        """Return a copy with a smaller network that predicts the same.
+
+        Neurons and channels that do nothing are gone, with their constants folded into the
+        biases after them; then linear layers with many zeros store and multiply only the
+        others. The outputs stay the same up to rounding, which is verified.
+
+        The copy predicts, and it is audited, copied and stored like any other. What needs a
+        gradient of the pruned network (`partial_fit`, `diagnose`, the diagnostics and their
+        metrics) needs the estimator before; `prune` begins from the dense network and gives
+        an estimator that is not shrunk. ``masks_``, ``sparsity_``, ``effective_sparsity_``,
+        ``dead_units_`` and ``history_`` stay those of the pruned network before, by the names
+        and shapes of the dense one.
+
+        Parameters
+        ----------
+        X : array-like or torch Dataset, default=None
+            Rows to verify on; None draws some.
+        sparse : "auto" or bool, default="auto"
+            Whether linear layers are sparse: "auto" where that is faster on this machine,
+            for batches of 1, 64 and 4096 rows, as measured in about a second a layer; True
+            wherever at least 70 % of the weights are zeros. On the CPU only.
+        drop_dense : bool, default=False
+            Whether the copy lets the dense network go, and weights early in its training:
+            its pickle is smaller, and it has no ``dense_estimator_``, cannot `prune`, and is
+            audited beside an explicit dense model only. (A FrozenEstimator as `estimator`
+            keeps its network.)
+
+        Returns
+        -------
+        smaller : estimator
+            Of the same type, fitted, with another ``estimator_`` and the attribute
+            ``shrunk_``, a dict: ``layers`` (a list of dicts: ``layer``, ``units``,
+            ``removed``, ``form``, and of linear layers ``zeros``, ``speedup`` by batch size
+            and ``reason``), ``network`` (``speedup`` of the whole), ``parameters`` and
+            ``bytes`` before and after, ``threads`` and ``notes``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `sparse` is something else, or the network cannot read the rows.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_fairprune import PrunedClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = PrunedClassifier(sparsity=0.9, random_state=0).fit(X, y)
+        >>> small = clf.shrink(X=X)
+        >>> bool((small.predict(X) == clf.predict(X)).all())
+        True
+        >>> sizes = small.shrunk_["parameters"]
+        >>> sizes["after"] < sizes["before"]
+        True
+        """
+        check_is_fitted(self)
+        return _shrinking.shrink(self, X, sparse, drop_dense)
 
     # ---- for scikit-learn ------------------------------------------------------------
 

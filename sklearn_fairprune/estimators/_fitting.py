@@ -117,7 +117,7 @@ def prune_again(pruner, data, sparsity, listener):
     rows : Rows or None
         Those of X.
     """
-    state, rows = pruner._fitted, None
+    state, rows = pruner._fitted.restored("prune"), None
     given = {} if sparsity is None else {"sparsity": check_sparsity(sparsity), "target": None}
     recipe = _recipe(pruner, state.seed, rows=data.X is not None, **given)
     if data.X is not None:
@@ -212,6 +212,8 @@ def partial_fit(pruner, data, classes=None):
         All classes, where the first call does not see them.
     """
     state = vars(pruner).get("_fitted")
+    if state is not None:
+        state.require_masked("partial_fit")
     reading = read_training(pruner, data, state, classes)
     if state is None:
         recipe = _recipe(pruner, _draw_seed(pruner))

@@ -125,10 +125,12 @@ def _fitted_net(frozen):
     """Return the fitted skorch net inside a FrozenEstimator."""
     net = getattr(frozen.estimator, "dense_estimator_", frozen.estimator)
     if not isinstance(net, NeuralNet) or not net.initialized_:
+        why = ", which is not fitted" if isinstance(net, NeuralNet) else ""
+        if hasattr(net, "shrunk_"):
+            why = ", whose dense network was let go by shrink(drop_dense=True)"
         raise TypeError(
             "FrozenEstimator must hold a fitted skorch net or a fitted PrunedClassifier or "
-            f"PrunedRegressor, got {type(net).__name__}"
-            f"{', which is not fitted' if isinstance(net, NeuralNet) else ''}."
+            f"PrunedRegressor, got {type(net).__name__}{why}."
         )
     return net
 

@@ -56,6 +56,7 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     skipped_weights_ = FromInner()
     prunable_share_ = FromInner()
     dense_estimator_ = FromInner()
+    shrunk_ = FromInner()
     n_features_in_ = FromInner()
     feature_names_in_ = FromInner()
 
@@ -148,6 +149,28 @@ class PrunerWrapper(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    def shrink(self, *, X: Any = None, sparse: Any = "auto", drop_dense: bool = False) -> Any:
+        """Return a copy around the smaller network; see `PrunedClassifier.shrink`.
+
+        Parameters
+        ----------
+        X : array-like or torch Dataset, default=None
+            Rows to verify on.
+        sparse : "auto" or bool, default="auto"
+            Form of the linear layers.
+        drop_dense : bool, default=False
+            Whether the dense network is let go.
+
+        Returns
+        -------
+        smaller : estimator
+            Of the same type, fitted.
+        """
+        check_is_fitted(self)
+        twin = copy.copy(self)
+        twin.estimator_ = self.estimator_.shrink(X=X, sparse=sparse, drop_dense=drop_dense)
+        return twin
 
     # ---- for scikit-learn ------------------------------------------------------------
 

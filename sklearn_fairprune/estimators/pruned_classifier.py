@@ -132,6 +132,8 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         One entry per epoch: ``phase`` ("dense" or "finetune"), ``step`` (0 for the dense
         training, then the number of the pruning step), ``sparsity`` of the network it trains,
         ``epoch``, ``train_loss`` and whatever else the net records.
+    shrunk_ : dict
+        Only of an estimator that `shrink` has returned: what it did.
     n_features_in_ : int
         Number of features (of n-dimensional samples: the length of the first dimension).
     feature_names_in_ : ndarray of str

@@ -357,7 +357,7 @@ class SampleDiagnostics(_Diagnostic):
         """Diagnostics asked for of a fitted pruner or skorch net."""
         classifies = not is_regressor(inner)
         if isinstance(self.quantities, str):
-            net = getattr(inner, "dense_estimator_", inner)
+            net = getattr(inner, "estimator_", inner)
             promised = promises_probabilities(net)
             return diagnostics_of(classifies=classifies, probabilities=promised)
         shelf = diagnostics_of(classifies=classifies, probabilities=True)

@@ -313,10 +313,32 @@ def dense_twin(estimator: Any) -> Any:
 
 def _dense_copy(pruner):
     """Copy of a pruner that has the dense network in the place of the pruned one."""
-    twin, state = copy.copy(pruner), pruner._fitted
+    twin = copy.copy(pruner)
+    state = pruner._fitted.restored("A comparison with the dense network")
     masks = {name: torch.ones_like(mask) for name, mask in state.masks.items()}
     twin._fitted = state.change(net=state.dense, masks=masks)
     return twin
+
+
+def check_networks(pruner: Any, *, pruned: bool = True) -> None:
+    """Raise if a network that a diagnosis needs is not there.
+
+    Parameters
+    ----------
+    pruner : PrunedClassifier or PrunedRegressor
+        Fitted.
+    pruned : bool, default=True
+        Whether the pruned network counts, and not the dense one alone.
+
+    Raises
+    ------
+    ValueError
+        If the pruned network has been shrunk, or the dense one was let go.
+    """
+    state = pruner._fitted
+    if pruned:
+        state.require_masked("This diagnosis")
+    state.restored("This diagnosis")
 
 
 def evaluations(
@@ -340,7 +362,13 @@ def evaluations(
     dense, pruned : Evaluation
     rows : Rows
         Validated, with the codes of the targets.
+
+    Raises
+    ------
+    ValueError
+        If the pruned network has been shrunk.
     """
+    check_networks(pruner)
     dtype, classifies = getattr(torch, dtype or pruner.dtype), is_classifier(pruner)
     if y is None and not isinstance(X, Dataset):
         rows = read_features(pruner, X)

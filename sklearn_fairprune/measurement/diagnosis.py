@@ -17,6 +17,7 @@ from ..engine.row_statistics import (
     row_statistics,
 )
 from ..engine.scoring import recipe_masks
+from ..estimators.unwrap import check_networks
 from ..functional.bounds import theorem1_bound
 from ..functional.diagnostics import accuracy_drop, diagnostics_of
 from ..functional.groups import group_means
@@ -122,7 +123,13 @@ def gather(
     Returns
     -------
     evidence : Evidence
+
+    Raises
+    ------
+    ValueError
+        If a network that it needs is not there any more.
     """
+    check_networks(pruner, pruned=sparsity is None)
     classifies, kind = hasattr(pruner, "classes_"), getattr(torch, dtype or pruner.dtype)
     dense = Evaluation(pruner.dense_estimator_, rows, classifies=classifies, dtype=kind)
     masks, achieved = pruner.masks_, pruner.sparsity_

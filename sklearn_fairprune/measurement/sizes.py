@@ -11,6 +11,7 @@ from torch import nn
 from .._compat.torch import plain_name
 from ..engine.costs import layer_macs
 from ..engine.liveness import Liveness, dead_units
+from ..engine.shrinking import stored as stored_numbers
 from ..estimators.unwrap import unwrapped
 from ..functional.masks import masks_sparsity
 from ..functional.params import prunable, share_of, skipped
@@ -137,7 +138,9 @@ def finetuning_epochs(model: Any) -> float:
     pruner = _pruner_of(model)
     if pruner is None:
         return np.nan
-    if pruner.estimator_ is pruner.dense_estimator_:  # a dense twin has the whole history
+    if pruner.estimator_ is getattr(
+        pruner, "dense_estimator_", None
+    ):  # a dense twin has the whole history
         return 0
     return [row["phase"] for row in pruner.history_].count("finetune")
 
@@ -170,15 +173,15 @@ def size_of(model: Any) -> dict[str, Any]:
     module, masks = network_of(model)
     if module is None:
         return {}
-    parameters = list(module.parameters())
-    stored = b"".join(map(_stored, [*parameters, *module.buffers()]))
+    parameters = stored_numbers(module)
+    content = b"".join(map(_stored, [*module.parameters(), *module.buffers()]))
     return {
         "weights": sum(mask.numel() for mask in masks.values()),
         "kept": sum(int(mask.sum()) for mask in masks.values()),
         "parameters": sum(p.numel() for p in parameters),
         "nonzero": sum(int(p.count_nonzero()) for p in parameters),
-        "bytes": len(stored),
-        "zipped_bytes": len(zlib.compress(stored, level=1)),
+        "bytes": len(content),
+        "zipped_bytes": len(zlib.compress(content, level=1)),
         "sha256": network_digest(module, masks),
     }
 
