@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..measurement.latency import batch_sizes
 from ..measurement.measures import MEASURES, Measures, limit_columns, payments
 from ..measurement.metric_functions import check_metrics
 from ..measurement.settings import Settings, check_settings
@@ -185,6 +186,16 @@ def numbers_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
 
     numbers.__name__ = f"comma-separated {kind.__name__}"
     return numbers
+
+
+def batches(text: str) -> tuple[int, ...]:
+    """Read batch sizes, ``1,256``."""
+    try:
+        return batch_sizes([int(number) for number in text.split(",")])
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be batch sizes of at least 1, such as 1,256, got {text!r}"
+        ) from None
 
 
 def budgets(text: str) -> list[int]:

@@ -252,6 +252,7 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
             metrics=arguments.metrics,
             negligible=arguments.negligible,
             retrained=others,
+            latency=arguments.latency,
             random_state=arguments.seed,
         )
     report.notes[:0] = notes + too_good(report)

@@ -6,10 +6,12 @@ from typing import Any
 from .. import __version__
 from ..engine.recovery import RECOVERIES
 from ..functional.schedules import SCHEDULES
+from ..measurement.latency import BATCHES
 from ..measurement.negligible import LEAST_RETRAINED
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
 from .arguments import (
+    batches,
     budgets,
     limits,
     names,
@@ -34,7 +36,7 @@ EXIT_STATUS = """exit status:
 
 
 def trained_with(arguments: argparse.Namespace) -> list[str]:
-    """Options of the training that were given."""
+    """Options of the training, or of networks, that were given."""
     options = (
         "keep_sensitive",
         "test_size",
@@ -46,6 +48,7 @@ def trained_with(arguments: argparse.Namespace) -> list[str]:
         "recovery",
         "finetune_lr",
         "seeds",
+        "latency",
     )
     words = ["audit", "--data", "-"]
     usual = make_parser().parse_args(words)
@@ -165,6 +168,16 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
         type=scorers,
         metavar="NAME[,NAME]",
         help="further metrics by the names of scikit-learn's scorers, such as roc_auc,f1",
+    )
+    add(
+        "--latency",
+        nargs="?",
+        const=BATCHES,
+        default=False,
+        type=batches,
+        metavar="N,N",
+        help="time a forward pass of every network on one thread, of batches of so many rows "
+        f"(without numbers {','.join(map(str, BATCHES))})",
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from skorch import NeuralNet
 from torch import Tensor
 
+from .._compat.warnings import warn
+from ..functional.masks import masks_sparsity
 from ..functional.params import Features
 from ..functional.pools import Scope, least_kept, pools_of, sparsity_range
 from .costs import layer_macs
@@ -81,6 +83,8 @@ class CostTarget:
         What is wanted.
     sizes : dict of str to int
         Number of weights by the names of the masks.
+    sparsest : dict of str to torch.BoolTensor, default=None
+        Masks that leave the least, where whole units go; None: any weights can.
 
     Attributes
     ----------
@@ -91,9 +95,14 @@ class CostTarget:
     """
 
     def __init__(
-        self, net: NeuralNet, sample: Features, target: Target, sizes: Mapping[str, int]
+        self,
+        net: NeuralNet,
+        sample: Features,
+        target: Target,
+        sizes: Mapping[str, int],
+        sparsest: Masks | None = None,
     ) -> None:
-        self.target, self.sizes = target, dict(sizes)
+        self.target, self.sizes, self.sparsest = target, dict(sizes), sparsest
         if target.of == "macs":
             macs = layer_macs(net, sample)
             self.total = float(macs.total)
@@ -125,18 +134,11 @@ class CostTarget:
         ValueError
             If the least or the most that can be left is another.
         """
-        low, high = sparsity_range(self.sizes, scope, min_density)
-        ends = []
-        for sparsity in (high, low):
-            gone = 0.0
-            for pool in pools_of(self.sizes, sparsity, scope, min_density=min_density):
-                for name in pool.names:
-                    n = self.sizes[name]
-                    most = n - least_kept(n, min_density)
-                    alone = len(pool.names) == 1
-                    count = pool.n_gone if alone or not pool.n_gone else most
-                    gone += count * self.units[name]
-            ends.append((self.total - gone) / self.total)
+        if self.sparsest is None:
+            ends = [self._end(s, scope, min_density) for s in self.range(scope, min_density)]
+        else:
+            ends = [1.0, self.left(self.sparsest) / self.total]
+        ends = ends[::-1]
         share = self.target.share
         if ends[0] > share * (1 + TOLERANCE) or ends[1] < share * (1 - TOLERANCE):
             raise ValueError(
@@ -146,6 +148,34 @@ class CostTarget:
                 + ". Raise the share, or change what is pruned: layers, ignored_layers, "
                 "scope, min_density."
             )
+
+    def range(self, scope: Scope, min_density: float) -> tuple[float, float]:
+        """Least and highest sparsity above 0 that can be had.
+
+        Parameters
+        ----------
+        scope, min_density
+            See `pools_of`.
+
+        Returns
+        -------
+        low, high : float
+        """
+        if self.sparsest is None:
+            return sparsity_range(self.sizes, scope, min_density)
+        return 0.0, masks_sparsity(self.sparsest)
+
+    def _end(self, sparsity: float, scope: Scope, min_density: float) -> float:
+        """Share of the cost that is left at an end of the range."""
+        gone = 0.0
+        for pool in pools_of(self.sizes, sparsity, scope, min_density=min_density):
+            for name in pool.names:
+                n = self.sizes[name]
+                most = n - least_kept(n, min_density)
+                alone = len(pool.names) == 1
+                count = pool.n_gone if alone or not pool.n_gone else most
+                gone += count * self.units[name]
+        return (self.total - gone) / self.total
 
     def reach(
         self,
@@ -178,6 +208,11 @@ class CostTarget:
         ------
         ValueError
             If they miss it.
+
+        Warns
+        -----
+        UserWarning
+            If whole units do.
         """
         goal, (low, high) = left * self.total, limits
         best: Masks = {}
@@ -194,9 +229,11 @@ class CostTarget:
                 break
             sparsity = (low + high) / 2
         if final and nearest > max(TOLERANCE * goal, *self.units.values()):
-            raise ValueError(
-                f"target={tuple(self.target)!r} cannot be met: the nearest masks leave "
-                f"{self.left(best) / self.total:.4g} of the {self.target.of}. Raise the "
-                "share, or prune other layers too (layers)."
-            )
+            told = f"the nearest masks leave {self.left(best) / self.total:.4g} of the "
+            told = f"target={tuple(self.target)!r}: {told}{self.target.of}"
+            if self.sparsest is None:
+                raise ValueError(
+                    f"{told}. Raise the share, or prune other layers too (layers)."
+                )
+            warn(f"{told}, as one more whole unit would miss it by more.")
         return dict(best)

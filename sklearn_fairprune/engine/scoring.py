@@ -11,18 +11,23 @@ from torch import Tensor, nn
 from ..functional.criteria import Criterion
 from ..functional.granularities import Granularity
 from ..functional.needs import needs
-from ..functional.params import by_plain_name, input_dims, prunable
-from ..functional.pools import Scope, sparsity_range
+from ..functional.params import Features, by_plain_name, input_dims, prunable
+from ..functional.pools import Scope
 from .batches import Rows
 from .cost_targets import CostTarget
 from .live_masks import live_masks
-from .liveness import Liveness
+from .liveness import Liveness, sample_of
 from .recipe import Recipe, asked_by, criterion_of
 from .selection import Selection
 from .statistics import Scene, statistics_of
+from .unit_groups import find_units
 
-# What granularities ask for by the names of their arguments: functions of the network.
-STRUCTURES: dict[str, Callable[[nn.Module], Any]] = {"input_dims": input_dims}
+# What granularities ask for by the names of their arguments: functions of the network and of
+# one or two rows.
+STRUCTURES: dict[str, Callable[[nn.Module, Features], Any]] = {
+    "input_dims": lambda module, sample: input_dims(module),
+    "unit_groups": lambda module, sample: find_units(module, sample).groups,
+}
 DEFAULT = Selection()
 
 
@@ -46,6 +51,7 @@ def weight_masks(
     min_density: float = 0.0,
     progress: float = 1.0,
     costs: CostTarget | None = None,
+    structures: Mapping[str, Any] | None = None,
 ) -> dict[str, Tensor]:
     """Masks that a criterion gives for the weights a net has now.
 
@@ -76,6 +82,8 @@ def weight_masks(
         `sparsity` over the final one.
     costs : CostTarget, default=None
         What is to be left of the network's cost.
+    structures : dict, default=None
+        See `structures_of`; None: found here.
 
     Returns
     -------
@@ -99,13 +107,15 @@ def weight_masks(
         scores[name] = criterion(weight.detach().clone(), **own)
         _check_scores(criterion, name, weight, scores[name])
     granularity, options = selection.granularity, {"kept": kept, "min_density": min_density}
-    masks_of: Callable = partial(granularity, **structures_of(granularity, net.module_))
+    if structures is None:
+        structures = structures_of(granularity, net, rows)
+    masks_of: Callable = partial(granularity, **structures)
     if liveness is not None and granularity.live:
         masks_of = partial(live_masks, liveness)
     masks_at = partial(masks_of, scores, scope=scope, progress=progress, **options)
     if costs is None:
         return masks_at(sparsity)
-    low, high = sparsity_range(costs.sizes, scope, min_density)
+    low, high = costs.range(scope, min_density)
     limits = low * progress, high * (progress if isinstance(scope, Mapping) else 1.0)
     return costs.reach(masks_at, 1 - sparsity, limits, final=progress == 1)
 
@@ -122,10 +132,29 @@ def recipe_masks(net: NeuralNet, rows: Rows | None, recipe: Recipe) -> dict[str,
     return weight_masks(net, rows, **options)
 
 
-def structures_of(granularity: Granularity, module: nn.Module) -> dict[str, Any]:
-    """What a granularity asks for, found in a network."""
-    asked = needs(granularity.function, {*STRUCTURES, "sparsity"}, "granularity", subject=True)
-    return {name: STRUCTURES[name](module) for name in asked if name in STRUCTURES}
+def structures_of(
+    granularity: Granularity, net: NeuralNet, rows: Rows | None
+) -> dict[str, Any]:
+    """What a granularity asks for, found in a network.
+
+    Parameters
+    ----------
+    granularity : Granularity
+        How weights go.
+    net : skorch.NeuralNet
+        Initialized; left as it is.
+    rows : Rows or None
+        Any of the form that the net reads; None where nothing needs one.
+
+    Returns
+    -------
+    structures : dict
+        By the names of the arguments.
+    """
+    known = {*STRUCTURES, "sparsity"}
+    asked = set(needs(granularity.function, known, "granularity", subject=True)) - {"sparsity"}
+    sample: Any = sample_of(net, rows) if asked and rows is not None else None
+    return {name: STRUCTURES[name](net.module_, sample) for name in asked}
 
 
 def check_criterion(criterion: Criterion, module: nn.Module, names: Iterable[str]) -> None:

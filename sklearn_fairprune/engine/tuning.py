@@ -15,13 +15,14 @@ from ..functional.schedules import mask_updates
 from .batch_norm import correct_batch_norm
 from .batches import Rows
 from .cost_targets import CostTarget
+from .feasible import fewest_units
 from .holding import CosineRate, Held, MaskSchedule, Progress, n_batches
 from .liveness import Liveness, sample_of
 from .networks import copy_net, restart
 from .recipe import Recipe, asked_by
 from .reconstruction import reconstruct
 from .recovery import Distillation, recovery_epochs
-from .scoring import check_criterion, keep_all, weight_masks
+from .scoring import check_criterion, keep_all, structures_of, weight_masks
 from .training import Extras, train
 
 # First learning rate of a fine-tuning with a cosine, in units of the net's own.
@@ -70,6 +71,7 @@ class FineTuning:
         sample = sample_of(net, like)
         self.liveness = Liveness(net, sample, self.held.masks)
         self.costs = check_masks(recipe, net, like)
+        self.structures = structures_of(recipe.selection.granularity, net, like)
         _tell_what_is_unfit(recipe, net)
         # A net that trains carries callbacks and a teacher along, which need no copies.
         asks = len(self.updates) > 1 and asked_by(recipe.criterion)
@@ -139,6 +141,7 @@ class FineTuning:
             min_density=recipe.min_density,
             progress=min(sparsity / recipe.sparsity, 1.0),
             costs=self.costs,
+            structures=self.structures,
         )
 
     def _keep(self, net: NeuralNet) -> None:
@@ -248,11 +251,12 @@ def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None
         return None
     check_criterion(recipe.criterion, net.module_, weights)
     sizes = {name: weight.numel() for name, weight in weights.items()}
+    fewest = fewest_units(recipe, net, rows)
     if recipe.target is not None:
-        costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes)
+        costs = CostTarget(net, sample_of(net, rows), recipe.target, sizes, fewest)
         costs.check(recipe.scope, recipe.min_density)
         return costs
-    if recipe.selection.granularity.sparsity is None:
+    if fewest is None and recipe.selection.granularity.sparsity is None:
         pools_of(sizes, recipe.sparsity, recipe.scope, min_density=recipe.min_density)
     return None
 

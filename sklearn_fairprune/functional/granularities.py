@@ -1,4 +1,4 @@
-"""Granularities: whether weights go one by one, or in patterns.
+"""Granularities: whether weights go one by one, in patterns, or as whole units.
 
 A granularity is one function from scores to masks, and one record in `GRANULARITIES`. All take
 ``(scores, sparsity, scope, kept, *, min_density, progress)`` as `score_masks` does; further
@@ -20,6 +20,7 @@ from .masks import ranked, score_masks
 from .params import InputDim
 from .pools import Scope
 from .shelf import Member, Shelf
+from .unit_masks import Units
 
 
 def weight(
@@ -122,12 +123,16 @@ class Granularity(Member):
         The only one that it can have; None: any.
     unfit : callable or None
         From the `InputDim` of a weight to why the weight is left alone; "" if it is not.
+    units : tuple of str
+        Kinds of units that go as a whole, among "neuron", "channel" and "head"; none: weights
+        go without their units.
     """
 
     live: bool = False
     pattern: str = ""
     sparsity: float | None = None
     unfit: Callable[[InputDim], str] | None = None
+    units: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -135,7 +140,33 @@ class Granularity(Member):
         return self.pattern or super().name
 
 
-GRANULARITIES = Shelf(Granularity, Granularity(weight, live=True))
+def of_units(pattern: str, summary: str, *kinds: str) -> Granularity:
+    """Granularity of whole units.
+
+    Parameters
+    ----------
+    pattern : str
+        Its name.
+    summary : str
+        One line.
+    *kinds : {"neuron", "channel", "head"}
+        Which units go.
+
+    Returns
+    -------
+    granularity : Granularity
+    """
+    return Granularity(Units(summary, *kinds), pattern=pattern, units=kinds)
+
+
+GRANULARITIES = Shelf(
+    Granularity,
+    Granularity(weight, live=True),
+    of_units("neuron", "Neurons of hidden linear layers, with all their weights.", "neuron"),
+    of_units("channel", "Channels of convolutions, with all their weights.", "channel"),
+    of_units("unit", "Neurons and channels, with all their weights.", "neuron", "channel"),
+    of_units("head", "Heads of attention, with all their weights.", "head"),
+)
 
 
 def of_blocks(n: int, m: int) -> Granularity:

@@ -132,18 +132,24 @@ def _alternating(shares: np.ndarray) -> np.ndarray:
     largest is larger.
     """
     n_rows, n_columns = shares.shape if shares.size else (0, 0)
-    queues = np.argsort(-shares, axis=1, kind="stable").tolist() if n_rows else []
-    columns, values = shares.T.tolist(), shares.tolist()
-    sums, at, taken, order = [0.0] * n_rows, [0] * n_rows, bytearray(n_columns), []
+    queues = [queue.tolist() for queue in np.argsort(-shares, axis=1, kind="stable")]
+    columns = np.ascontiguousarray(shares.T)
+    sums, at, taken, order = np.zeros(n_rows), [0] * n_rows, bytearray(n_columns), []
+
+    def largest_left(a: int) -> int:
+        while taken[queues[a][at[a]]]:
+            at[a] += 1
+        return queues[a][at[a]]
+
     for _ in range(n_columns):
-        for a in range(n_rows):
-            while taken[queues[a][at[a]]]:
-                at[a] += 1
-        a = min(range(n_rows), key=lambda a: (sums[a], -values[a][queues[a][at[a]]]))
-        column = queues[a][at[a]]
+        a = int(sums.argmin())
+        alike = sums == sums[a]
+        if np.count_nonzero(alike) > 1:
+            a = min(np.flatnonzero(alike).tolist(), key=lambda a: -shares[a, largest_left(a)])
+        column = largest_left(a)
         taken[column] = 1
         order.append(column)
-        sums = [total + value for total, value in zip(sums, columns[column], strict=True)]
+        sums += columns[column]
     return np.array(order, dtype=np.int64)
 
 

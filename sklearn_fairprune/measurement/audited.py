@@ -22,7 +22,7 @@ class Audited:
         How it was measured.
     payers, changes, changed_rows, why, explanations : DataFrame, default=None
         Of this way to group the rows.
-    sizes, layers, constraints, training : DataFrame, default=None
+    sizes, latency, layers, constraints, training : DataFrame, default=None
         Of the networks, whatever the groups.
     reading : DataFrame, default=None
         What became of the columns of a file; see `datasets.read_table`.
@@ -31,7 +31,7 @@ class Audited:
     """
 
     _grouped = ("payers", "changes", "changed_rows", "why", "explanations")
-    _networks = ("sizes", "layers", "constraints", "training", "reading")
+    _networks = ("sizes", "latency", "layers", "constraints", "training", "reading")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Audited:
         why: pd.DataFrame | None = None,
         explanations: pd.DataFrame | None = None,
         sizes: pd.DataFrame | None = None,
+        latency: pd.DataFrame | None = None,
         layers: pd.DataFrame | None = None,
         constraints: pd.DataFrame | None = None,
         training: pd.DataFrame | None = None,
@@ -58,7 +59,7 @@ class Audited:
         self.payers, self.changes = _table(payers), _table(changes)
         self.changed_rows = _table(changed_rows)
         self.why, self.explanations = _table(why), _table(explanations)
-        self.sizes, self.layers = _table(sizes), _table(layers)
+        self.sizes, self.latency, self.layers = map(_table, (sizes, latency, layers))
         self.constraints, self.training = _table(constraints), _table(training)
         self.reading = _table(reading)
         self.other_features = other_features or {}

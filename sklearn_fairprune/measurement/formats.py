@@ -48,3 +48,29 @@ def with_interval(
 def epochs_told(epochs: float) -> str:
     """Write a number of epochs, such as "1 epoch" or "20 epochs"."""
     return f"{epochs:.0f} epoch{'' if epochs == 1 else 's'}"
+
+
+def counted(count: float) -> str:
+    """Write a large count, such as "6,300" or "12.3 M"; "n/a" if it is unknown.
+
+    Parameters
+    ----------
+    count : float
+        A whole number, or NaN.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> from sklearn_fairprune.measurement.formats import counted
+    >>> counted(6300), counted(12_345_678), counted(4.1e9), counted(float("nan"))
+    ('6,300', '12.3 M', '4.1 G', 'n/a')
+    """
+    if count is None or np.isnan(count):
+        return "n/a"
+    for unit, name in ((1e9, " G"), (1e6, " M")):
+        if count >= unit:
+            return f"{count / unit:.3g}{name}"
+    return f"{count:,.0f}"

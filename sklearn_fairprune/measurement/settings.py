@@ -91,6 +91,8 @@ class Settings(NamedTuple):
         Class that rates are about; None is the second of two.
     metrics : mapping of str to callable or str, or None
         Metrics of the user by name.
+    batches : tuple of int
+        Batch sizes at which the latency of the networks is measured.
     """
 
     confidence: float = 0.95
@@ -100,6 +102,7 @@ class Settings(NamedTuple):
     negligible: Mapping[str, float] | None = None
     pos_label: Any = None
     metrics: Mapping[str, Any] | None = None
+    batches: tuple[int, ...] = ()
 
 
 def check_settings(settings: Settings, payments: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""How sparse a network is, layer by layer, and how large."""
+"""How sparse a network is, layer by layer, how large, and what a row costs it."""
 
 import zlib
 from typing import Any
@@ -8,9 +8,14 @@ import pandas as pd
 import torch
 from torch import nn
 
+from .._compat.torch import plain_name
+from ..engine.costs import layer_macs
+from ..engine.liveness import Liveness, dead_units
 from ..estimators.unwrap import unwrapped
+from ..functional.masks import masks_sparsity
 from ..functional.params import prunable, share_of, skipped
 from .digests import network_digest
+from .network_rows import network_rows, told_error
 
 
 def network_of(model: Any) -> tuple[nn.Module | None, dict[str, torch.Tensor]]:
@@ -147,7 +152,7 @@ def _pruner_of(model):
 
 
 def size_of(model: Any) -> dict[str, Any]:
-    """Numbers of weights and bytes of the network inside a model.
+    """Numbers of weights, units and bytes of the network inside a model.
 
     Parameters
     ----------
@@ -160,17 +165,13 @@ def size_of(model: Any) -> dict[str, Any]:
         ``weights`` that can be pruned and those ``kept``; all ``parameters`` and those
         that are ``nonzero``; ``bytes`` of parameters and buffers as stored, zeros
         included, and ``zipped_bytes`` of the same through zlib; ``sha256`` of the state
-        and the masks; of a pruner the ``effective_sparsity``, which counts kept weights
-        that can do nothing as removed. Empty for a model without a network.
+        and the masks. Empty for a model without a network.
     """
     module, masks = network_of(model)
     if module is None:
         return {}
-    parameters, pruner = list(module.parameters()), _pruner_of(model)
-    stored = b"".join(
-        t.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
-        for t in [*parameters, *module.buffers()]
-    )
+    parameters = list(module.parameters())
+    stored = b"".join(map(_stored, [*parameters, *module.buffers()]))
     return {
         "weights": sum(mask.numel() for mask in masks.values()),
         "kept": sum(int(mask.sum()) for mask in masks.values()),
@@ -179,4 +180,105 @@ def size_of(model: Any) -> dict[str, Any]:
         "bytes": len(stored),
         "zipped_bytes": len(zlib.compress(stored, level=1)),
         "sha256": network_digest(module, masks),
-    } | ({} if pruner is None else {"effective_sparsity": pruner.effective_sparsity_})
+    }
+
+
+def _stored(tensor):
+    """Bytes of a tensor; of a sparse one those of its numbers and of where they stand."""
+    tensor = tensor.detach().cpu()
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        return _stored(tensor.indices()) + _stored(tensor.values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        at = _stored(tensor.crow_indices()) + _stored(tensor.col_indices())
+        return at + _stored(tensor.values())
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        at = _stored(tensor.ccol_indices()) + _stored(tensor.row_indices())
+        return at + _stored(tensor.values())
+    return tensor.flatten().view(torch.uint8).numpy().tobytes()
+
+
+def size_table(models: dict[str, Any], X: Any) -> tuple[pd.DataFrame, list[str]]:
+    r"""Sizes of the networks of several models, and what a row costs each of them.
+
+    ``macs`` are the multiply-accumulates of one row as the network is stored, zeros included;
+    ``nonzero_macs`` those that a kernel which skips zeros would do,
+
+    .. math:: M - \sum_w M_w (1 - n_w / N_w),
+
+    where weight w takes part in :math:`M_w` of all M, and has :math:`n_w` numbers that are
+    not zero among :math:`N_w`. The ``effective_sparsity`` counts kept weights as removed that
+    lie on no path of kept weights from an input to an output (`engine.liveness`), and
+    ``dead_units`` of all ``units`` (of convolutions: channels) have no others.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        By name; those without a network are passed over.
+    X : array-like
+        Rows, as the models take them.
+
+    Returns
+    -------
+    sizes : DataFrame
+        Indexed by ``model``; see `size_of`.
+    notes : list of str
+        Whose multiply-accumulates are unknown, and why.
+    """
+    table: dict[str, Any] = {}
+    alike: dict[str, list[str]] = {}
+    for name, model in models.items():
+        if size := size_of(model):
+            stored = {k: size.pop(k) for k in ("bytes", "zipped_bytes", "sha256")}
+            costs, why = _row_costs(model, X)
+            table[name] = size | costs | _live_parts(model, X) | stored
+            alike.setdefault(why, []).append(name)
+    frame = pd.DataFrame.from_dict(table, orient="index").rename_axis("model")
+    notes = [
+        f"Multiply-accumulates of {', '.join(names)} are not known: {why}."
+        for why, names in alike.items()
+        if why
+    ]
+    return frame, notes
+
+
+def _row_costs(model, X):
+    """Multiply-accumulates of a row, or why they are unknown."""
+    try:
+        net, features = network_rows(model, X, 1)
+        macs = layer_macs(net, features)
+    except Exception as error:  # whatever a network of somebody else raises
+        return {"macs": np.nan, "nonzero_macs": np.nan}, told_error(error)
+    weights = {plain_name(k): p for k, p in net.module_.named_parameters()}
+    weights |= prunable(net.module_)
+    idle = 0.0
+    for name, weight in weights.items():
+        zeros = 1 - int(weight.count_nonzero()) / max(weight.numel(), 1)
+        idle += macs.of_weights.get(name, 0) * zeros
+    return {"macs": macs.total, "nonzero_macs": round(macs.total - idle)}, ""
+
+
+def _live_parts(model, X):
+    """Units without a live weight, and the sparsity that counts live weights alone."""
+    module, masks = network_of(model)
+    pruner = _pruner_of(model)
+    if all(mask.all() for mask in masks.values()):
+        live = masks
+    elif pruner is not None:
+        units, effective = pruner.dead_units_, pruner.effective_sparsity_
+        return _counted(units) | {"effective_sparsity": effective}
+    else:
+        try:
+            live = Liveness(*network_rows(model, X, 1)).live(
+                {name: mask.cpu() for name, mask in masks.items()}
+            )
+        except Exception:  # that X cannot be read is in the note on multiply-accumulates
+            return dict.fromkeys(("dead_units", "units", "effective_sparsity"), np.nan)
+    return _counted(dead_units(module, live)) | {"effective_sparsity": masks_sparsity(live)}
+
+
+def _counted(units):
+    return {
+        "dead_units": sum(dead for dead, _ in units.values()),
+        "units": sum(number for _, number in units.values()),
+    }

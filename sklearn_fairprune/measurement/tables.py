@@ -24,6 +24,7 @@ from .groups import (
 )
 from .held_out import HeldOut
 from .lacking import lacking_notes
+from .latency import latency_table
 from .measures import MEASURES, Measures, by_unit, payments
 from .metric_functions import Metric, check_metrics
 from .negligible import gather_retrained, negligible_of
@@ -33,7 +34,7 @@ from .predictions import given_digests
 from .records import Measure
 from .recovered import recovery_notes
 from .settings import Settings, check_settings
-from .sizes import layer_table, notes_on_skipped, size_of
+from .sizes import layer_table, notes_on_skipped, size_table
 from .training import constraint_table, training_table
 from .user_metrics import (
     Resampled,
@@ -148,10 +149,10 @@ def measure_models(
         warn(small[0][0])
     first, *others = audited
     audited[first]["notes"] += [*outcomes.notes, *(networks.notes if networks else [])]
-    sizes = network_tables(outcomes.models)
+    sizes, of_costs = network_tables(outcomes.models, given.X, settings)
     audited[first]["notes"] += notes_on_skipped(outcomes.models)
     audited[first]["notes"] += recovery_notes(audited[first]["overall"], sizes["sizes"])
-    audited[first]["notes"] += [*given.notes, *notes_on_unweighted(resampled)]
+    audited[first]["notes"] += [*of_costs, *given.notes, *notes_on_unweighted(resampled)]
     alone = {feature: Audited(**audited[feature]) for feature in others}
     return Audited(**audited[first], **sizes, other_features=alone), outcomes
 
@@ -373,13 +374,18 @@ def changed_tables(
     return changes, changed
 
 
-def network_tables(models: dict[str, Any]) -> dict[str, Any]:
-    """Tables of sizes, layers and constrained training."""
-    sizes = {name: size for name, model in models.items() if (size := size_of(model))}
+def network_tables(
+    models: dict[str, Any], X: Any, settings: Settings
+) -> tuple[dict[str, Any], list[str]]:
+    """Tables of networks and constrained training, and notes on what is unknown."""
+    sizes, notes = size_table(models, X)
+    latency, unmeasured = latency_table(models, X, settings.batches, settings.confidence)
     layers = {name: t for name, model in models.items() if len(t := layer_table(model))}
-    return {
-        "sizes": pd.DataFrame.from_dict(sizes, orient="index").rename_axis("model"),
+    tables = {
+        "sizes": sizes,
+        "latency": latency,
         "layers": pd.concat(layers, names=["model"]) if layers else pd.DataFrame(),
         "constraints": constraint_table(models),
         "training": training_table(models),
     }
+    return tables, [*notes, *unmeasured]

@@ -1,4 +1,4 @@
-"""What must agree in a saved audit of shares: of what is counted, and of weights."""
+"""What must agree in a saved audit of shares, of weights and of times."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -82,3 +82,36 @@ def weights_agree(part: Any) -> Iterator[str]:
             {name: row[name] for name in WEIGHTS} for row in groups.of(part.models[0])
         ]:
             yield f"{groups.place}: {WEIGHTS} of {model!r} must be those of the first model"
+
+
+def latencies_agree(part: Any, networks: list[str]) -> Iterator[str]:
+    """Times are of networks, at the same batch sizes; a median lies between its limits.
+
+    Parameters
+    ----------
+    part : Part
+        See `consistency.wrongs`.
+    networks : list of str
+        Models that have sizes.
+
+    Yields
+    ------
+    wrong : str
+        Place, rule and value.
+    """
+    rows = part.rows("latency")
+    batches = sorted({row["batch"] for row in rows})
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = [row["batch"] for row in rows if row["model"] == model]
+        if model not in networks:
+            yield f"latency must be of models of sizes, {networks}, got {model!r}"
+        elif own != batches:
+            yield f"latency of {model!r} must be at batches {batches}, got {own}"
+    for k, row in enumerate(rows):
+        for name in ("milliseconds", "speed_up"):
+            value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+            if low is not None and value is not None and not low <= value <= high:
+                yield f"latency[{k}]: {name} must be from {low} to {high}, got {value}"
+        ratio = [row[f"speed_up{end}"] for end in ("", "_low", "_high")]
+        if row["model"] == part.models[0] and ratio != [1, 1, 1]:
+            yield f"latency[{k}]: speed_up of the first model must be 1, got {ratio}"

@@ -1,10 +1,12 @@
 """What pruning costs each group, on held-out rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..measurement.latency import batch_sizes
 from ..measurement.predictions import given_models
 from ..measurement.settings import Settings
 from ..measurement.tables import feature_columns, measure_models
@@ -29,6 +31,7 @@ def audit(
     retrained: Any = None,
     pos_label: Any = None,
     metrics: dict[str, Any] | None = None,
+    latency: bool | Sequence[int] = False,
     random_state: Any = 0,
 ) -> AuditReport:
     r"""Measure what pruning costs each group.
@@ -91,6 +94,9 @@ def audit(
         the positive class of two, else one column a class. Each is measured of each group and
         of all rows, with a column ``<name>_difference`` for the largest difference between
         groups.
+    latency : bool or sequence of int, default=False
+        Whether to time a forward pass of every network on one thread of this machine, at
+        batches of 1 and 256 rows or of these sizes; at most about a second for each.
     random_state : int, default=0
         Of the bootstrap, at least 0.
 
@@ -191,7 +197,14 @@ def audit(
     sklearn_fairprune.report.gate.DisparityError: sparsity 0.98, by class: the accuracy drop...
     """
     settings = Settings(
-        confidence, n_boot, min_group_size, random_state, negligible, pos_label, metrics
+        confidence,
+        n_boot,
+        min_group_size,
+        random_state,
+        negligible,
+        pos_label,
+        metrics,
+        batch_sizes(latency),
     )
     options = why_options(explain, settings)
     given = given_rows(X, y, sensitive_features, sample_weight)

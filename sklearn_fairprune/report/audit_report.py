@@ -59,7 +59,13 @@ class AuditReport(Audited, Report):
     why, explanations : DataFrame, default=None
         Tables of `diagnose` for every pruned model, if asked for.
     sizes, layers : DataFrame, default=None
-        Weights and bytes of every network, and the sparsity of its layers.
+        Of every network: weights, parameters, ``macs`` (multiply-accumulates of one row as it
+        is stored) and ``nonzero_macs``, ``dead_units`` among all ``units``, bytes, SHA-256 and
+        effective sparsity; and the sparsity of its layers.
+    latency : DataFrame, default=None
+        If it was measured, one row per network and batch size: ``milliseconds`` of a forward
+        pass on one thread of the processor, and the ``speed_up`` over the dense network, both
+        medians with limits. It is of one machine, and no part of comparisons and gates.
     constraints, training : DataFrame, default=None
         Of models fitted under a group constraint: whether it is met, and multipliers and
         violations by epoch.
@@ -72,9 +78,9 @@ class AuditReport(Audited, Report):
     ----------
     by_group, overall, findings, notes, about
         As above.
-    payers, changes, changed_rows, why, explanations, sizes, layers, constraints, training
+    payers, changes, changed_rows, why, explanations, sizes, latency, layers, constraints
         As above; empty where there is nothing to say.
-    reading : DataFrame
+    training, reading : DataFrame
         As above; empty where there is nothing to say.
     other_features : dict of str to AuditReport
         Empty for a single sensitive feature.

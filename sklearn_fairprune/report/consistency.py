@@ -9,14 +9,17 @@ from ..measurement.changes import CLASSES, feature_columns
 from ..measurement.groups import distinct_labels, rows_that_count
 from ..measurement.measures import MEASURES, disparities, payments, performances
 from ..measurement.payers import Payer
-from .agreement import SLACK, shares_agree, weights_agree
+from .agreement import SLACK, latencies_agree, shares_agree, weights_agree
 from .schema import FLAGS, Records
 
 ENDS = ("", "_low", "_high")
 OF_PRUNED = ("payers", "changes", "why", "explanations")
 # Whether the dense and the pruned prediction of a changed row are right.
 WHEN = {"harmed": (True, False), "helped": (False, True), "wrong both times": (False, False)}
-PARTS = (("kept", "weights"), ("nonzero", "parameters"), ("rows_used", "rows"))
+PARTS = (
+    *(("kept", "weights"), ("nonzero", "parameters"), ("rows_used", "rows")),
+    *(("nonzero_macs", "macs"), ("dead_units", "units")),
+)
 
 
 class Table(NamedTuple):
@@ -221,8 +224,10 @@ def _counts(part):
     for table in part.tables.values():
         for one, whole in (pair for pair in PARTS if {*pair} <= table.rows[0].keys()):
             for k, row in enumerate(table.rows):
-                if row[one] > row[whole]:
-                    where = f"{table.place}[{k}]: {one}"
+                where = f"{table.place}[{k}]: {one}"
+                if (row[one] is None) != (row[whole] is None):
+                    yield f"{where} and {whole} must be known both, or neither"
+                elif row[one] is not None and row[one] > row[whole]:
                     yield f"{where} must be at most {whole}, {row[whole]}, got {row[one]}"
     for k, row in enumerate(part.rows("changes")):
         where = f"{part.prefix}changes[{k}]"
@@ -375,6 +380,7 @@ def _networks(part):
     trained = {row["model"] for row in part.rows("training")}
     if lost := {row["model"] for row in part.rows("constraints")} - trained:
         yield f"training lacks {min(lost)!r}, which constraints has"
+    yield from latencies_agree(part, list(sizes))
 
 
 def short(values: Any) -> str:

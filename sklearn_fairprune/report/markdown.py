@@ -13,6 +13,7 @@ from ..measurement.groups import group_names
 from ..measurement.measures import sections, shown
 from ..measurement.negligible import negligible_words
 from ..measurement.payers import Payer, leading
+from .costs import cost_tables, cost_words
 from .text import effective_column, rows_told, section_title
 
 
@@ -44,10 +45,34 @@ def as_markdown(report: Audited) -> str:
         for section in sections(audited.measures, audited.by_group, audited.overall):
             out += ["", f"#### {escaped(section_title(audited, section))}", ""]
             out += _section(audited, section)
+    if len(report.sizes):
+        out += ["", "### Sparsity, size and speed", "", *cost_section(report)]
     notes = dict.fromkeys(n for audited in report.by_feature.values() for n in audited.notes)
     if notes:
         out += ["", "### Take care", "", *(f"- {escaped(line)}" for line in notes)]
     return "\n".join(out) + "\n"
+
+
+def cost_section(report: Audited) -> list[str]:
+    """Tables and sentences on what the networks of a report cost.
+
+    Parameters
+    ----------
+    report : AuditReport
+        That has ``sizes``.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    out: list[str] = []
+    for one in cost_tables(report):
+        out += [*markdown_table(one.header, one.rows), "", escaped(one.caption), ""]
+    return (
+        out[:-1]
+        + [""] * bool(cost_words(report))
+        + [f"- {escaped(line)}" for line in cost_words(report)]
+    )
 
 
 def _compared(report):

@@ -9,7 +9,7 @@ from ..measurement.measures import MEASURES, by_unit, payments, performances
 from ..measurement.negligible import negligible_words
 from ..measurement.verdicts import broken_models
 from ..statistics.broken import CAUTION, SAYS_BROKEN
-from .markdown import escaped, markdown_table
+from .markdown import cost_section, escaped, markdown_table
 from .text import effective_column, rows_told
 
 BLANK = "*To be filled in by the author:"
@@ -63,6 +63,8 @@ def as_model_card(report: Audited) -> str:
     for feature, audited in report.by_feature.items():
         out += ["", f"### Accuracy by {escaped(feature)}", "", *_groups(audited)]
         out += ["", *_findings(audited)]
+    if len(report.sizes):
+        out += ["", "### Size and speed of the networks", "", *cost_section(report)]
     out += ["", "### Foreseeable limits and sources of risk", "", *_limits(report)]
     out += [
         "",

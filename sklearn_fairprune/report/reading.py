@@ -91,6 +91,7 @@ def levels_of(names: list[str]) -> dict[str, list[str]]:
         "why": ["model", *names],
         "explanations": ["model", "damage", "explanation"],
         "layers": ["model", "layer"],
+        "latency": ["model", "batch"],
         "payers": ["model", "by"],
         "reading": ["column"],
     }

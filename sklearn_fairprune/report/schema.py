@@ -40,6 +40,7 @@ MAYBE_COUNT = _cell(
     "a whole number of at least 0, or null", "number", "null", minimum=0, multipleOf=1
 )
 AMOUNT = _cell("a number of at least 0", "number", minimum=0)
+MAYBE_AMOUNT = _cell("a number of at least 0, or null", "number", "null", minimum=0)
 OF_UNIT = {"share": MAYBE_SHARE, "points": POINTS, "count": AMOUNT}
 
 
@@ -55,6 +56,7 @@ def _interval(name: str, cell: dict[str, Any]) -> dict[str, Any]:
 _OPTIONAL = {"sha256": DIGEST, "index": ANY, "violation": MAYBE, "holdout_violation": MAYBE}
 _OPTIONAL |= {
     "effective_sparsity": MAYBE_SHARE,
+    **dict.fromkeys(("macs", "nonzero_macs", "dead_units", "units"), MAYBE_COUNT),
     "finetune_epochs": MAYBE_COUNT,
     "effective_rows": AMOUNT,
     "weight_share": SHARE,
@@ -96,6 +98,11 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "sizes": dict.fromkeys(
         ("weights", "kept", "parameters", "nonzero", "bytes", "zipped_bytes"), COUNT
     ),
+    "latency": {
+        "batch": COUNT | {"minimum": 1},
+        **_interval("milliseconds", MAYBE_AMOUNT) | {"milliseconds": AMOUNT},
+        **_interval("speed_up", MAYBE_AMOUNT),
+    },
     "layers": {"shape": TEXT, "weights": COUNT, "kept": COUNT, "sparsity": SHARE},
     "constraints": {
         "constraint": TEXT,
@@ -252,7 +259,8 @@ def table_schema(name: str, levels: list[str], columns: Iterable[str]) -> dict[s
         elif column in _OPTIONAL:
             known[column] = _OPTIONAL[column]
     texts = levels if name in ("payers", "explanations", "layers") else levels[:1]
-    known |= dict.fromkeys(levels, GROUP) | dict.fromkeys(texts, TEXT)
+    own = {level: cell for level, cell in COLUMNS[name].items() if level in levels}
+    known |= dict.fromkeys(levels, GROUP) | dict.fromkeys(texts, TEXT) | own
     lists = {k: {"type": "array", "items": cell} for k, cell in known.items()}
     rest = {"type": "array", "items": ANY}
     return _object("a table", lists, known) | {"additionalProperties": rest}

@@ -8,6 +8,7 @@ import pandas as pd
 from ..measurement.groups import group_names
 from ..measurement.measures import leading, sections, shown
 from ..measurement.negligible import negligible_words
+from .costs import cost_tables, cost_words
 
 
 def table(header: Sequence[str], lines: Any) -> Any:
@@ -42,6 +43,9 @@ def as_text(report: Any) -> str:
         for what, disparity in (("all groups", False), ("between groups", True)):
             some = {k: m for k, m in models.items() if m.disparity is disparity}
             out += ["", *_of_models(report, some, what)] if some else []
+    for one in cost_tables(report):
+        out += ["", *table(["networks", *one.header[1:]], one.rows), "", one.caption]
+    out += [f"- {line}" for line in cost_words(report)]
     if report.findings:
         out += ["", "Who pays", *(f"- {line}" for line in report.findings)]
     if words := negligible_words(report):

@@ -321,6 +321,43 @@ def percentile_interval(
     return low, high
 
 
+def median_interval(values: np.ndarray, confidence: float = 0.95) -> Limits:
+    r"""Distribution-free interval of a median, between two order statistics.
+
+    With :math:`k = \max \{j : P(B < j) < (1 - confidence) / 2\}`, B binomial of n trials with
+    probability 1/2, it is :math:`[x_{(k)}, x_{(n + 1 - k)}]`.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Independent draws from one distribution.
+    confidence : float, default=0.95
+        Coverage, at least.
+
+    Returns
+    -------
+    low, high : float
+        NaN where the draws are too few: fewer than six at 0.95.
+
+    References
+    ----------
+    David and Nagaraja, "Order Statistics", 2003, section 7.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_fairprune.statistics.intervals import median_interval
+    >>> median_interval(np.arange(1.0, 21.0))
+    (6.0, 15.0)
+    """
+    # The smallest k for which P(B <= k) reaches the tail.
+    k = int(stats.binom.ppf((1 - confidence) / 2, len(values), 0.5))
+    if k < 1:
+        return float("nan"), float("nan")
+    ordered = np.sort(values)
+    return float(ordered[k - 1]), float(ordered[-k])
+
+
 def gap_interval(
     samples: np.ndarray, estimates: np.ndarray, confidence: float = 0.95
 ) -> Limits:

@@ -9,6 +9,7 @@ from sklearn_fairprune.statistics.intervals import (
     difference_interval,
     gap_interval,
     mean_interval,
+    median_interval,
     paired_difference_interval,
     percentile_interval,
     proportion_interval,
@@ -153,3 +154,22 @@ def test_percentile_interval():
     low, high = percentile_interval(samples, 0.9)
     np.testing.assert_allclose(low, [0.05, 0.1])
     np.testing.assert_allclose(high, [0.95, 1.9])
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 0), (6, 1), (10, 2), (20, 6), (100, 40)])
+def test_interval_of_a_median_is_between_the_ranks_of_the_sign_test(n, k):
+    low, high = median_interval(np.random.default_rng(0).permutation(np.arange(1.0, n + 1)))
+    if not k:
+        assert np.isnan([low, high]).all()
+        return
+    assert (low, high) == (k, n + 1 - k)
+    missed = 2 * stats.binom.cdf(k - 1, n, 0.5)
+    assert missed <= 0.05 < missed + 2 * stats.binom.pmf(k, n, 0.5)
+
+
+def test_interval_of_a_median_covers_whatever_the_distribution():
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        low, high = median_interval(rng.exponential(size=41))
+        hits += low <= np.log(2) <= high
+    assert hits / 400 > 0.93

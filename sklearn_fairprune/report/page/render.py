@@ -29,6 +29,7 @@ from ...measurement.quantities import DENSE, PRUNED
 from ...measurement.records import Measure
 from ...measurement.training import by_epoch
 from ...measurement.verdicts import broken_models
+from ..costs import cost_tables, cost_words
 from ..diagnosis_report import columns_of, damages_of
 from ..summary import headline
 from ..text import effective_column, rows_told, section_title
@@ -138,6 +139,8 @@ def _vocabulary():
         "damages": damages_of,
         "verdict_looks": {Verdict.EXPLAINS: "sure", Verdict.DOES_NOT_EXPLAIN: "none"},
         "by_epoch": by_epoch,
+        "cost_tables": cost_tables,
+        "cost_words": cost_words,
         "missing": pd.isna,
         "most_changed_rows": MOST_CHANGED_ROWS,
     }
