@@ -521,3 +521,33 @@ def test_effective_sparsity_and_dead_units():
     # those from channel 3; of the last layer what unit 5 would bring.
     removed, dead = 2 + 4 + 2, 4 + 4 + 2
     assert masks_sparsity(live) == pytest.approx((removed + dead) / (8 + 24 + 12), abs=1e-12)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.rnn = nn.Linear(3, 4), nn.LSTM(4, 4, batch_first=True)
+        self.attention, self.last = (
+            nn.MultiheadAttention(4, 2, batch_first=True),
+            nn.Linear(4, 2),
+        )
+
+    def forward(self, X):
+        hidden = self.rnn(self.first(X))[0]
+        return self.last(self.attention(hidden, hidden, hidden)[0][:, -1])
+
+
+def test_recurrent_and_attention_weights_live_by_decree_and_carry_paths():
+    module = Recurrent()
+    names = list(prunable(module, ("linear", "recurrent", "attention")))
+    judge = Liveness(as_net(module), torch.randn(2, 3, 3), names)
+    weights = dict(module.named_parameters())
+    masks = {name: torch.ones(weights[name].shape, dtype=torch.bool) for name in names}
+    assert same(judge.live(masks), masks)
+    masks["first.weight"][1:] = False
+    masks["rnn.weight_ih_l0"][:, 0] = False  # nothing reads the only unit that is left
+    live = judge.live(masks)
+    assert not live["first.weight"].any()
+    kept = [name for name in names if name.startswith("rnn") or name.endswith("proj_weight")]
+    assert all(torch.equal(live[name], masks[name]) for name in kept)
+    assert set(dead_units(module, live)) == {k for k in names if k.endswith(".weight")}

@@ -11,9 +11,11 @@ from torch import nn
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.recipe import criterion_of
 from sklearn_fairprune.engine.scoring import weight_masks
+from sklearn_fairprune.engine.selection import Selection
 from sklearn_fairprune.functional import (
     CRITERIA,
     Criterion,
+    Granularity,
     masks_sparsity,
     score_masks,
     taylor,
@@ -133,4 +135,31 @@ def test_a_weight_that_is_used_without_its_layer_has_no_activations():
         weight_masks(odd, rows(), sparsity=0.5, criterion=wanda, scope="global")
     for name in set(CRITERIA) - {"wanda"}:
         found = weight_masks(odd, rows(), sparsity=0.5, criterion=name, scope="global")
+        assert masks_sparsity(found) == 0.5
+
+
+def test_structures_are_what_a_granularity_asks_for():
+    def own(scores, sparsity, scope="global", kept=None, *, input_dims, **options):
+        seen.append((dict(input_dims), sparsity, options["progress"]))
+        return {name: torch.ones(s.shape, dtype=torch.bool) for name, s in scores.items()}
+
+    seen, options = [], {"sparsity": 0.3, "criterion": "magnitude", "scope": "global"}
+    selection = Selection(granularity=Granularity(own))
+    weight_masks(net(), rows(), selection=selection, progress=0.5, **options)
+    assert seen == [({"0.weight": (1, 4), "2.weight": (1, 8)}, 0.3, 0.5)]
+
+    def unknown(scores, sparsity, *, shapes, **options):
+        return {}
+
+    with pytest.raises(ValueError, match=r"granularity: unknown asks for \['shapes'\]"):
+        weight_masks(
+            net(), rows(), selection=Selection(granularity=Granularity(unknown)), **options
+        )
+
+
+def test_the_names_of_earlier_masks_say_what_is_pruned():
+    kept = {"2.weight": torch.ones(3, 8, dtype=torch.bool)}
+    for name in CRITERIA:
+        found = masks(name, kept=kept, sparsity=0.5)
+        assert list(found) == ["2.weight"]
         assert masks_sparsity(found) == 0.5
