@@ -7,16 +7,17 @@ from types import FrameType
 
 import joblib
 import sklearn
+import skorch
 
 # Code of these only passes calls on.
 BETWEEN = tuple(
     str(Path(file).parent)
-    for file in (Path(__file__).parent, joblib.__file__, sklearn.__file__)
+    for file in (Path(__file__).parent, joblib.__file__, sklearn.__file__, skorch.__file__)
 )
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, as if from the first line outside this package, scikit-learn and joblib.
+    """Warn, as if from the first line outside this package, scikit-learn, skorch and joblib.
 
     Parameters
     ----------

@@ -139,8 +139,9 @@ def test_paths_nest_and_prune_begins_from_the_dense_network():
 
 
 def test_a_budget_of_operations_is_met_up_to_a_unit():
-    with pytest.warns(UserWarning, match=r"nearest masks leave 0\.\d+ of the macs"):
+    with pytest.warns(UserWarning, match=r"nearest masks leave 0\.\d+ of the macs") as told:
         est = fitted(Deep, target=("macs", 0.3))
+    assert told[0].filename == __file__  # though it comes out of a callback of skorch
     units_gone(est)
     total = layer_macs(est.dense_estimator_, SAMPLE).total
     left = sum(int(mask.sum()) for mask in est.masks_.values())
