@@ -63,7 +63,7 @@ def full():
     models = {"dense": path.estimators[0], "half": path.estimators[1]}
     models["held"] = held.fit(frame, Y, sensitive_features=PEOPLE["sex"])
     models["other"] = MODELS["harmed"]
-    options = {"explain": True, "min_group_size": 1, "n_boot": 50}
+    options = {"explain": True, "min_group_size": 1, "n_boot": 50, "latency": (1, 2)}
     return audit(models, frame, Y, sensitive_features=PEOPLE, **options)
 
 
