@@ -316,7 +316,7 @@ def _dense_copy(pruner):
     twin = copy.copy(pruner)
     state = pruner._fitted.restored("A comparison with the dense network")
     masks = {name: torch.ones_like(mask) for name, mask in state.masks.items()}
-    twin._fitted = state.change(net=state.dense, masks=masks)
+    twin._fitted = state.change(net=state.dense, masks=masks, live=masks)
     return twin
 
 

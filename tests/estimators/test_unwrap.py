@@ -150,6 +150,8 @@ def test_the_dense_twin_predicts_like_the_dense_network(fitted):
     assert vars(fitted) == before
     np.testing.assert_array_equal(fitted.predict_proba(X), probability)
     np.testing.assert_array_equal(dense_twin(twin).predict(X), twin.predict(X))
+    assert twin.effective_sparsity_ == twin.sparsity_ == 0
+    assert not any(dead for dead, _ in twin.dead_units_.values())
 
 
 @pytest.mark.parametrize("dtype", [None, "float32", "float64"])
