@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .._compat.torch import BatchNorm, without_compilation
 from ..functional.params import PRUNABLE_LAYERS, Features, prunable
 from .channel_values import Use, parts
+from .randomness import seeded
 from .structure import Structure
 
 # How far outputs may differ after a removal, relative to the largest of them.
@@ -24,7 +25,8 @@ class Compacted(NamedTuple):
     Attributes
     ----------
     module : torch.nn.Module
-        A copy, of the same classes and with the same names of parameters.
+        A copy, of the same classes and with the same names of parameters (a compiled network
+        comes back uncompiled); biases are made where constants need them.
     removed : dict of str to (int, int)
         Units (of convolutions: channels) that are gone, and all units that there were, of
         every layer that lost some.
@@ -261,7 +263,7 @@ def _outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
     first = next(module.parameters())
     try:
         module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), seeded(0):
             if isinstance(inputs, dict):
                 out = module(**{k: v.to(first.device) for k, v in inputs.items()})
             else:

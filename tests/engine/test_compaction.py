@@ -257,6 +257,39 @@ def test_a_net_of_skorch_and_masks():
         compact(net, torch.randn(2, 6), {"1.weight": masks["0.weight"]})
 
 
+class Words(nn.Module):
+    """Looks integers up, and reads a sequence by convolutions."""
+
+    def __init__(self, draws=False):
+        super().__init__()
+        self.draws, self.words = draws, nn.Embedding(5, 4)
+        self.one, self.two = nn.Conv1d(4, 6, 2), nn.Conv1d(6, 5, 3, padding="same")
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, X):
+        hidden = self.two(self.one(self.words(X).transpose(1, 2)).relu()).tanh()
+        if self.draws:
+            hidden = nn.functional.dropout(hidden)
+        return self.last(hidden.mean(-1))
+
+
+def test_integers_and_sequences():
+    module = hand_made(full(Words()), {"two": ([], [1, 2]), "last": ([], [4])})
+    X = torch.randint(5, (6, 7))
+    found = compact(module, X[:2])
+    assert found.removed == {"one": (2, 6), "two": (1, 5)}
+    torch.testing.assert_close(found.module(X), module(X))
+
+
+def test_what_is_drawn_at_random_stays():
+    module = hand_made(full(Words(True)), {"two": ([], [1, 2]), "last": ([], [4])})
+    state = torch.get_rng_state()
+    found = compact(module, torch.randint(5, (2, 7), generator=torch.Generator()))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert found.removed == {"one": (2, 6)}
+    assert found.notes == ["Units stay in two: dropout reads it."]
+
+
 class Uncopied(nn.Linear):
     def __deepcopy__(self, memo):
         raise RuntimeError("not me")
