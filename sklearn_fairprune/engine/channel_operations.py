@@ -85,6 +85,7 @@ def is_spread(a: Tensor, b: Tensor) -> bool:
 
 
 def _nothing(labels: Tensor, found: Any, args: tuple, kwargs: dict) -> bool:
+    """No sizes and no places."""
     return False
 
 
@@ -103,6 +104,7 @@ def _cut(position: int, default: int | None = None) -> Callable[..., bool]:
     """Places along one dimension, which is an argument at a position."""
 
     def rule(labels: Tensor, found: Any, args: tuple, kwargs: dict) -> bool:
+        """Places along one dimension."""
         dim = args[position] if len(args) > position else kwargs.get("dim", default)
         return varies(labels, dim)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .._compat.torch import BatchNorm, without_compilation
 from ..functional.params import PRUNABLE_LAYERS, Features, prunable
 from .channel_values import Use, parts
+from .randomness import seeded
 from .structure import Structure
 
 # How far outputs may differ after a removal, relative to the largest of them.
@@ -24,7 +25,8 @@ class Compacted(NamedTuple):
     Attributes
     ----------
     module : torch.nn.Module
-        A copy, of the same classes and with the same names of parameters.
+        A copy, of the same classes and with the same names of parameters (a compiled network
+        comes back uncompiled); biases are made where constants need them.
     removed : dict of str to (int, int)
         Units (of convolutions: channels) that are gone, and all units that there were, of
         every layer that lost some.
@@ -55,7 +57,8 @@ def compact(
     A unit whose kept weights all come from such constants is a constant itself. Both rules
     are followed through the whole network, until nothing more can go. Units that are added to
     each other go together or not at all. Constants that a convolution reads beside a border
-    of zeros stay, unless they are 0. A layer never loses its last unit.
+    of zeros stay, unless they are 0. A layer never loses its last unit: a useless one stays,
+    with weights of 0.
 
     The outputs are the same in evaluation mode, up to rounding: batch norm counts with its
     running statistics, dropout does nothing. Training the network further is another thing,
@@ -108,18 +111,19 @@ def compact(
     if structure.reason:
         return Compacted(old, {}, [structure.reason], False)
     gone = _useless(structure)
+    left = _left(structure, gone)
     notes = _left_alone(structure, new)
     removed = {
-        name: (int(gone[use.rows].sum()), len(use.rows))
+        name: (int((~left[use.rows]).sum()), len(use.rows))
         for name, use in structure.uses.items()
         if use.columns is not None or not isinstance(use.layer, BatchNorm | nn.PReLU)
-        if gone[use.rows].any()
+        if not left[use.rows].all()
     }
     if not removed:
         return Compacted(old, {}, [*notes, "No unit can be removed."], False)
     try:
         for name, use in structure.uses.items():
-            _cut(new.get_submodule(name), use, gone)
+            _cut(new.get_submodule(name), use, gone, left)
         fault = _difference(old, new, sample)
     except Exception as error:  # as above
         fault = f"the smaller network cannot be run: {_told(error)}"
@@ -160,15 +164,20 @@ def _useless(structure: Structure) -> Tensor:
         if torch.equal(~spared, gone):
             break
         gone = ~spared
-    emptied = True
-    while emptied:  # one unit is left everywhere: the first
-        emptied = False
-        for use in uses.values():
-            for channels in (use.rows, use.columns):
-                if channels is not None and gone[channels].all():
-                    gone[sets == sets[channels[0]]] = False
-                    emptied = True
     return gone
+
+
+def _left(structure: Structure, gone: Tensor) -> Tensor:
+    """Mark the channels that are left in the network, one at least everywhere."""
+    sets, left, emptied = structure.sets, ~gone, True
+    while emptied:
+        emptied = False
+        for use in structure.uses.values():
+            for channels in (use.rows, use.columns):
+                if channels is not None and not left[channels].any():
+                    left[sets == sets[channels[0]]] = True
+                    emptied = True
+    return left
 
 
 def _of_sets(marked: Tensor, sets: Tensor) -> Tensor:
@@ -192,12 +201,13 @@ def _left_alone(structure: Structure, module: nn.Module) -> list[str]:
     ]
 
 
-def _cut(layer: Any, use: Use, gone: Tensor) -> None:
+def _cut(layer: Any, use: Use, gone: Tensor, left: Tensor) -> None:
     """Take units out of a layer, in place, and put what they brought into its bias."""
-    kept = ~gone[use.rows]
+    kept = left[use.rows]
     with torch.no_grad():
         if use.columns is not None:
-            _cut_columns(layer, use, ~gone[use.columns])
+            layer.weight[gone[use.rows].to(layer.weight.device)] = 0
+            _cut_columns(layer, use, gone[use.columns], left[use.columns])
         for name in ("weight", "bias"):
             parameter = getattr(layer, name, None)
             if parameter is not None:
@@ -219,9 +229,10 @@ def _cut(layer: Any, use: Use, gone: Tensor) -> None:
         layer.out_channels = n_kept
 
 
-def _cut_columns(layer: Any, use: Use, kept: Tensor) -> None:
+def _cut_columns(layer: Any, use: Use, gone: Tensor, left: Tensor) -> None:
+    """Put what useless channels bring into the bias; those that are left bring 0 from now."""
     weight = layer.weight
-    brought = torch.where(kept, torch.zeros_like(use.constants), use.constants)
+    brought = torch.where(gone, use.constants, torch.zeros_like(use.constants))
     fold = weight.double().flatten(2).sum(-1) if weight.dim() > 2 else weight.double()
     fold = fold @ brought.to(weight.device)
     if fold.any():
@@ -229,8 +240,9 @@ def _cut_columns(layer: Any, use: Use, kept: Tensor) -> None:
         learns = weight if layer.bias is None else layer.bias
         bias = (bias + fold).to(weight.dtype)
         layer.bias = nn.Parameter(bias, requires_grad=learns.requires_grad)
-    _replace(layer, "weight", weight[:, kept.to(weight.device)])
-    setattr(layer, "in_features" if weight.dim() == 2 else "in_channels", int(kept.sum()))
+    weight[:, gone.to(weight.device)] = 0
+    _replace(layer, "weight", weight[:, left.to(weight.device)])
+    setattr(layer, "in_features" if weight.dim() == 2 else "in_channels", int(left.sum()))
 
 
 def _replace(layer: Any, name: str, value: Tensor) -> None:
@@ -261,7 +273,7 @@ def _outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
     first = next(module.parameters())
     try:
         module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), seeded(0):
             if isinstance(inputs, dict):
                 out = module(**{k: v.to(first.device) for k, v in inputs.items()})
             else:

@@ -19,6 +19,7 @@ from ..functional.params import Features
 from .channel_flow import ChannelFlow
 from .channel_operations import TRAITS, is_plain
 from .channel_values import Use
+from .randomness import seeded
 
 MOST_CONDITIONS = 200  # on sizes, in one run of a network
 
@@ -251,7 +252,7 @@ def _followed(net: NeuralNet | nn.Module, sample: Features) -> ChannelFlow:
     module = net if isinstance(net, nn.Module) else net.module_
     module = without_compilation(copy.deepcopy(module)).cpu().eval()
     inputs = {k: v.clone() for k, v in sample.items()} if isinstance(sample, dict) else sample
-    with torch.no_grad():
+    with torch.no_grad(), seeded(0):
         tracer = EvaluationTracer(module, inputs)
         graph = tracer.traced()
         flow = ChannelFlow(module, graph)

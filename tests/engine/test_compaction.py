@@ -18,11 +18,13 @@ from compaction_cases import (
     outputs,
     separable,
 )
+from liveness_cases import as_net
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_fairprune.engine import compaction
 from sklearn_fairprune.engine.compaction import compact
+from sklearn_fairprune.engine.liveness import Liveness, dead_units
 from sklearn_fairprune.functional import prunable
 
 torch.set_num_threads(1)
@@ -130,6 +132,16 @@ def test_a_dead_chain_keeps_one_unit():
     X = torch.randn(5, 6)
     torch.testing.assert_close(found.module(X), module(X))
     assert torch.equal(found.module(X)[0], found.module(X)[4])
+
+
+def test_a_constant_last_unit_beside_a_border_is_folded_too():
+    """It reads constants, which a border of zeros makes others at the edge."""
+    module = full(cnn(1))
+    hand_made(module, {"0": (range(6), [])})
+    found = compact(module, torch.randn(2, 2, 8, 8))
+    assert found.removed == {"0": (5, 6), "4": (4, 5)}
+    X = torch.randn(3, 2, 8, 8)
+    torch.testing.assert_close(found.module(X), module(X))
 
 
 def test_a_flattened_channel_takes_its_block():
@@ -257,6 +269,54 @@ def test_a_net_of_skorch_and_masks():
         compact(net, torch.randn(2, 6), {"1.weight": masks["0.weight"]})
 
 
+@pytest.mark.parametrize("name", ["relu", "deep", "sigmoid", "norm", "no bias"])
+def test_what_has_no_live_weight_is_what_goes(name):
+    """Paths of kept weights, traced in another way, leave the same units."""
+    compared = 0
+    for seed, share in enumerate((0.5, 0.6, 0.7, 0.8)):
+        module, X = make(name, seed)
+        masks = masks_of(module, share, seed)
+        live = Liveness(as_net(module), X).live(masks)
+        gone = compact(module, X, masks).removed
+        for weight, (dead, n) in [*dead_units(module, live).items()][:-1]:
+            assert gone.get(weight.removesuffix(".weight"), (0, n)) == (min(dead, n - 1), n)
+            compared += dead
+    assert compared > 10
+
+
+class Words(nn.Module):
+    """Looks integers up, and reads a sequence by convolutions."""
+
+    def __init__(self, draws=False):
+        super().__init__()
+        self.draws, self.words = draws, nn.Embedding(5, 4)
+        self.one, self.two = nn.Conv1d(4, 6, 2), nn.Conv1d(6, 5, 3, padding="same")
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, X):
+        hidden = self.two(self.one(self.words(X).transpose(1, 2)).relu()).tanh()
+        if self.draws:
+            hidden = nn.functional.dropout(hidden)
+        return self.last(hidden.mean(-1))
+
+
+def test_integers_and_sequences():
+    module = hand_made(full(Words()), {"two": ([], [1, 2]), "last": ([], [4])})
+    X = torch.randint(5, (6, 7))
+    found = compact(module, X[:2])
+    assert found.removed == {"one": (2, 6), "two": (1, 5)}
+    torch.testing.assert_close(found.module(X), module(X))
+
+
+def test_what_is_drawn_at_random_stays():
+    module = hand_made(full(Words(True)), {"two": ([], [1, 2]), "last": ([], [4])})
+    state = torch.get_rng_state()
+    found = compact(module, torch.randint(5, (2, 7), generator=torch.Generator()))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert found.removed == {"one": (2, 6)}
+    assert found.notes == ["Units stay in two: dropout reads it."]
+
+
 class Uncopied(nn.Linear):
     def __deepcopy__(self, memo):
         raise RuntimeError("not me")
@@ -291,11 +351,11 @@ def test_a_wrong_removal_is_noticed(make_one, layer, shape, monkeypatch):
     own = compaction._cut_columns
     assert compact(module, X).removed[layer][0] == 1
 
-    def without_constants(layer, use, kept):
-        own(layer, use._replace(constants=torch.zeros_like(use.constants)), kept)
+    def without_constants(layer, use, gone, left):
+        own(layer, use._replace(constants=torch.zeros_like(use.constants)), gone, left)
 
-    def other_columns(layer, use, kept):
-        own(layer, use, kept.flip(0))
+    def other_columns(layer, use, gone, left):
+        own(layer, use, gone.flip(0), left.flip(0))
 
     for wrong in (without_constants, other_columns):
         monkeypatch.setattr(compaction, "_cut_columns", wrong)
