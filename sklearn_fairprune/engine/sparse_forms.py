@@ -144,15 +144,16 @@ def sparse_form(
     clock = Clock(tuple(batch_sizes), budget, tolerance) if measured else None
     dense = copy.deepcopy(module).eval()
     twin, table = copy.deepcopy(dense), []
-    reading, fortran = _Reading(dense, sample), _fortran(dense)
+    reading = _Reading(dense, sample)
     for names, layer in _linear_layers(twin):
         row = _before(names[0], layer, reading.counts, clock)
         if not row.reason:
-            form = SparseLinear(layer, transposed=fortran.issuperset(names)).eval()
+            form = SparseLinear(layer).eval()
             row = _tried(row, layer, form, reading.counts[names[0]], clock)
             if row.chosen and not reading.same(twin, names, layer, form):
                 row = row._replace(chosen=False, reason="the network needs the dense layer")
         table.append(row)
+    _in_fortran_order(twin)
     if clock is None or not any(row.chosen for row in table):
         return SparseForm(twin, table)
     chosen = [row for row in table if row.chosen]
@@ -305,18 +306,24 @@ def _put(module: nn.Module, name: str, layer: nn.Module) -> None:
     setattr(module.get_submodule(parent), own, layer)
 
 
-def _fortran(module: nn.Module) -> set[str]:
-    """Names of layers whose outputs only layers read that bear any order in memory."""
-    found = set()
+def _in_fortran_order(module: nn.Module) -> None:
+    """Keep outputs in Fortran order that only another sparse layer reads.
+
+    A dense layer reads them more slowly than it takes to put them in C order.
+    """
+    before, layers = set(), {}
     for path, part in module.named_modules(remove_duplicate=False):
+        if isinstance(part, SparseLinear):
+            layers[path] = part
         if type(part) is not nn.Sequential:
             continue
         children = list(part.named_children())
-        for place, (name, child) in enumerate(children):
+        for place, (name, _) in enumerate(children):
             after = (c for _, c in children[place + 1 :] if type(c) not in ELEMENTWISE)
-            if type(child) is nn.Linear and type(next(after, None)) is nn.Linear:
-                found.add(f"{path}.{name}" if path else name)
-    return found
+            if isinstance(next(after, None), SparseLinear):
+                before.add(f"{path}.{name}" if path else name)
+    for layer in set(layers.values()):
+        layer.transposed = all(p in before for p, other in layers.items() if other is layer)
 
 
 def _caller(module: nn.Module) -> Callable[[Features], Any]:

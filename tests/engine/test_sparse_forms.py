@@ -105,8 +105,14 @@ def test_measured_for_real():
 
 def test_outputs_stay_in_fortran_order_only_before_a_layer_that_bears_it():
     module = pruned(
-        nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 20), nn.LayerNorm(20), nn.Linear(20, 4)
+        nn.Linear(20, 30),
+        nn.ReLU(),
+        nn.Linear(30, 20),
+        nn.LayerNorm(20),
+        nn.Linear(20, 9),
+        nn.Linear(9, 4),
     )
+    module[5].weight.data += 1
     form = sparse_form(module, torch.randn(2, 20), measured=False)
     assert [form.module[i].transposed for i in (0, 2, 4)] == [True, False, False]
 
