@@ -19,7 +19,7 @@ from .live_masks import live_masks
 from .liveness import Liveness, sample_of
 from .recipe import Recipe, asked_by, criterion_of
 from .selection import Selection
-from .statistics import Scene, statistics_of
+from .statistics import STATISTICS, Scene, statistics_of
 from .unit_groups import find_units
 
 # What granularities ask for by the names of their arguments: functions of the network and of
@@ -174,7 +174,7 @@ def check_criterion(criterion: Criterion, module: nn.Module, names: Iterable[str
     ValueError
         If one is of a layer that is neither linear nor a convolution.
     """
-    lacking = [name for name in asked_by(criterion) if name == "activation_norms"]
+    lacking = [name for name in asked_by(criterion) if STATISTICS[name].of_layers]
     having = prunable(module) if lacking else {}
     for name in names if lacking else ():
         if name not in having:
