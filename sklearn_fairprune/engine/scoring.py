@@ -22,11 +22,22 @@ from .selection import Selection
 from .statistics import STATISTICS, Scene, statistics_of
 from .unit_groups import find_units
 
+
+def _input_dims(module: nn.Module, sample: Features) -> Any:
+    """Where the inputs of every weight are."""
+    return input_dims(module)
+
+
+def _unit_groups(module: nn.Module, sample: Features) -> Any:
+    """Units that go together."""
+    return find_units(module, sample).groups
+
+
 # What granularities ask for by the names of their arguments: functions of the network and of
 # one or two rows.
 STRUCTURES: dict[str, Callable[[nn.Module, Features], Any]] = {
-    "input_dims": lambda module, sample: input_dims(module),
-    "unit_groups": lambda module, sample: find_units(module, sample).groups,
+    "input_dims": _input_dims,
+    "unit_groups": _unit_groups,
 }
 DEFAULT = Selection()
 
