@@ -19,14 +19,25 @@ from .live_masks import live_masks
 from .liveness import Liveness, sample_of
 from .recipe import Recipe, asked_by, criterion_of
 from .selection import Selection
-from .statistics import Scene, statistics_of
+from .statistics import STATISTICS, Scene, statistics_of
 from .unit_groups import find_units
+
+
+def _input_dims(module: nn.Module, sample: Features) -> Any:
+    """Where the inputs of every weight are."""
+    return input_dims(module)
+
+
+def _unit_groups(module: nn.Module, sample: Features) -> Any:
+    """Units that go together."""
+    return find_units(module, sample).groups
+
 
 # What granularities ask for by the names of their arguments: functions of the network and of
 # one or two rows.
 STRUCTURES: dict[str, Callable[[nn.Module, Features], Any]] = {
-    "input_dims": lambda module, sample: input_dims(module),
-    "unit_groups": lambda module, sample: find_units(module, sample).groups,
+    "input_dims": _input_dims,
+    "unit_groups": _unit_groups,
 }
 DEFAULT = Selection()
 
@@ -174,7 +185,7 @@ def check_criterion(criterion: Criterion, module: nn.Module, names: Iterable[str
     ValueError
         If one is of a layer that is neither linear nor a convolution.
     """
-    lacking = [name for name in asked_by(criterion) if name == "activation_norms"]
+    lacking = [name for name in asked_by(criterion) if STATISTICS[name].of_layers]
     having = prunable(module) if lacking else {}
     for name in names if lacking else ():
         if name not in having:

@@ -148,10 +148,13 @@ class Statistic(Member):
         Whether it needs training rows.
     of_targets : bool
         Whether it needs their targets, or groups that may be the classes.
+    of_layers : bool
+        Whether only weights of linear layers and convolutions have it.
     """
 
     of_rows: bool = True
     of_targets: bool = True
+    of_layers: bool = False
 
 
 STATISTICS = Shelf(
@@ -163,7 +166,7 @@ STATISTICS = Shelf(
     Statistic(group_shares),
     Statistic(hessian_diagonal),
     Statistic(group_hessian_diagonals),
-    Statistic(activation_norms, of_targets=False),
+    Statistic(activation_norms, of_targets=False, of_layers=True),
 )
 
 

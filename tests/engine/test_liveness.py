@@ -551,3 +551,5 @@ def test_recurrent_and_attention_weights_live_by_decree_and_carry_paths():
     kept = [name for name in names if name.startswith("rnn") or name.endswith("proj_weight")]
     assert all(torch.equal(live[name], masks[name]) for name in kept)
     assert set(dead_units(module, live)) == {k for k in names if k.endswith(".weight")}
+    masks["attention.out_proj.weight"][:] = False  # no gradient comes back
+    assert all(torch.equal(judge.live(masks)[name], masks[name]) for name in kept)

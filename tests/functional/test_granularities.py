@@ -105,7 +105,7 @@ def test_names_and_what_they_remove(n, m):
 @pytest.mark.parametrize("wrong", ["4:2", "2:2", "0:4", "2-4", "2:4:8", "block", 2, None, ""])
 def test_what_is_no_granularity(wrong):
     with pytest.raises(
-        ValueError, match=r"'granularity' parameter must be a str among \['wei"
+        ValueError, match=r"'granularity' parameter must be a str among \[.*'weight'"
     ):
         granularity_of(wrong)
 
