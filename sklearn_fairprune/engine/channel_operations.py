@@ -244,7 +244,11 @@ def is_plain(layer: nn.Module) -> bool:
         return type(layer).forward is BatchNorm.forward and layer.running_mean is not None
     kinds = [kind for kind in LAYERS if isinstance(layer, kind)]
     own = dict(layer.named_parameters(recurse=False))
-    return bool(kinds) and type(layer).forward is kinds[0].forward and "weight" in own
+    return (
+        bool(kinds)
+        and type(layer).forward is kinds[0].forward
+        and own.get("weight") is not None
+    )
 
 
 def pads_with_zeros(layer: Any) -> bool:

@@ -90,11 +90,11 @@ def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor
             f"{name} removes whole units, and scope={dict(recipe.scope)!r} gives layers "
             "shares of their weights. Use scope='global' or 'layerwise', and ignored_layers."
         )
-    if "head" in granularity.units and "attention" not in recipe.selection.layers:
+    pruned = recipe.selection.layers
+    if lacking := tuple(kind for kind in granularity.layers if kind not in pruned):
         raise ValueError(
-            f"{name} removes rows of attention's input projections, which "
-            f"layers={list(recipe.selection.layers)} leaves alone. Use "
-            "layers=('linear', 'conv', 'attention')."
+            f"{name} removes weights of {' and '.join(lacking)}, which layers={list(pruned)} "
+            f"leaves alone. Use layers={(*pruned, *lacking)}."
         )
     if not groups:
         told = "; ".join(f"{k}: {why}" for k, why in found.reasons.items())

@@ -126,6 +126,8 @@ class Granularity(Member):
     units : tuple of str
         Kinds of units that go as a whole, among "neuron", "channel" and "head"; none: weights
         go without their units.
+    layers : tuple of str
+        Kinds of layers that it cannot do without.
     """
 
     live: bool = False
@@ -133,6 +135,7 @@ class Granularity(Member):
     sparsity: float | None = None
     unfit: Callable[[InputDim], str] | None = None
     units: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -140,7 +143,9 @@ class Granularity(Member):
         return self.pattern or super().name
 
 
-def of_units(pattern: str, summary: str, *kinds: str) -> Granularity:
+def of_units(
+    pattern: str, summary: str, *kinds: str, layers: tuple[str, ...] = ()
+) -> Granularity:
     """Granularity of whole units.
 
     Parameters
@@ -151,12 +156,14 @@ def of_units(pattern: str, summary: str, *kinds: str) -> Granularity:
         One line.
     *kinds : {"neuron", "channel", "head"}
         Which units go.
+    layers : tuple of str
+        Kinds of layers that must be pruned for it.
 
     Returns
     -------
     granularity : Granularity
     """
-    return Granularity(Units(summary, *kinds), pattern=pattern, units=kinds)
+    return Granularity(Units(summary, *kinds), pattern=pattern, units=kinds, layers=layers)
 
 
 GRANULARITIES = Shelf(
@@ -165,7 +172,9 @@ GRANULARITIES = Shelf(
     of_units("neuron", "Neurons of hidden linear layers, with all their weights.", "neuron"),
     of_units("channel", "Channels of convolutions, with all their weights.", "channel"),
     of_units("unit", "Neurons and channels, with all their weights.", "neuron", "channel"),
-    of_units("head", "Heads of attention, with all their weights.", "head"),
+    of_units(
+        "head", "Heads of attention, with all their weights.", "head", layers=("attention",)
+    ),
 )
 
 
