@@ -37,7 +37,7 @@ except ImportError:
     onnxruntime = None
 
 PLAN = planned("shrink")
-SEED, SIDE, BLOCK = 0, 28, 4
+SEED, SIDE, ROUNDS = 0, 28, 9
 
 
 def mlp():
@@ -109,22 +109,26 @@ def onnx_forward(module, X):
     return lambda: session.run(None, {"X": values})
 
 
-def medians(ways, seconds):
-    """Median time of each way, for so many seconds in all.
+def ratios(ways, seconds, calls):
+    """How many times faster than the first way each is: median over rounds.
 
-    Ways take turns in blocks of some calls, of which the first is not counted: what runs again
-    and again finds its weights in the cache, as in use.
+    In every round the ways take turns with blocks of some calls, of which the first is not
+    counted: what runs again and again finds its weights in the cache, as in use.
     """
-    found = {name: [] for name in ways}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or min(map(len, found.values())) < 3:
+    rounds, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rounds) < ROUNDS:
+        rounds.append({})
         for name, run in ways.items():
             run()
-            for _ in range(BLOCK):
-                start = time.perf_counter()
+            start = time.perf_counter()
+            for _ in range(calls):
                 run()
-                found[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in found.items()}
+            rounds[-1][name] = time.perf_counter() - start
+    base = next(iter(ways))
+    return {
+        name: round(statistics.median(own[base] / own[name] for own in rounds), 3)
+        for name in ways
+    }
 
 
 def stored(module):
@@ -150,10 +154,7 @@ def speed_ups(dense, shrunk, compacted, masked, X, seconds):
         if onnxruntime is not None:
             ways["ONNX dense"] = onnx_forward(dense, rows)
             ways["ONNX removed"] = onnx_forward(compacted, rows)
-        found = medians(ways, seconds)
-        lines[str(batch)] = {
-            name: round(found["dense"] / value, 3) for name, value in found.items()
-        }
+        lines[str(batch)] = ratios(ways, seconds, max(1, min(20, 640 // batch)))
     return lines
 
 

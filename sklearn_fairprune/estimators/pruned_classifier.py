@@ -54,12 +54,16 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         ``"body.*"`` (the first that fits counts); the others compete for what is left of
         `sparsity`. During a gradual schedule these shares rise in proportion.
     granularity : str, default="weight"
-        ``"weight"``, or a pattern ``"n:m"`` such as ``"2:4"``: n weights stay of each m in a
-        row along the inputs of a unit (for a convolution, along the channels of one kernel
-        position), the later ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for
-        2:4) or 0. Layers whose inputs m does not divide stay dense, with a warning. A
-        gradual schedule lowers the number that stays one by one. Weights on no path from an
-        input to an output do not go first, as they do with single weights.
+        A name of the list. Units go with their rows and columns in all layers that make and
+        read them (added channels together), those with the lowest mean score first; at least
+        one of every layer stays, and `sparsity` is met up to half a unit. ``"head"`` needs
+        ``"attention"`` among `layers`; layers without such units stay dense, with a warning.
+        Or a pattern ``"n:m"`` such as ``"2:4"``: n weights stay of each m in a row along the
+        inputs of a unit (for a convolution, along the channels of one kernel position), the
+        later ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for 2:4) or 0. Layers
+        whose inputs m does not divide stay dense, with a warning. A gradual schedule lowers
+        the number that stays one by one. Only single weights go first where they lie on no
+        path from an input to an output.
     target : ("macs", float) or ("parameters", float) or None, default=None
         Share in (0, 1] of the dense network's cost to keep, in the place of `sparsity`, to 1 %
         of it or the cost of one weight: multiply-accumulates of one row (biases, activations
