@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import constrained_epoch
 import fit_speed
 import grid_memory
+import group_scores
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,3 +75,17 @@ def test_eigenvalues_are_those_of_two_others():
     kept = diagnostics.exactness("toy", X, y, codes, lines)
     assert [line["met"] for line in lines] == [True] * 4
     assert {len(v["eigenvalues"]) for v in kept.values()} == {2}
+
+
+def test_scores_of_groups_are_timed_beside_their_plain_forms(results, monkeypatch):
+    problem = group_scores.problem
+    monkeypatch.setattr(group_scores, "problem", lambda: problem(n=400))
+    monkeypatch.setattr(group_scores, "HIDDEN", (4,))
+    monkeypatch.setattr("sys.argv", ["", "--repetitions", "1"])
+    group_scores.main()
+    kept = json.loads((results / "group_scores.json").read_text())
+    n_pairs = len(group_scores.PLAN["statistics"]) + len(group_scores.PLAN["criteria"])
+    assert len(kept["summary"]) == n_pairs * len(group_scores.PLAN["groups"])
+    targets = {line["name"].split()[0]: line["target"] for line in kept["summary"]}
+    assert targets["group_gradients"] == 1.3
+    assert targets["worst_group"] is None
