@@ -1,6 +1,8 @@
 """How much faster and smaller is a pruned network once it has shrunk, and beside whom?
 
 Run: python -W ignore benchmarks/shrink.py [--networks mlp cnn] [--seconds 2]
+     python -W ignore benchmarks/shrink.py --keep FOLDER --train   # only trains and prunes
+     python -W ignore benchmarks/shrink.py --keep FOLDER           # times what is kept
      pip install onnx onnxruntime   # the peer; left out, saying so, where it is lacking
 
 House numbers (SVHN, grey, 28 x 28 pixels; folder as in tables.py), a multi-layer perceptron
@@ -19,6 +21,7 @@ import statistics
 import time
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -194,19 +197,43 @@ def without_neurons(share):
     return module
 
 
-def run(name, train, test, seconds):
+def kept(folder, name, make):
+    """What `make` gives, from a file of the folder if it is there."""
+    if folder is None:
+        return make()
+    path = folder / f"{name}.pickle"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(make()))
+    return pickle.loads(path.read_bytes())
+
+
+def pruned_of(name, train, folder):
+    """Fitted pruners of a network: the dense one, and by granularity and sparsity."""
+    dense = kept(folder, f"{name}, dense", lambda: dense_of(name, train))
+    found = {"dense": dense}
+    for granularity in PLAN["granularities"]:
+        for sparsity in PLAN["sparsities"]:
+            key = f"{granularity}, {sparsity:g}"
+            pruner = copy.copy(dense).set_params(granularity=granularity)
+
+            def make(pruner=pruner, sparsity=sparsity):
+                return pruner.prune(*train, sparsity=sparsity)
+
+            found[key] = kept(folder, f"{name}, {key}", make)
+    return found
+
+
+def run(name, pruners, test, seconds):
     """Every sparsity and granularity of a network."""
-    dense, found = dense_of(name, train), {}
+    dense, found = pruners["dense"], {}
     X = torch.from_numpy(test[0][:1])
     found["dense"] = {
         "accuracy": round(dense.score(*test), 5),
         "macs": layer_macs(dense.estimator_, X).total,
     }
-    for granularity in PLAN["granularities"]:
-        for sparsity in PLAN["sparsities"]:
-            pruner = copy.copy(dense).set_params(granularity=granularity)
-            pruner.prune(*train, sparsity=sparsity)
-            key = f"{granularity}, {sparsity:g}"
+    for key, pruner in pruners.items():
+        if pruner is not dense:
             found[key] = measured(pruner, test, seconds)
             print(name, key, found[key]["accuracy"], found[key]["speed_up"], flush=True)
     return found
@@ -280,14 +307,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--seconds", type=float, default=2.0, help="a batch size")
+    parser.add_argument("--keep", type=Path, help="folder of the pruned networks")
+    parser.add_argument("--train", action="store_true", help="time nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if onnxruntime is None:
         print("onnxruntime is not installed: the peer is left out.")
     train, test = data(PLAN["rows"])
+    pruners = {name: pruned_of(name, train, arguments.keep) for name in arguments.networks}
+    if arguments.train:
+        return
     gone = many_neurons_gone(arguments.seconds)
     print("neurons gone", gone, flush=True)
-    found = {name: run(name, train, test, arguments.seconds) for name in arguments.networks}
+    found = {name: run(name, own, test, arguments.seconds) for name, own in pruners.items()}
     summary = judged(found, gone)
     save("shrink", summary, seeds=[SEED], data={"networks": found, "neurons gone": gone})
     print("\n".join(table(found)))
