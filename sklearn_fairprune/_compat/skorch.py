@@ -28,5 +28,6 @@ steps_of = attrgetter(
 
 
 def is_trimmed(net: NeuralNet) -> bool:
-    """Whether a net has given up what only training needs."""
-    return getattr(net, "_trimmed_for_prediction", False)
+    """Whether a net has given up what only training needs, or its optimizer."""
+    given_up = any(getattr(net, f"{name}_", None) is None for name in optimizer_names(net))
+    return getattr(net, "_trimmed_for_prediction", False) or given_up

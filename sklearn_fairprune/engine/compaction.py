@@ -9,7 +9,8 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from .._compat.torch import BatchNorm, without_compilation
-from ..functional.params import PRUNABLE_LAYERS, Features, prunable
+from ..functional.params import KINDS, PRUNABLE_LAYERS, Features, prunable
+from .attention_removal import slim_heads
 from .channel_values import Use, parts
 from .randomness import seeded
 from .structure import Structure
@@ -25,11 +26,11 @@ class Compacted(NamedTuple):
     Attributes
     ----------
     module : torch.nn.Module
-        A copy, of the same classes and with the same names of parameters (a compiled network
-        comes back uncompiled); biases are made where constants need them.
+        A copy, of the same classes (but for attention) and with the same names of parameters
+        (a compiled network comes back uncompiled); biases are made where constants need them.
     removed : dict of str to (int, int)
-        Units (of convolutions: channels) that are gone, and all units that there were, of
-        every layer that lost some.
+        Units (of convolutions: channels, of attention: heads) that are gone, and all units
+        that there were, of every layer that lost some.
     notes : list of str
         What was not done, and why.
     changed : bool
@@ -59,6 +60,9 @@ def compact(
     each other go together or not at all. Constants that a convolution reads beside a border
     of zeros stay, unless they are 0. A layer never loses its last unit: a useless one stays,
     with weights of 0.
+
+    Attention loses its dead heads, see `SlimAttention`, which takes the place of the layer and
+    is for inference only; a head that is left keeps all its dimensions.
 
     The outputs are the same in evaluation mode, up to rounding: batch norm counts with its
     running statistics, dropout does nothing. Training the network further is another thing,
@@ -112,18 +116,22 @@ def compact(
         return Compacted(old, {}, [structure.reason], False)
     gone = _useless(structure)
     left = _left(structure, gone)
-    notes = _left_alone(structure, new)
+    slim = slim_heads(new, structure.graph)
+    notes = _left_alone(structure, new) + slim.notes
     removed = {
         name: (int((~left[use.rows]).sum()), len(use.rows))
         for name, use in structure.uses.items()
         if use.columns is not None or not isinstance(use.layer, BatchNorm | nn.PReLU)
         if not left[use.rows].all()
-    }
+    } | {name: (s.num_heads - len(s.heads), s.num_heads) for name, s in slim.layers.items()}
     if not removed:
         return Compacted(old, {}, [*notes, "No unit can be removed."], False)
     try:
         for name, use in structure.uses.items():
             _cut(new.get_submodule(name), use, gone, left)
+        for name, layer in slim.layers.items():
+            place, _, own = name.rpartition(".")
+            setattr(new.get_submodule(place), own, layer)
         fault = _difference(old, new, sample)
     except Exception as error:  # as above
         fault = f"the smaller network cannot be run: {_told(error)}"
@@ -137,7 +145,7 @@ def _told(error: Exception) -> str:
 
 
 def _mask(module: nn.Module, masks: Mapping[str, Tensor] | None) -> None:
-    weights = prunable(module)
+    weights = prunable(module, tuple(KINDS))
     unknown = sorted({*(masks or {})} - {*weights})
     if unknown:
         raise ValueError(

@@ -12,8 +12,10 @@ from ..functional.unit_masks import sparsest
 from .batches import Rows
 from .cost_targets import CostTarget
 from .liveness import sample_of
-from .recipe import Recipe
+from .networks import check_untrimmed
+from .recipe import Recipe, asked_by
 from .scoring import check_criterion
+from .statistics import STATISTICS
 from .unit_groups import find_units
 
 
@@ -53,6 +55,34 @@ def check_masks(recipe: Recipe, net: NeuralNet, rows: Rows) -> CostTarget | None
     if fewest is None and recipe.selection.granularity.sparsity is None:
         pools_of(sizes, recipe.sparsity, recipe.scope, min_density=recipe.min_density)
     return None
+
+
+def check_parts(recipe: Recipe, net: NeuralNet, rows: Rows | None) -> None:
+    """Refuse a pruning that needs what a net trimmed for prediction has not.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How it is pruned.
+    net : skorch.NeuralNet
+        Initialized.
+    rows : Rows or None
+        It is pruned with; None only masks.
+
+    Raises
+    ------
+    ValueError
+        If it is to be fine-tuned, or the criterion asks for its loss.
+    """
+    if not recipe.sparsity or rows is None:
+        return
+    if recipe.epochs != 0:
+        what = f"finetune_epochs={recipe.epochs} trains the pruned network"
+        check_untrimmed(net, what, ", or finetune_epochs=0")
+    asked = [name for name in asked_by(recipe.criterion) if STATISTICS[name].of_loss]
+    if asked:
+        what = f"criterion={recipe.criterion.name} asks for {asked}, which are of the loss"
+        check_untrimmed(net, what, ", or use a criterion such as 'magnitude' or 'wanda'")
 
 
 def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor] | None:

@@ -11,7 +11,7 @@ from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
 from .batches import Rows
 from .dual_ascent import DualAscent
-from .feasible import check_masks
+from .feasible import check_masks, check_parts
 from .holding import Snapshot
 from .networks import copy_net, renew_optimizer
 from .recipe import Recipe
@@ -133,8 +133,10 @@ def check_tuning(recipe: Recipe, net: NeuralNet, rows: Rows) -> None:
     ------
     ValueError
         If the schedule has more steps than there are epochs, or rates that end before them;
-        or if the network has no such masks.
+        if the network has no such masks; or if it was trimmed for prediction, and more is
+        needed.
     """
+    check_parts(recipe, net, rows)
     check_masks(recipe, net, rows)
     if not recipe.sparsity:
         return
@@ -253,8 +255,10 @@ def prune(
     Raises
     ------
     ValueError
-        If the schedule goes back to weights that were not kept.
+        If the schedule goes back to weights that were not kept, or the network was trimmed
+        for prediction and more is needed.
     """
+    check_parts(recipe, dense, rows)
     net = copy_net(dense)
     if recipe.sparsity == 0:
         masks = keep_all(net.module_, recipe.selection)

@@ -13,6 +13,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from .._compat.skorch import is_trimmed
 from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
 from ..functional.params import by_plain_name
@@ -37,6 +38,8 @@ class Held:
     def change(self, net: NeuralNet, masks: Masks) -> None:
         """Hold other masks, whose removed weights and moments become 0.0 at once.
 
+        A net trimmed for prediction has no moments.
+
         Parameters
         ----------
         net : skorch.NeuralNet
@@ -47,8 +50,9 @@ class Held:
         self.masks = dict(masks)
         self.pair(net)
         self.zero_weights()
+        moments = {} if is_trimmed(net) else net.optimizer_.state
         for weight, removed in self.removed:
-            for moment in net.optimizer_.state.get(weight, {}).values():
+            for moment in moments.get(weight, {}).values():
                 if isinstance(moment, torch.Tensor) and moment.shape == weight.shape:
                     moment.masked_fill_(removed, 0.0)
 

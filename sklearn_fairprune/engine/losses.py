@@ -284,9 +284,16 @@ def per_row(criterion: Any) -> Iterator[None]:
     Raises
     ------
     ValueError
-        If it has no reduction to switch: a mean cannot be weighted row by row.
+        If it has no reduction to switch: a mean cannot be weighted row by row; or if there
+        is none.
     """
     own = getattr(criterion, "reduction", None)
+    if criterion is None:
+        raise ValueError(
+            "The loss of every row is needed (for sample_weight, group constraints or "
+            "diagnostics), and the net has no criterion any more, as trim_for_prediction() "
+            "takes it. Give the net as it was before."
+        )
     if own not in ("mean", "sum", "none"):
         raise ValueError(
             "The loss of every row is needed (for sample_weight, group constraints or "

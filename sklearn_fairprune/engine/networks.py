@@ -140,9 +140,9 @@ def prunable_or_raise(
 
 
 def with_fast_batches(net: NeuralNet) -> NeuralNet:
-    """Replace skorch's default per-row DataLoader; an iterator of the user's stays."""
+    """Replace skorch's default per-row DataLoader, or none; one of the user's stays."""
     for name in ("iterator_train", "iterator_valid"):
-        if getattr(net, name) is DataLoader:
+        if getattr(net, name) in (DataLoader, None):
             setattr(net, name, BatchIterator)
     return read_in_order(net)
 
@@ -216,6 +216,31 @@ def renew_optimizer(net: NeuralNet) -> NeuralNet:
     if not is_trimmed(net):
         net.initialize_optimizer()
     return net
+
+
+def check_untrimmed(net: NeuralNet, what: str, way_out: str = "") -> None:
+    """Refuse what a net cannot do that was trimmed for prediction, or shrunk.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized.
+    what : str
+        Is asked of it.
+    way_out : str, default=""
+        Beside a net that is whole.
+
+    Raises
+    ------
+    ValueError
+        If it has no optimizer any more.
+    """
+    if is_trimmed(net):
+        raise ValueError(
+            f"{what}, and the net has given up what it was trained with (as "
+            "trim_for_prediction() and shrink() do). Give the net as it was before"
+            f"{way_out}."
+        )
 
 
 def restart(net: NeuralNet) -> NeuralNet:

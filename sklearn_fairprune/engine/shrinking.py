@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .._compat.skorch import evaluation_mode, optimizer_names
 from .._compat.torch import without_compilation
+from .attention_heads import SlimAttention
 from .batches import Rows
 from .compaction import compact
 from .liveness import layers_of, sample_of
@@ -156,6 +157,13 @@ def _layers(
             }
             | ({} if row is None else _told(row))
         )
+    for name, layer in before.named_modules():
+        if isinstance(layer, nn.MultiheadAttention):
+            heads, own = layer.num_heads, left.get(name)
+            gone = heads - len(own.heads) if isinstance(own, SlimAttention) else 0
+            weight = "in_proj_weight" if layer.in_proj_weight is not None else "q_proj_weight"
+            told = {"layer": f"{name}.{weight}", "units": heads, "removed": gone}
+            found.append(told | {"form": "dense"})
     return found
 
 

@@ -150,23 +150,26 @@ class Statistic(Member):
         Whether it needs their targets, or groups that may be the classes.
     of_layers : bool
         Whether only weights of linear layers and convolutions have it.
+    of_loss : bool
+        Whether it needs the loss that the net was trained with.
     """
 
     of_rows: bool = True
     of_targets: bool = True
     of_layers: bool = False
+    of_loss: bool = True
 
 
 STATISTICS = Shelf(
     Statistic,
-    Statistic(generator, of_rows=False, of_targets=False),
+    Statistic(generator, of_rows=False, of_targets=False, of_loss=False),
     Statistic(gradient),
     Statistic(group_gradients),
     Statistic(group_losses),
-    Statistic(group_shares),
+    Statistic(group_shares, of_loss=False),
     Statistic(hessian_diagonal),
     Statistic(group_hessian_diagonals),
-    Statistic(activation_norms, of_targets=False, of_layers=True),
+    Statistic(activation_norms, of_targets=False, of_layers=True, of_loss=False),
 )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from .._compat.torch import without_compilation
 from ..functional.params import Features
 from ..functional.units import UnitGroup
+from .attention_heads import SlimAttention
 from .channel_flow import ChannelFlow
 from .channel_operations import TRAITS, is_plain
 from .channel_values import Use
@@ -90,6 +91,8 @@ class Structure:
         For every channel of `uses` the number of its set: what can only go together.
     frozen : dict of int to str
         Sets that have to stay, and why.
+    graph : torch.fx.Graph
+        What the network does; empty if it cannot be traced.
 
     Examples
     --------
@@ -110,13 +113,14 @@ class Structure:
         self.uses: dict[str, Use] = {}
         self.sets = torch.zeros(0, dtype=torch.long)
         self.frozen: dict[int, str] = {}
+        self.graph = fx.Graph()
         try:
             flow = _followed(net, sample)
         except Exception as error:  # whatever the module of a user may raise
             told = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
             self.reason = f"The network cannot be traced: {told}."
             return
-        self.uses = flow.uses
+        self.uses, self.graph = flow.uses, flow.graph
         self.sets, self.frozen = flow.channels.sets()
         self.spaces = list(_spaces(self.uses, self.sets, self.frozen))
 
@@ -254,7 +258,8 @@ class EvaluationTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one layer: those of torch, and those made of them."""
-        return is_plain(m) or super().is_leaf_module(m, module_qualified_name)
+        own = is_plain(m) or isinstance(m, SlimAttention)
+        return own or super().is_leaf_module(m, module_qualified_name)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Decide a condition on sizes; those on numbers of a tensor are refused."""

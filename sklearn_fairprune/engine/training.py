@@ -30,7 +30,7 @@ from .._compat.skorch import (
 from .batches import BatchIterator, Rows
 from .holding import Held, MaskGradients, MaskWeights, Snapshot
 from .losses import RowWeightedLoss, overridden
-from .networks import MLP
+from .networks import MLP, check_untrimmed
 from .randomness import seeded
 
 
@@ -350,8 +350,10 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or the weights become NaN or infinite.
+        If the loss or the weights become NaN or infinite, or the net was trimmed for
+        prediction.
     """
+    check_untrimmed(net, f"{stage} needs an optimizer")
     extras = Extras() if extras is None else extras
     held = extras.held if masks is None else Held(masks)
     first = [] if held is None else [MaskGradients(held)]

@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
+from .._compat.skorch import is_trimmed
 from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
@@ -177,7 +178,8 @@ class FineTuning:
         ]
         if told:
             warn(f"reconstruct left weights as they were: {', '.join(told)}.")
-        self.net.optimizer_.state.clear()
+        if not is_trimmed(self.net):
+            self.net.optimizer_.state.clear()
         return bool(done.refitted)
 
     def train(self, hooks: Any) -> list[dict[str, Any]]:

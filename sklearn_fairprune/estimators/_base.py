@@ -274,9 +274,9 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
     def shrink(self, *, X: Any = None, sparse: Any = "auto", drop_dense: bool = False) -> Self:
         """Return a copy with a smaller network that predicts the same.
 
-        Neurons and channels that do nothing are gone, with their constants folded into the
-        biases after them; then linear layers with many zeros store and multiply only the
-        others. The outputs stay the same up to rounding, which is verified.
+        Neurons, channels and heads of attention that do nothing are gone, with their constants
+        folded into the biases after them; then linear layers with many zeros store and
+        multiply only the others. The outputs stay the same up to rounding, which is verified.
 
         The copy predicts, and it is audited, copied and stored like any other. What needs a
         gradient of the pruned network (`partial_fit`, `diagnose`, the diagnostics and their
@@ -303,10 +303,10 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         -------
         smaller : estimator
             Of the same type, fitted, with another ``estimator_`` and the attribute
-            ``shrunk_``, a dict: ``layers`` (a list of dicts: ``layer``, ``units``,
-            ``removed``, ``form``, and of linear layers ``zeros``, ``speedup`` by batch size
-            and ``reason``), ``network`` (``speedup`` of the whole), ``parameters`` and
-            ``bytes`` before and after, ``threads`` and ``notes``.
+            ``shrunk_``, a dict: ``layers`` (a list of dicts: ``layer``, ``units`` (of
+            attention: heads), ``removed``, ``form``, and of linear layers ``zeros``,
+            ``speedup`` by batch size and ``reason``), ``network`` (``speedup`` of the whole),
+            ``parameters`` and ``bytes`` before and after, ``threads`` and ``notes``.
 
         Raises
         ------

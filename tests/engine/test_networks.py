@@ -177,8 +177,22 @@ def test_restart_is_a_training_of_its_own():
 
 def test_net_trimmed_for_prediction_has_no_optimizer_to_renew():
     net = make()
+    networks.check_untrimmed(net, "Training")
     net.trim_for_prediction()
     assert networks.renew_optimizer(net) is net
+    with pytest.raises(ValueError, match=r"^Training, and the net has given up .* before, or"):
+        networks.check_untrimmed(net, "Training", ", or none")
+    shrunk = make()
+    shrunk.optimizer_ = None
+    assert networks.renew_optimizer(shrunk).optimizer_ is None
+    with pytest.raises(ValueError, match=r"as it was before\."):
+        networks.check_untrimmed(shrunk, "Training")
+
+
+def test_net_trimmed_for_prediction_reads_batches_all_the_same():
+    net = make()
+    net.trim_for_prediction()
+    assert networks.with_fast_batches(net).iterator_train is BatchIterator
 
 
 @pytest.mark.parametrize("lookup", [nn.Embedding, nn.EmbeddingBag])

@@ -140,3 +140,15 @@ def test_statistics_of_rows_need_rows(net):
 def test_every_statistic_says_what_it_is():
     assert all(member.summary.endswith(".") for member in STATISTICS.values())
     assert [name for name, s in STATISTICS.items() if not s.of_rows] == ["generator"]
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_a_net_without_its_loss_has_those_that_need_none(net, name):
+    trimmed = networks.copy_net(net)
+    trimmed.trim_for_prediction()
+    data = Rows(X, Y, groups=GROUPS, dtype=torch.float64)
+    if STATISTICS[name].of_loss:
+        with pytest.raises(ValueError, match="no criterion any more"):
+            statistics_of(Scene(trimmed, data, 0), [name])
+    else:
+        statistics_of(Scene(trimmed, data, 0), [name])
