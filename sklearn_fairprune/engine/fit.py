@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from skorch import NeuralNet
 from torch import Tensor
 
+from .._compat.skorch import is_trimmed, optimizer_names
+from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
 from .batches import Rows
@@ -253,20 +255,50 @@ def prune(
     Raises
     ------
     ValueError
-        If the schedule goes back to weights that were not kept.
+        If the schedule goes back to weights that were not kept, or the network has no
+        optimizer.
+
+    Warns
+    -----
+    UserWarning
+        If nothing was removed.
     """
     net = copy_net(dense)
     if recipe.sparsity == 0:
         masks = keep_all(net.module_, recipe.selection)
         return Pruned(net, masks, [], masks)
+    _check_optimizer(dense)
     epochs = 0 if rows is None else epochs_of(recipe, dense, rows)
     with listener.phase(f"pruning to {recipe.sparsity:g}", epochs, net, rows, dense) as hooks:
         tuning = FineTuning(dense, net, rows, recipe, epochs, rows or like)
         tuning.begin(early)
         history = tuning.train(hooks) if epochs else []
     masks = tuning.held.masks
-    net = renew_optimizer(net) if masks_sparsity(masks) else net
+    if masks_sparsity(masks):
+        net = renew_optimizer(net)
+    else:
+        _warn_of_nothing(recipe)
     return Pruned(net, masks, history, tuning.liveness.live(masks))
+
+
+def _warn_of_nothing(recipe: Recipe) -> None:
+    """Say that a sparsity is less than what can go at once; a target says it itself."""
+    if recipe.target is None:
+        warn(
+            f"sparsity={recipe.sparsity:g} removed nothing, for it is less than half of what "
+            f"goes at once with granularity={recipe.selection.granularity.name!r}: the "
+            "network is dense. Raise it, or use granularity='weight'."
+        )
+
+
+def _check_optimizer(net: NeuralNet) -> None:
+    """Refuse a network that was made for prediction alone."""
+    found = [getattr(net, f"{name}_", None) for name in optimizer_names(net)]
+    if is_trimmed(net) or None in found:
+        raise ValueError(
+            "The network cannot be trained, and so not be pruned: it has no optimizer, as "
+            "after shrink() or trim_for_prediction(). Give the network as it was before."
+        )
 
 
 def label(

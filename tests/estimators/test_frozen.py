@@ -37,6 +37,20 @@ def test_a_frozen_net_is_pruned_and_never_retrained():
     assert {h["phase"] for h in frozen.history_} == {"finetune"}
 
 
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_networks_for_prediction_alone_are_not_pruned(epochs):
+    trimmed = net().fit(X, CODES)
+    trimmed.trim_for_prediction()
+    small = PrunedClassifier(sparsity=0.95, finetune_epochs=1, random_state=0)
+    small = small.fit(X, CODES).shrink(sparse=False).estimator_
+    for given in (trimmed, small):
+        frozen = PrunedClassifier(FrozenEstimator(given), finetune_epochs=epochs)
+        with pytest.raises(ValueError, match=r"no optimizer, as after shrink\(\) or trim_for"):
+            frozen.fit(X, CODES)
+        dense = frozen.set_params(sparsity=0.0).fit(X, CODES)
+        np.testing.assert_array_equal(dense.predict(X), given.predict(X))
+
+
 def test_a_frozen_pruned_classifier_gives_its_dense_network():
     first = with_dropout(sparsity=0.9).fit(X, LABELS)
     second = PrunedClassifier(FrozenEstimator(first), sparsity=0.3, random_state=0)
