@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.cost_targets import COSTS
+from ..functional.granularities import GRANULARITIES, granularity_of
 from ..measurement.latency import batch_sizes
 from ..measurement.measures import MEASURES, Measures, limit_columns, payments
 from ..measurement.metric_functions import check_metrics
@@ -18,6 +20,9 @@ from ..measurement.user_metrics import metric_records
 from ..report.displays._style import require_matplotlib
 from ..report.gate import check_limit
 from ..report.page import charts_library
+
+# The networks of the command line have linear layers alone.
+GRANULARITY_NAMES = [n for n, g in GRANULARITIES.items() if not g.units or "neuron" in g.units]
 
 
 def limit_words(measures: Measures | None = None) -> dict[str, str]:
@@ -160,6 +165,40 @@ def rate(text: str) -> str | float:
             f"must be net, cosine or a number above 0, got {text!r}"
         )
     return value
+
+
+def costs(text: str) -> list[tuple[str, float]]:
+    """Read shares of a cost to keep, ``macs=0.5,macs=0.3``, all different."""
+    found = []
+    for entry in text.split(","):
+        of, _, value = entry.partition("=")
+        try:
+            kept = (of, share(value))
+        except ValueError:
+            kept = ("", 0.0)
+        if kept[0] not in COSTS:
+            raise argparse.ArgumentTypeError(
+                f"must be {' or '.join(COSTS)} and the share to keep, such as macs=0.3, got "
+                f"{entry!r}"
+            )
+        found.append(kept)
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"must be different costs, got {text}")
+    return found
+
+
+def granularity(text: str) -> str:
+    """Read a granularity that networks of linear layers can have."""
+    try:
+        known = granularity_of(text)
+    except ValueError:
+        known = None
+    if known is None or (text in GRANULARITIES and text not in GRANULARITY_NAMES):
+        raise argparse.ArgumentTypeError(
+            f"must be {', '.join(GRANULARITY_NAMES)} or n:m with n below m, such as 2:4, for "
+            f"the network has linear layers alone, got {text!r}"
+        )
+    return text
 
 
 def names(text: str) -> list[str]:

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 
 from .. import (
@@ -43,6 +41,16 @@ from .arguments import (
     refuse_limits_of_classifiers,
 )
 from .parser import UNDECIDED, trained_with
+from .pruning import (
+    SHRUNK,
+    UNEXPLAINED,
+    check_pruning,
+    make_pruner,
+    most_epochs,
+    pruned,
+    retrained,
+    shrunk,
+)
 
 TOO_GOOD = 0.995  # share of the rows that are right, or of the variance
 # Options of the training that a report tells.
@@ -54,10 +62,15 @@ TOLD = (
     "keep_sensitive",
     "test_size",
     "sparsities",
+    "cost",
+    "criterion",
+    "granularity",
+    "scope",
     "hidden",
     "schedule",
     "recovery",
     "finetune_lr",
+    "shrink",
     "seed",
     "seeds",
     "threads",
@@ -166,6 +179,8 @@ def run_audit(arguments: argparse.Namespace) -> AuditReport:
     """Do what ``audit`` says; returns the report."""
     check_outputs(arguments)
     arguments.fail_above = known_limits(arguments.fail_above, arguments.metrics)
+    if not arguments.predictions:
+        check_pruning(arguments)
     torch.set_num_threads(arguments.threads)
     data = load(arguments)
     made = audit_given if arguments.predictions else audit_trained
@@ -216,37 +231,28 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
     if kind is PrunedRegressor:
         y, note = standardized(y, train)
         notes.append(note)
-    estimator = kind(
-        hidden_layer_sizes=arguments.hidden,
-        finetune_epochs=arguments.finetune_epochs,
-        schedule=arguments.schedule,
-        recovery=arguments.recovery,
-        finetune_lr=arguments.finetune_lr,
-        random_state=arguments.seed,
-    )
-    others = clone(estimator)
-    with warnings.catch_warnings():
-        # Networks that predict one class, or are stuck, are in the report.
-        warnings.filterwarnings("ignore", "The network of sparsity", ConvergenceWarning)
-        path = progress(estimator, arguments.quiet or arguments.json).pruning_path(
-            X_train,
-            y[train],
-            sparsities=sorted({0.0, *arguments.sparsities}),
-            budgets=arguments.budgets,
-        )
-    others = retrained(others, X_train, y[train], arguments)
+    estimator = make_pruner(kind, arguments)
+    quiet = arguments.quiet or arguments.json
+    seen = None if data.sensitive is None else data.sensitive.iloc[train]
+    models, told = pruned(progress(estimator, quiet), X_train, y[train], seen, arguments)
+    notes += told
+    others = retrained(make_pruner(kind, arguments), X_train, y[train], arguments)
+    epochs = most_epochs(models)
+    if arguments.shrink:
+        models, told = shrunk(models, X_train)
+        notes += [SHRUNK, *([UNEXPLAINED] if arguments.html else []), *told]
     groups = None if data.sensitive is None else data.sensitive.iloc[test]
     weights = data.get("sample_weight")
     X_test = preprocessing.transform(safe_indexing(X, test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # small groups are in the notes
         report = audit(
-            path,
+            models,
             X_test,
             y[test],
             sensitive_features=groups,
             sample_weight=None if weights is None else weights[test],
-            explain=bool(arguments.html),
+            explain=bool(arguments.html) and not arguments.shrink,
             min_group_size=arguments.min_group_size,
             pos_label=positive,
             metrics=arguments.metrics,
@@ -257,29 +263,9 @@ def audit_trained(data: Bunch, arguments: argparse.Namespace) -> AuditReport:
         )
     report.notes[:0] = notes + too_good(report)
     report.about["training_rows"] = len(train)
-    report.about["finetune_epochs"] = max(_tuned(member) for member in path.estimators)
+    report.about["finetune_epochs"] = epochs
     report.about["preprocessing"] = steps_of(preprocessing)
     return report
-
-
-def retrained(
-    estimator: Any, X: Any, y: np.ndarray, arguments: argparse.Namespace
-) -> list[Any] | None:
-    """Dense networks as that of the path, of the seeds after its own; None without --seeds."""
-    found = []
-    for k in range(1, arguments.seeds + 1):
-        seed = (arguments.seed + k) % 2**32
-        if not (arguments.quiet or arguments.json):
-            told = f"Training dense network {k} of {arguments.seeds} more, seed {seed} ..."
-            print(told, file=sys.stderr)
-        other = clone(estimator).set_params(random_state=seed)
-        found += other.pruning_path(X, y, sparsities=[0.0]).estimators
-    return found or None
-
-
-def _tuned(pruner: Any) -> int:
-    """Epochs of fine-tuning that a network had."""
-    return sum(row["phase"] == "finetune" for row in pruner.history_)
 
 
 def headline(about: dict[str, Any]) -> str:

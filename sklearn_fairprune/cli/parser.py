@@ -5,14 +5,18 @@ from typing import Any
 
 from .. import __version__
 from ..engine.recovery import RECOVERIES
+from ..functional.criteria import CRITERIA
 from ..functional.schedules import SCHEDULES
 from ..measurement.latency import BATCHES
 from ..measurement.negligible import LEAST_RETRAINED
 from ..report.gate import JUDGED_BY
 from ..statistics.worst import LEAST_ROWS
 from .arguments import (
+    GRANULARITY_NAMES,
     batches,
     budgets,
+    costs,
+    granularity,
     limits,
     names,
     negligible,
@@ -24,8 +28,8 @@ from .arguments import (
     share,
     whole,
 )
+from .pruning import SPARSITIES
 
-SPARSITIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 UNDECIDED = {"status": 3, "fail": 1, "pass": 0}  # exit status
 EXIT_STATUS = """exit status:
   0  all went well
@@ -41,12 +45,17 @@ def trained_with(arguments: argparse.Namespace) -> list[str]:
         "keep_sensitive",
         "test_size",
         "sparsities",
+        "cost",
+        "criterion",
+        "granularity",
+        "scope",
         "hidden",
         "finetune_epochs",
         "budgets",
         "schedule",
         "recovery",
         "finetune_lr",
+        "shrink",
         "seeds",
         "latency",
     )
@@ -254,14 +263,8 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
     """Add the options that say how the network is trained and pruned."""
     group = command.add_argument_group("training and pruning")
     add = group.add_argument
-    add(
-        "--sparsities",
-        type=numbers_of(float),
-        metavar="S[,S]",
-        default=SPARSITIES,
-        help="shares of weights to remove; 0, the dense network, is always added "
-        f"(default: {','.join(map(str, SPARSITIES))})",
-    )
+    add_size_options(group.add_mutually_exclusive_group())
+    add_choice_options(add)
     add(
         "--hidden",
         type=numbers_of(int),
@@ -290,6 +293,13 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         help="learning rate of the fine-tuning: net, cosine, or the first one of a cosine "
         "(default: %(default)s)",
     )
+    add(
+        "--shrink",
+        action="store_true",
+        help="audit the pruned networks as they would be deployed: without units that do "
+        "nothing, and with sparse layers where these are faster; sizes, multiply-accumulates "
+        "and --latency are then of these",
+    )
     add("--seed", type=whole(0, 2**32 - 1), default=0, help="default: %(default)s")
     add(
         "--seeds",
@@ -301,6 +311,53 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         "deviation between them, unless --negligible has a number; default: none",
     )
     add("--threads", type=whole(1), default=1, help="of torch (default: %(default)s)")
+
+
+def add_size_options(group: Any) -> None:
+    """Add the options that say how much is pruned, one or the other."""
+    add = group.add_argument
+    add(
+        "--sparsities",
+        type=numbers_of(float),
+        metavar="S[,S]",
+        help="shares of weights to remove; 0, the dense network, is always added "
+        f"(default: {','.join(map(str, SPARSITIES))}; of --granularity n:m 1 - n/m)",
+    )
+    add(
+        "--cost",
+        type=costs,
+        metavar="OF=SHARE[,...]",
+        help="shares of the dense network's cost to keep, in the place of --sparsities, such "
+        "as macs=0.5,macs=0.3 (multiply-accumulates of a row) or parameters=0.2; removed "
+        "weights cost nothing",
+    )
+
+
+def add_choice_options(add: Any) -> None:
+    """Add the options that say which weights are pruned."""
+    add(
+        "--criterion",
+        choices=list(CRITERIA),
+        default="magnitude",
+        metavar="NAME",
+        help=f"score of each weight: {', '.join(CRITERIA)}; groups are those of --sensitive "
+        "(default: %(default)s)",
+    )
+    add(
+        "--granularity",
+        type=granularity,
+        default="weight",
+        metavar="NAME|N:M",
+        help=f"what is removed: {', '.join(GRANULARITY_NAMES)}; or n:m, such as 2:4, to "
+        "keep n of each m weights (default: %(default)s)",
+    )
+    add(
+        "--scope",
+        choices=["global", "layerwise"],
+        default="global",
+        help="whether weights of all layers compete, or each layer loses the same share "
+        "(default: %(default)s)",
+    )
 
 
 def add_length_options(group: Any) -> None:

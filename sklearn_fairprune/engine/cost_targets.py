@@ -140,13 +140,13 @@ class CostTarget:
             ends = [1.0, self.left(self.sparsest) / self.total]
         ends = ends[::-1]
         share = self.target.share
-        if ends[0] > share * (1 + TOLERANCE) or ends[1] < share * (1 - TOLERANCE):
+        if (low := ends[0] > share * (1 + TOLERANCE)) or ends[1] < share * (1 - TOLERANCE):
             raise ValueError(
                 f"target={tuple(self.target)!r} cannot be met: of the dense network's "
                 f"{self.total:.0f} {self.target.of}, pruning can keep {ends[0]:.4g} at least"
                 + (f" and {ends[1]:.4g} at most" if ends[1] < 1 else "")
-                + ". Raise the share, or change what is pruned: layers, ignored_layers, "
-                "scope, min_density."
+                + f". {'Raise' if low else 'Lower'} the share, or change what is pruned: "
+                "layers, ignored_layers, scope, min_density."
             )
 
     def range(self, scope: Scope, min_density: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from skorch import NeuralNet
 from torch import Tensor
 
+from .._compat.warnings import warn
 from ..functional.masks import masks_sparsity
 from ..functional.schedules import mask_updates
 from .batches import Rows
@@ -257,6 +258,11 @@ def prune(
     ValueError
         If the schedule goes back to weights that were not kept, or the network was trimmed
         for prediction and more is needed.
+
+    Warns
+    -----
+    UserWarning
+        If nothing was removed.
     """
     check_parts(recipe, dense, rows)
     net = copy_net(dense)
@@ -269,8 +275,21 @@ def prune(
         tuning.begin(early)
         history = tuning.train(hooks) if epochs else []
     masks = tuning.held.masks
-    net = renew_optimizer(net) if masks_sparsity(masks) else net
+    if masks_sparsity(masks):
+        net = renew_optimizer(net)
+    else:
+        _warn_of_nothing(recipe)
     return Pruned(net, masks, history, tuning.liveness.live(masks))
+
+
+def _warn_of_nothing(recipe: Recipe) -> None:
+    """Say that a sparsity is less than what can go at once; a target says it itself."""
+    if recipe.target is None:
+        warn(
+            f"sparsity={recipe.sparsity:g} removed nothing, for it is less than half of what "
+            f"goes at once with granularity={recipe.selection.granularity.name!r}: the "
+            "network is dense. Raise it, or use granularity='weight'."
+        )
 
 
 def label(

@@ -313,7 +313,8 @@ class BasePruner(CallbackSupportMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `sparse` is something else, or the network cannot read the rows.
+            If `sparse` or `drop_dense` is something else, or the network cannot read the
+            rows.
 
         Examples
         --------

@@ -18,8 +18,10 @@ from ..engine.recipe import make_recipe
 from ..engine.scoring import keep_all
 from ..engine.training import train
 from ..engine.unlabelled import why_targets
+from ..functional.granularities import granularity_of
 from ..functional.masks import masks_sparsity
 from ..functional.params import by_plain_name
+from ..functional.schedules import SCHEDULES
 from ..statistics.broken import says_broken
 from ..statistics.idle import IDLE, idle_share, says_idle
 from ._budgets import check_budgets, path_cells
@@ -75,8 +77,7 @@ def warn_if_unsound(pruner, rows):
     if share > IDLE:
         told.append(
             f"{'It' if told else name} is stuck: {says_idle(share)}, so that its effective "
-            f"sparsity is {pruner.effective_sparsity_:.4g}; prune with schedule='cubic', "
-            "which removes such weights first, or to a lower sparsity."
+            f"sparsity is {pruner.effective_sparsity_:.4g}; {_less_idle(pruner)}."
         )
     if thin := _thin_layers(pruner):
         told.append(
@@ -85,6 +86,20 @@ def warn_if_unsound(pruner, rows):
         )
     if told:
         warn(" ".join(told), ConvergenceWarning)
+
+
+def _less_idle(pruner):
+    """What leaves fewer weights that can do nothing."""
+    granularity = granularity_of(pruner.granularity)
+    if not granularity.live:
+        name = granularity.name
+        return f"granularity={name!r} cannot remove such weights first, as 'weight' can"
+    if SCHEDULES.find("schedule", as_record(pruner.schedule)).live:
+        floor = " or lower min_density" if pruner.min_density else ""
+        return f"prune to a lower sparsity{floor}"
+    return (
+        "prune with schedule='cubic', which removes such weights first, or to a lower sparsity"
+    )
 
 
 def _thin_layers(pruner):

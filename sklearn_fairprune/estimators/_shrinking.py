@@ -37,17 +37,23 @@ def shrink(pruner, X=None, sparse="auto", drop_dense=False):
     Raises
     ------
     ValueError
-        If `sparse` is something else, or no random rows fit the network.
+        If `sparse` or `drop_dense` is something else, or no random rows fit the network.
     """
-    if not (isinstance(sparse, bool) or (isinstance(sparse, str) and sparse == "auto")):
+    if not (_is_bool(sparse) or (isinstance(sparse, str) and sparse == "auto")):
         raise ValueError(
             "sparse must be 'auto' (where it is faster, as measured), True (wherever there "
             f"are enough zeros) or False, got {sparse!r}."
         )
+    if not _is_bool(drop_dense):
+        raise ValueError(
+            "drop_dense must be True (the copy lets the dense network go) or False, got "
+            f"{drop_dense!r}."
+        )
     state, twin = pruner._fitted, copy.copy(pruner)
     if state.shrunk is None:
         rows, notes = _rows(pruner, X)
-        smaller = shrink_net(state.net, rows, sparse=sparse)
+        asked = bool(sparse) if _is_bool(sparse) else sparse
+        smaller = shrink_net(state.net, rows, sparse=asked)
         record = smaller.record | {"notes": notes + smaller.record["notes"]}
     else:
         smaller, notes = state, state.shrunk["notes"]
@@ -55,6 +61,10 @@ def shrink(pruner, X=None, sparse="auto", drop_dense=False):
     state = state.change(net=smaller.net, shrunk=record)
     twin._fitted = state.without_dense() if drop_dense else state
     return twin
+
+
+def _is_bool(value):
+    return isinstance(value, (bool, np.bool_))
 
 
 def _rows(pruner, X):

@@ -54,22 +54,22 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         ``"body.*"`` (the first that fits counts); the others compete for what is left of
         `sparsity`. During a gradual schedule these shares rise in proportion.
     granularity : str, default="weight"
-        A name of the list. Units go with their rows and columns in all layers that make and
-        read them (added channels together), those with the lowest mean score first; at least
-        one of every layer stays, and `sparsity` is met up to half a unit. ``"head"`` needs
-        ``"attention"`` among `layers`; layers without such units stay dense, with a warning.
-        Or a pattern ``"n:m"`` such as ``"2:4"``: n weights stay of each m in a row along the
-        inputs of a unit (for a convolution, along the channels of one kernel position), the
-        later ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for 2:4) or 0. Layers
-        whose inputs m does not divide stay dense, with a warning. A gradual schedule lowers
-        the number that stays one by one. Only single weights go first where they lie on no
-        path from an input to an output.
+        What goes at once: a name of the list, or a pattern. Of units go those whose weights,
+        in and out, have the lowest mean score, until the share removed is nearest to
+        `sparsity`; one of every layer stays, and `shrink` makes the network smaller. Of a
+        pattern ``"n:m"`` such as ``"2:4"`` n weights stay of each m in a row along the inputs
+        of a unit (for a convolution, along the channels of one kernel position), the later
+        ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for 2:4) or 0, and a
+        gradual schedule lowers the number that stays one by one. Layers that it does not fit
+        stay dense, with a warning. With ``"weight"`` alone those on no path from an input to
+        an output go first, and `scope` can be a dict.
     target : ("macs", float) or ("parameters", float) or None, default=None
         Share in (0, 1] of the dense network's cost to keep, in the place of `sparsity`, to 1 %
         of it or the cost of one weight: multiply-accumulates of one row (biases, activations
         and norms cost none), or all parameters with biases, norms and those that pruning
         leaves alone. Removed weights count as costing nothing, which dense kernels do not
-        make true. Schedules run in shares of the cost.
+        make true. Schedules run in shares of the cost. Units meet it up to a unit; patterns
+        cannot.
     layers : sequence of str, default=("linear", "conv")
         Kinds of layers whose weights are pruned: ``"linear"``, ``"conv"``, ``"recurrent"``
         (matrices of LSTM, GRU, RNN and their cells) and ``"attention"`` (input projections of
@@ -114,8 +114,8 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         Per parameter name, True = kept; of the weights that can be pruned.
     sparsity_ : float
         Achieved sparsity: `sparsity` up to a weight (of every layer, where these have shares
-        or floors of their own), or what `target` led to. It is over the weights in ``masks_``,
-        which may be few of the network's: see ``prunable_share_``.
+        or floors of their own) or half a unit, or what `target` led to. It is over the
+        weights in ``masks_``, which may be few of the network's: see ``prunable_share_``.
     effective_sparsity_ : float
         Share of these weights that are removed or on no path of kept weights from an input to
         an output, so that they can do nothing; at least ``sparsity_``.

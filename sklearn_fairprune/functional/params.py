@@ -211,7 +211,8 @@ def skipped(
 
 
 def _with_article(name: str) -> str:
-    return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
+    spelt = name[1:2].isupper() and name[0] in "FHLMNRSX"  # letter by letter, as LSTM
+    return f"{'an' if spelt or name[:1] in 'AEIO' else 'a'} {name}"
 
 
 def share_of(masks: Mapping[str, Tensor], left_out: Mapping[str, Skipped]) -> float:

@@ -137,8 +137,8 @@ def _with_shares(
     if abs(nearest - wanted) > TOLERANCE * n_weights:
         raise ValueError(
             f"sparsity={sparsity / progress:.4g} cannot be met with scope={dict(scope)!r}: "
-            f"these shares{_and_floor(min_density)} leave {low / n_weights:.4g} to "
-            f"{high / n_weights:.4g}. Change one of them."
+            f"with these shares{_and_floor(min_density)} it can be from "
+            f"{low / n_weights:.4g} to {high / n_weights:.4g}. Change one of them."
         )
     pools = [Pool((name,), round(progress * count)) for name, count in counts.items()]
     rest = tuple(name for name in sizes if name not in counts)

@@ -528,3 +528,106 @@ def test_predictions_have_no_latency(tmp_path, capsys):
     command = ["audit", "--data", str(path), "--target", "y", "--predictions", "a,b"]
     assert main([*command, "--latency"]) == 2
     assert "--latency: with --predictions nothing is trained" in capsys.readouterr().err
+
+
+def test_what_is_pruned_and_how_reach_the_pruner_and_the_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mixed_table().to_csv("loans.csv", index=False)
+    made, path = [], PrunedClassifier.pruning_path
+
+    def seen(self, X, y, *, sensitive_features, **options):
+        made.append((self, sensitive_features))
+        return path(self, X, y, sensitive_features=sensitive_features, **options)
+
+    monkeypatch.setattr(PrunedClassifier, "pruning_path", seen)
+    command = ["audit", "--data", "loans.csv", "--target", "paid", "--sensitive", "sex"]
+    command += ["--criterion", "fairgrape", "--scope", "layerwise", "--granularity", "neuron"]
+    assert main([*command, "--sparsities", "0.5", "--quiet", "--out", "a", *QUICK]) == 0
+    ((pruner, groups),) = made
+    told = {"criterion": "fairgrape", "scope": "layerwise", "granularity": "neuron"}
+    assert told.items() <= pruner.get_params().items()
+    assert set(groups["sex"]) == {"f", "m"}
+    assert len(groups) == 140
+    report = json.loads((tmp_path / "a" / "audit.json").read_text())
+    about = report["about"]
+    assert (told | {"shrink": False, "cost": None}).items() <= about.items()
+    assert report["overall"][1]["sparsity"] == 0.5
+
+
+def test_a_pattern_has_one_sparsity(tmp_path, capsys):
+    command = ["audit", "--data", "digits", "--granularity", "2:4", *QUICK]
+    assert main([*command, "--quiet", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "audit.json").read_text())
+    assert [row["sparsity"] for row in report["overall"]] == [0, 0.5]
+    assert report["about"]["sparsities"] == [0, 0.5]
+    assert main([*command, "--sparsities", "0.5,0.8"]) == 2
+    assert "--granularity 2:4 removes 0.5 of the weights, got 0.8" in capsys.readouterr().err
+    assert main([*command, "--cost", "macs=0.5"]) == 2
+    assert "whatever they cost. Leave one of them out." in capsys.readouterr().err
+
+
+def test_costs_are_kept_of_one_dense_network(tmp_path):
+    command = ["audit", "--data", "digits", "--granularity", "unit", *QUICK]
+    command += ["--cost", "macs=0.5,parameters=0.25", "--quiet", "--out"]
+    assert main([*command, str(tmp_path / "a")]) == 0
+    assert main([*command, str(tmp_path / "b"), "--shrink", "--latency", "2"]) == 0
+    masked, small = (json.loads((tmp_path / name / "audit.json").read_text()) for name in "ab")
+    names = ["sparsity 0", "macs 0.5", "parameters 0.25"]
+    missed = "--cost: target=('parameters', 0.25): the nearest masks leave 0.2661"
+    for report in (masked, small):
+        assert any(note.startswith(missed) for note in report["notes"])
+        assert [row["model"] for row in report["sizes"]] == names
+        assert report["about"]["cost"] == [["macs", 0.5], ["parameters", 0.25]]
+        assert report["about"]["sparsities"] is None
+    dense = 64 * 16 + 16 * 10
+    assert [row["macs"] for row in masked["sizes"]] == [dense] * 3
+    assert [row["macs"] for row in small["sizes"]] == [dense, dense // 2, dense // 4]
+    assert [row["parameters"] for row in small["sizes"]] == [1210, 610, 310]
+    assert [row["model"] for row in small["latency"]] == names
+    accuracies = [[row["accuracy"] for row in report["overall"]] for report in (masked, small)]
+    assert accuracies[0] == accuracies[1]
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--quiet"]) == 0
+
+
+def test_a_shrunk_path_says_so_and_is_not_explained(tmp_path, capsys):
+    pytest.importorskip("vl_convert")
+    page = tmp_path / "page.html"
+    command = ["audit", "--data", "digits", "--sparsities", "0.95", "--shrink", *QUICK]
+    assert main([*command, "--html", str(page), "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "- Pruned networks are shrunk:" in text
+    assert "- Why a group pays is not explained, for shrunk networks" in text
+    dense, small = json.loads((tmp_path / "audit.json").read_text())["sizes"]
+    assert small["macs"] < dense["macs"]
+    assert "could not be explained" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--cost", "mac=0.3"], "--cost: must be macs or parameters and the share to keep"),
+        (["--cost", "macs"], "such as macs=0.3, got 'macs'"),
+        (["--cost", "macs=30"], "--cost: must be between 0 and 1, got 30"),
+        (["--cost", "macs=.3,macs=0.3"], "--cost: must be different costs"),
+        (["--cost", "macs=.3", "--sparsities", ".5"], "not allowed with argument --cost"),
+        (["--granularity", "head"], "the network has linear layers alone, got 'head'"),
+        (["--granularity", "4:2"], "or n:m with n below m, such as 2:4"),
+        (["--criterion", "worst"], "--criterion: invalid choice: 'worst'"),
+        (["--scope", "local"], "--scope: invalid choice: 'local'"),
+    ],
+)
+def test_what_cannot_be_pruned(capsys, options, told):
+    with pytest.raises(SystemExit) as error:
+        main(["audit", "--data", "mortgage", *options])
+    assert error.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_costs_that_cannot_be_kept(capsys):
+    command = ["audit", "--data", "digits", "--cost", "macs=0.0001", "--hidden", "16"]
+    assert main([*command, "--budgets", "1,2"]) == 2
+    assert "--budgets: for --sparsities, not for --cost." in capsys.readouterr().err
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "--cost: target=('macs', 0.0001) cannot be met" in error
+    assert "Traceback" not in error

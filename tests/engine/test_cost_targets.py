@@ -87,11 +87,11 @@ def test_what_can_be_left_at_least_and_at_most():
     ):
         costs.check("global", 0.0)  # fmt: skip
     assert f"{(105 + 3) / 3905:.4g}" == "0.02766"  # biases, and a weight of each layer
-    with pytest.raises(ValueError, match=r"can keep 0\.5\d* at least\. .*min_density"):
+    with pytest.raises(ValueError, match=r"can keep 0\.5\d* at least\. Raise .*min_density"):
         scene("mlp", "macs", 0.4)[0].check("global", 0.5)
     with pytest.raises(ValueError, match=r"can keep 0\.5\d* at least\."):
         scene("mlp", "macs", 0.4)[0].check("layerwise", 0.5)
-    with pytest.raises(ValueError, match=r"at least and 0\.7\d* at most\."):
+    with pytest.raises(ValueError, match=r"at least and 0\.7\d* at most\. Lower the"):
         scene("mlp", "macs", 0.95)[0].check({"0": 0.9}, 0.0)
     for share in (0.03, 0.5, 1.0):
         scene("mlp", "parameters", share)[0].check("global", 0.0)

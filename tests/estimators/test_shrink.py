@@ -169,6 +169,18 @@ def test_sparse_must_be_known(pruned, sparse):
         pruned.shrink(sparse=sparse)
 
 
+@pytest.mark.parametrize("given", ["no", 1, None])
+def test_drop_dense_must_be_known(pruned, given):
+    with pytest.raises(ValueError, match=r"drop_dense must be True .* or False, got"):
+        pruned.shrink(drop_dense=given)
+
+
+def test_booleans_of_numpy(pruned):
+    small = pruned.shrink(sparse=np.bool_(False), drop_dense=np.bool_(True))
+    assert not has_sparse_layers(small)
+    assert not hasattr(small, "dense_estimator_")
+
+
 def test_nothing_to_shrink():
     dense = make(sparsity=0.0).fit(X, LABELS)
     same = dense.shrink()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from estimator_cases import CODES, GROUPS, LABELS, X, make, make_net
+from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNetRegressor
 
-from sklearn_fairprune import GroupConstrainedPruner, PrunedRegressor
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, PrunedRegressor
 
 torch.set_num_threads(1)
 TOLD = re.compile(
@@ -97,3 +98,23 @@ def test_live_masks_are_never_stuck():
         est.prune(sparsity=0.9375)
         est.prune(sparsity=0.0)
         make(make_net(**LEARNS), sparsity=0.1).fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"granularity": "2:4"}, r"granularity='2:4' cannot remove such"),
+        (
+            {"sparsity": 0.8, "min_density": 0.2},
+            r"; prune to a lower sparsity or lower min_density\.",
+        ),
+        ({"sparsity": 0.95, "schedule": "one_shot"}, r"; prune with schedule='cubic', which"),
+    ],
+)
+def test_the_advice_is_one_that_was_not_followed_already(options, advice):
+    X, y = make_classification(300, 12, n_informative=6, random_state=0)
+    est = PrunedClassifier(
+        hidden_layer_sizes=(16, 8), finetune_epochs=1, random_state=0, **options
+    )
+    with pytest.warns(ConvergenceWarning, match=rf"is stuck: .*{advice}"):
+        est.fit(X, y)

@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 from estimator_cases import GROUPS, LABELS, X, make, make_net
+from sklearn.datasets import make_classification
 from torch import nn
 
-from sklearn_fairprune import GroupConstrainedPruner
+from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 from sklearn_fairprune.engine.costs import layer_macs
 from sklearn_fairprune.engine.unit_groups import find_units
 
@@ -187,6 +188,17 @@ def test_refused_before_the_dense_training(module, options, message, monkeypatch
 
 def test_sparsity_zero_is_dense():
     assert all(mask.all() for mask in fitted(Deep, sparsity=0.0).masks_.values())
+
+
+def test_less_than_half_a_unit_is_told():
+    X, y = make_classification(100, 12, random_state=0)
+    est = PrunedClassifier(granularity="unit", sparsity=0.01, finetune_epochs=1)
+    est.set_params(hidden_layer_sizes=(16, 8), random_state=0)
+    with pytest.warns(UserWarning, match=r"sparsity=0\.01 removed nothing, .*'unit'"):
+        est.fit(X, y)
+    with pytest.warns(UserWarning, match=r"target=\('macs', 0\.99\): the nearest .* leave 1 "):
+        est.set_params(target=("macs", 0.99)).prune(X, y)
+    assert est.sparsity_ == est.prune(X, y, sparsity=0).sparsity_ == 0
 
 
 def test_sizes_of_the_cases():

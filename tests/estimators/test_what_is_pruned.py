@@ -328,7 +328,7 @@ def test_under_a_group_constraint():
     ("options", "message"),
     [
         ({"scope": {"9": 0.5}}, r"scope names '9', which no weight or layer fits"),
-        ({"scope": {"4": 0.95}, "sparsity": 0.2}, r"sparsity=0\.2 cannot be .* leave 0\.5"),
+        ({"scope": {"4": 0.95}, "sparsity": 0.2}, r"sparsity=0\.2 cannot be .* from 0\.5"),
         ({"ignored_layers": ["head"]}, r"ignored_layers names 'head', which no weight"),
         ({"ignored_layers": ["*"]}, r"ignored_layers=\['\*'\] leaves nothing to prune"),
         ({"layers": ["lstm"]}, r"layers must name some of \['linear', 'conv', 'rec"),

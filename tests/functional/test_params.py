@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector
 
 from sklearn_fairprune.functional import dot, flatten, norm, prunable, trainable, unflatten
-from sklearn_fairprune.functional.params import plain_name
+from sklearn_fairprune.functional.params import plain_name, skipped
 
 torch.set_num_threads(1)
 
@@ -76,6 +76,9 @@ def test_embeddings_recurrent_layers_and_norms_are_left_out():
         [nn.Embedding(3, 2), nn.LSTM(2, 2), nn.BatchNorm1d(2), nn.Bilinear(2, 2, 2)]
     )
     assert prunable(module) == {}
+    told = skipped(module, {})
+    reasons = [told[name].reason for name in ("0.weight", "1.weight_ih_l0", "3.weight")]
+    assert reasons == ["of an Embedding", "of an LSTM", "of a Bilinear"]
 
 
 def test_values_are_the_parameters_themselves():

@@ -38,9 +38,9 @@ def test_floors_leave_the_count_or_refuse_it(sizes, sparsity, floor):
     try:
         (pool,) = pools_of(sizes, sparsity, min_density=floor)
     except ValueError:
-        assert round(sparsity * n_weights) > room * n_weights + len(sizes) - 1e-6
+        assert n_pruned(sparsity, n_weights) > room * n_weights + len(sizes) - 1e-6
         return
-    wanted = round(sparsity * n_weights)
+    wanted = n_pruned(sparsity, n_weights)
     assert pool.n_gone == min(wanted, round(room * n_weights))
     assert wanted - pool.n_gone <= len(sizes) or not floor
 
@@ -103,15 +103,15 @@ def test_shares_that_are_none(share):
 
 
 def test_shares_that_cannot_give_the_sparsity():
-    with pytest.raises(ValueError, match=r"sparsity=0\.2 cannot.* leave 0\.45 to 0\.94"):
+    with pytest.raises(ValueError, match=r"sparsity=0\.2 cannot.* from 0\.45 to 0\.94"):
         pools_of(SIZES, 0.2, {"a": 0.9}, min_density=0.0)
-    with pytest.raises(ValueError, match=r"sparsity=0\.9 cannot.*min_density=0\.5 leave"):
+    with pytest.raises(ValueError, match=r"sparsity=0\.9 cannot.*min_density=0\.5 it can"):
         pools_of(SIZES, 0.9, {"a": 0.5}, min_density=0.5)
     assert pools_of(SIZES, 0.45, {"a": 0.9})[1].n_gone == 0
     assert pools_of(SIZES, 0.0, {"a": 0.9}) == [(tuple(SIZES), 0)]
     every = dict.fromkeys(SIZES, 0.5)
     assert sum(pool.n_gone for pool in pools_of(SIZES, 0.505, every)) == 100
-    with pytest.raises(ValueError, match=r"leave 0\.5 to 0\.5\."):
+    with pytest.raises(ValueError, match=r"from 0\.5 to 0\.5\."):
         pools_of(SIZES, 0.52, every)
 
 
