@@ -302,6 +302,37 @@ def table(found):
     return lines
 
 
+def sentences(data):
+    """What the README says of it."""
+    found, texts = data["networks"], []
+    for name, told in (("mlp", "perceptron"), ("cnn", "convolutional network")):
+        parts = []
+        for granularity, what in (("weight", "single weights"), ("unit", "whole units")):
+            own = {s: found[name][f"{granularity}, {s:g}"] for s in (0.9, 0.95, 0.99)}
+            speeds = "; ".join(
+                " / ".join(
+                    f"{own[s]['speed_up'][str(b)]['shrunk']:.1f}" for b in PLAN["batches"]
+                )
+                for s in own
+            )
+            of = found[name]["dense"]["macs"]
+            smaller = " / ".join(f"{of / own[s]['macs']:.1f}" for s in own)
+            lost = " / ".join(
+                f"{100 * (own[s]['accuracy'] - found[name]['dense']['accuracy']):+.1f}"
+                for s in own
+            )
+            parts.append(
+                f"{what}: {speeds} times faster, {smaller} times fewer operations, accuracy "
+                f"{lost} points"
+            )
+        texts.append(f"the {told}, by {'; by '.join(parts)}")
+    batches = " / ".join(map(str, PLAN["batches"]))
+    return (
+        f"Shrunk networks against torch's dense one, at 0.9, 0.95 and 0.99 (at batches of "
+        f"{batches} each): {'. '.join(t[0].upper() + t[1:] for t in texts)}."
+    )
+
+
 def main():
     """Train, prune, shrink, time, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -322,7 +353,7 @@ def main():
     found = {name: run(name, own, test, arguments.seconds) for name, own in pruners.items()}
     summary = judged(found, gone)
     save("shrink", summary, seeds=[SEED], data={"networks": found, "neurons gone": gone})
-    print("\n".join(table(found)))
+    print("\n".join([*table(found), sentences({"networks": found})]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import mitigation_recovered
 import pandas as pd
 import pytest
 import recovery_defaults
+import shrink
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 from sklearn_fairprune.measurement import MEASURES
@@ -407,3 +408,10 @@ def test_defaults_of_the_recovery_are_those_of_the_rule():
     costs = rows.loc[new, "cost"], test.loc[test["way"] == new, "cost"].median()
     told = "costs {:.1f} times the dense training in the median of the validation tasks, and"
     assert (told + " {:.1f} times in that").format(*costs) in words
+
+
+def test_figures_of_shrunk_networks():
+    data = json.loads((ROOT / "benchmarks/results/shrink.json").read_text())["data"]
+    assert " ".join(shrink.sentences(data).split()) in " ".join(README.split())
+    table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert "\n".join(shrink.table(data["networks"])) in table

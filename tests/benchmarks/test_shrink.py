@@ -40,11 +40,11 @@ def test_the_script_runs_and_judges(results, monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(80, 1, 28, 28)).astype("float32")
     rows = images, np.arange(80) % 10
-    plan = shrink.PLAN | {"sparsities": [0.95, 0.99], "batches": [1, 64], "epochs": 1}
+    plan = shrink.PLAN | {"sparsities": [0.9, 0.95, 0.99], "batches": [1, 64], "epochs": 1}
     monkeypatch.setattr(shrink, "PLAN", plan)
     monkeypatch.setattr(shrink, "ROUNDS", 1)
     monkeypatch.setattr(shrink, "data", lambda most: (rows, rows))
-    monkeypatch.setattr(shrink, "NETWORKS", {"mlp": small})
+    monkeypatch.setattr(shrink, "NETWORKS", {"mlp": small, "cnn": small})
     monkeypatch.setattr(shrink, "many_neurons_gone", lambda seconds: {"64": {"removed": 13}})
     options = shrink.PrunedClassifier
 
@@ -52,14 +52,14 @@ def test_the_script_runs_and_judges(results, monkeypatch):
         return options(*args, finetune_epochs=1, **kwargs)
 
     monkeypatch.setattr(shrink, "PrunedClassifier", quick)
-    monkeypatch.setattr("sys.argv", ["", "--seconds", "0", "--networks", "mlp"])
+    monkeypatch.setattr("sys.argv", ["", "--seconds", "0"])
     shrink.main()
     kept = json.loads((results / "shrink.json").read_text())
     assert [line["target"] for line in kept["summary"]] == [12, 3, 8, 0.95]
     assert kept["summary"][0]["met"]
     cells = kept["data"]["networks"]["mlp"]
     assert set(cells) == {"dense"} | {
-        f"{g}, {s}" for g in plan["granularities"] for s in (0.95, 0.99)
+        f"{g}, {s}" for g in plan["granularities"] for s in (0.9, 0.95, 0.99)
     }
     for name, own in cells.items():
         if name != "dense":
