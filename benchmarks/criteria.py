@@ -7,7 +7,8 @@ Every task (recovery_tasks.py) has one dense network a seed; it is pruned to eve
 plan.json by every way there, each with the package's own schedule, recovery, epochs and
 learning rate, and measured on the test rows. Nothing is chosen. Faces are seen as 64 principal
 components of the training images by the package's own network: second derivatives of a
-residual network at every change of the masks are too dear here.
+residual network at every change of the masks are too dear here. Training rows are thinned for
+the same reason, test rows are not.
 
 The peer is ``torch.nn.utils.prune.global_unstructured`` with ``L1Unstructured``, all at once,
 then the same fine-tuning. Its masks are those of ``schedule="one_shot"`` and
@@ -19,6 +20,7 @@ import argparse
 import copy
 import itertools
 
+import numpy as np
 import pandas as pd
 import torch
 from measure import measure
@@ -65,13 +67,22 @@ def outcome(model, dense, rows):
     return {key: round(float(found[key]), 5) for key in (*GOODS, "one_class")}
 
 
+def thinned(rows, seed):
+    """At most so many training rows: second derivatives are measured on all of them."""
+    if len(rows[1]) <= PLAN["most_rows"]:
+        return rows
+    rng = np.random.default_rng(seed)
+    kept = np.sort(rng.choice(len(rows[1]), PLAN["most_rows"], replace=False))
+    return tuple(values[kept] for values in rows)
+
+
 def run(task, seed, known=None):
     """Outcomes of every way on the test rows of a task: {sparsity and way: outcome}.
 
     Those that are known already are not measured again.
     """
     parts = parts_of(task, seed)
-    X, y, groups = parts["train"]
+    X, y, groups = thinned(parts["train"], seed)
     dense = PrunedClassifier(net_of(task, parts), sparsity=0.0, random_state=seed)
     dense.fit(X, y, sensitive_features=groups)
     found = {"dense": outcome(dense, dense, parts["test"])} | (known or {})

@@ -1,7 +1,7 @@
 """What masks cost: global pruning against torch's own, and a masked against a plain step.
 
 Run: python benchmarks/masks.py [--weights 11000000,100000000]
-Layers of a ResNet-18, and of one three times as wide (11 and 101 million weights), of random
+Layers of a ResNet-18, and of one three times as wide (11.7 and 102 million weights), of random
 weights. Ours is scores by magnitude, `score_masks` and `apply_masks`; theirs is
 ``torch.nn.utils.prune.global_unstructured`` with ``L1Unstructured``. Every repetition begins
 with the same weights, and putting them there is not timed. The step is an epoch of 4,096 rows
