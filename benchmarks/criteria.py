@@ -312,7 +312,8 @@ def draw(table, path):
             # what is far below the median stands on the border
             low = points.median() - 2.5 * (points.max() - points.median()).clip(lower=0.5)
             points = points.clip(lower=low, axis=1)
-            best = points.loc[on[task, sparsity]].sort_values("accuracy")
+            best = points.loc[on[task, sparsity]]
+            best = best.sort_values(["accuracy", "worst_accuracy"], ascending=[True, False])
             ax.plot(*best.to_numpy().T, color="0.8", linewidth=4, zorder=0)
             for way, (colour, marker) in styles.items():
                 x, y = points.loc[way]

@@ -187,4 +187,8 @@ def test_tables_and_sentences_are_what_the_runs_give():
     for lines in (criteria.ways_table, criteria.duels_table, criteria.cells_table):
         assert "\n".join(lines(data)) in longer
     readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert criteria.sentences(data) in " ".join(readme.split())
+    words = " ".join(readme.split())
+    assert criteria.sentences(data) in words
+    assert "it wins and loses none of five measures against any of them" in words
+    assert {row["verdict"] for row in data["verdicts"].values()} == {"neither"}
+    assert len(criteria.PLAN["duelled"]) == 5
