@@ -120,12 +120,12 @@ def limits(differences):
     return mean, mean - width, mean + width
 
 
-def surely_better(wide, pair, other, measures):
+def surely_better(wide, pair, other, measures, goods=GOODS):
     """Whether another pair is better in all measures, with intervals that exclude 0."""
-    return all(limits(GOODS[m] * (wide[m][other] - wide[m][pair]))[1] > 0 for m in measures)
+    return all(limits(goods[m] * (wide[m][other] - wide[m][pair]))[1] > 0 for m in measures)
 
 
-def fronts(table, measures):
+def fronts(table, measures, cell=CELL, by="pair", goods=GOODS):
     """Which pairs are on the front of two measures, and which are surely off it.
 
     Parameters
@@ -133,7 +133,13 @@ def fronts(table, measures):
     table : DataFrame
         See `table_of`.
     measures : list of str
-        Two of `GOODS`.
+        Two of `goods`.
+    cell : list of str
+        Columns of the table that are alike for what is compared.
+    by : str
+        Column that names what is compared.
+    goods : dict of str to {1, -1}
+        Whether more of a measure is better.
 
     Returns
     -------
@@ -142,15 +148,15 @@ def fronts(table, measures):
         ``surely_off`` (some other pair is better in both, with intervals).
     """
     lines = []
-    for cell, rows in table.groupby(CELL):
-        wide = rows.pivot(index="seed", columns="pair", values=measures)
-        means = {m: GOODS[m] * wide[m].mean() for m in measures}
+    for at, rows in table.groupby(cell):
+        wide = rows.pivot(index="seed", columns=by, values=measures)
+        means = {m: goods[m] * wide[m].mean() for m in measures}
         pairs = wide[measures[0]].columns
         for pair in pairs:
             others = [other for other in pairs if other != pair]
             beaten = [o for o in others if all(means[m][o] > means[m][pair] for m in measures)]
-            surely = any(surely_better(wide, pair, other, measures) for other in beaten)
-            about = dict(zip(CELL, cell, strict=True)) | {"pair": pair}
+            surely = any(surely_better(wide, pair, o, measures, goods) for o in beaten)
+            about = dict(zip(cell, at, strict=True)) | {by: pair}
             lines.append(about | {"on": not beaten, "surely_off": surely})
     return pd.DataFrame(lines)
 

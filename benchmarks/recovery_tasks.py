@@ -1,8 +1,9 @@
 """Tasks of the benchmarks on recovery: rows in three parts, and an untrained network.
 
 Tables as in tables.py (large ones thinned); faces and house numbers as in paper/tasks.py
-(thinned), with a residual network that has no schedule of its own. Deep networks, batch norm
-and plain SGD are there because a default has to work for what users bring.
+(thinned), with a residual network that has no schedule of its own, or as principal components
+with the package's own network. Deep networks, batch norm and plain SGD are there because a
+default has to work for what users bring.
 """
 
 import sys
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer
+from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from tables import ROOT, load, split
@@ -20,6 +22,7 @@ import networks
 import tasks as images
 
 MOST_ROWS, MOST_IMAGES = 14_000, 2_500
+MOST_PROJECTED, N_COMPONENTS = 4_000, 64  # images of which a network sees components alone
 OPTIONS = {
     "criterion": nn.CrossEntropyLoss,
     "iterator_train__shuffle": True,
@@ -79,6 +82,7 @@ def sgd(module):
 
 NETS = {
     "default": lambda n_features, n_classes: None,
+    "PCA": lambda n_features, n_classes: None,
     "deep": adam(Deep),
     "batch norm": adam(Normed),
     "SGD": sgd(Shallow),
@@ -113,11 +117,11 @@ def breast_cancer():
     return X, y.to_numpy(), y.to_numpy().astype(str)
 
 
-def faces(name, seed, halved=False):
+def faces(name, seed, halved=False, most=MOST_IMAGES):
     """Parts of an image task as (X, y, groups), perhaps with half as many pixels a side."""
     task = images.TASKS[name]()
     rows = images.split(task, seed)
-    rows["train"] = images.thinned(task, rows["train"], MOST_IMAGES, seed)
+    rows["train"] = images.thinned(task, rows["train"], most, seed)
     pixels = images.half(task.images) if halved else task.images
     seen = pixels[rows["train"]]
     at = {"mean": seen.mean(), "scale": seen.std()}
@@ -128,9 +132,23 @@ def faces(name, seed, halved=False):
     }
 
 
+def projected(parts):
+    """Parts of images as principal components of the training ones, of scale 1."""
+    flat = {part: X.reshape(len(X), -1) for part, (X, *_) in parts.items()}
+    pca = PCA(N_COMPONENTS, random_state=0).fit(flat["train"])
+    found = {part: pca.transform(X) for part, X in flat.items()}
+    mean, scale = found["train"].mean(0), found["train"].std(0)
+    return {
+        part: (((X - mean) / scale).astype(np.float32), *parts[part][1:])
+        for part, X in found.items()
+    }
+
+
 def parts_of(task, seed):
     """Three parts of a task, "train", "validation" and "test", as (X, y, groups)."""
     name, kind = task.split(", ")
+    if kind == "PCA":
+        return projected(faces(name, seed, most=MOST_PROJECTED))
     if name in images.FILES:
         return faces(name, seed, halved=kind.startswith("half"))
     X, y, groups = breast_cancer() if name == "breast_cancer" else thinned(*load(name))
@@ -143,7 +161,6 @@ def parts_of(task, seed):
 
 def net_of(task, parts):
     """Untrained net of a task; None is the package's own."""
-    name, kind = task.split(", ")
+    kind = task.split(", ")[1]
     X, y, _ = parts["train"]
-    maker = residual if name in images.FILES else NETS[kind]
-    return maker(X.shape[1], len(np.unique(y)))
+    return NETS.get(kind, residual)(X.shape[1], len(np.unique(y)))
