@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._compat.skorch import is_trimmed
 from .._compat.warnings import warn
-from ..functional.masks import masks_sparsity
+from ..functional.masks import bits_of, masks_sparsity, zero_removed
 from ..functional.params import by_plain_name
 from ..functional.schedules import MaskUpdate
 
@@ -33,7 +33,7 @@ class Held:
 
     def __init__(self, masks: Masks) -> None:
         self.masks = dict(masks)
-        self.removed: list[tuple[Tensor, Tensor]] = []
+        self.pairs: list[tuple[Tensor, Tensor]] = []
 
     def change(self, net: NeuralNet, masks: Masks) -> None:
         """Hold other masks, whose removed weights and moments become 0.0 at once.
@@ -51,30 +51,29 @@ class Held:
         self.pair(net)
         self.zero_weights()
         moments = {} if is_trimmed(net) else net.optimizer_.state
-        for weight, removed in self.removed:
+        for weight, bits in self.pairs:
             for moment in moments.get(weight, {}).values():
                 if isinstance(moment, torch.Tensor) and moment.shape == weight.shape:
-                    moment.masked_fill_(removed, 0.0)
+                    zero_removed(moment, bits)
 
     def pair(self, net: NeuralNet) -> None:
-        """Pair every weight with what is removed from it."""
+        """Pair every weight with the bits of its mask."""
         weights = by_plain_name(net.module_)
-        self.removed = [
-            (weights[name], ~mask.to(weights[name].device))
+        self.pairs = [
+            (weights[name], bits_of(mask.to(weights[name].device)))
             for name, mask in self.masks.items()
         ]
 
     def zero_weights(self) -> None:
         """Set the removed weights to exactly 0.0."""
-        with torch.no_grad():
-            for weight, removed in self.removed:
-                weight.masked_fill_(removed, 0.0)
+        for weight, bits in self.pairs:
+            zero_removed(weight, bits)
 
     def zero_gradients(self) -> None:
         """Set the gradients of removed weights to 0.0."""
-        for weight, removed in self.removed:
+        for weight, bits in self.pairs:
             if weight.grad is not None:
-                weight.grad.masked_fill_(removed, 0.0)
+                zero_removed(weight.grad, bits)
 
 
 class MaskGradients(Callback):

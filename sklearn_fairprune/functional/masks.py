@@ -1,6 +1,8 @@
 """From scores and a sparsity to boolean masks (True = kept), and masks to weights."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,10 @@ from torch import Tensor
 from .pools import Scope, least_kept, n_pruned, pools_of
 
 __all__ = ["apply_masks", "lowest", "masks_sparsity", "n_pruned", "ranked", "score_masks"]
+
+# Integers as wide as the numbers of each size in bytes.
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+SAMPLE, BLOCK = 100_000, 1 << 16  # numbers that bounds are taken from; that are read at once
 
 
 def lowest(scores: np.ndarray, count: int) -> np.ndarray:
@@ -29,13 +35,63 @@ def lowest(scores: np.ndarray, count: int) -> np.ndarray:
     marked : bool ndarray of shape (n,)
         Exactly `count` entries are True.
     """
+    return lowest_of([scores], count)[0]
+
+
+def lowest_of(parts: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
+    """Mark the `count` lowest entries of several vectors, as if they were one.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray of shape (n_i,)
+        No NaN.
+    count : int
+        Between 0 and the number of all entries.
+
+    Returns
+    -------
+    marked : list of bool ndarray
+        As `lowest` of the joined vectors, cut as these are.
+    """
     if count == 0:
-        return np.zeros(scores.shape, dtype=bool)
-    threshold = np.partition(scores, count - 1)[count - 1]
-    marked = scores < threshold
-    tied = np.flatnonzero(scores == threshold)[: count - np.count_nonzero(marked)]
-    marked[tied] = True
+        return [np.zeros(part.shape, dtype=bool) for part in parts]
+    threshold = _threshold(parts, count)
+    marked = [part < threshold for part in parts]
+    left = count - sum(int(np.count_nonzero(mark)) for mark in marked)
+    for part, mark in zip(parts, marked, strict=True):
+        if left:
+            tied = np.flatnonzero(part == threshold)[:left]
+            mark[tied] = True
+            left -= len(tied)
     return marked
+
+
+def _threshold(parts: Sequence[np.ndarray], count: int) -> Any:
+    """Find the `count`-th lowest entry of several vectors, in about two passes.
+
+    A sample gives two bounds that it almost surely lies between: only what does is sorted out,
+    and everything if it does not.
+    """
+    n = sum(part.size for part in parts)
+    if n >= 2 * SAMPLE:
+        sample = np.sort(np.concatenate([part[:: (n // SAMPLE) | 1] for part in parts]))
+        share = count / n
+        wide = 6 * math.sqrt(sample.size * share * (1 - share)) + 2
+        low, high = (math.floor(share * sample.size + side * wide) for side in (-1, 1))
+        first = sample[low] if low >= 0 else -np.inf
+        last = sample[high] if high < sample.size else np.inf
+        place, between = count - 1, []
+        for part in parts:
+            for start in range(0, part.size, BLOCK):
+                block = part[start : start + BLOCK]
+                inside = block >= first
+                place -= block.size - int(np.count_nonzero(inside))
+                inside &= block <= last
+                between.append(block[inside])
+        found = np.concatenate(between)
+        if 0 <= place < found.size:
+            return np.partition(found, place)[place]
+    return np.partition(np.concatenate(parts), count - 1)[count - 1]
 
 
 def score_masks(
@@ -139,10 +195,11 @@ def ranked(
 
 def _lowest_of(parts: list[np.ndarray], count: int, least: list[int]) -> list[np.ndarray]:
     """Mark the `count` lowest of all parts, but not the highest `least` of each."""
-    joined, cuts = np.concatenate(parts), np.cumsum([v.size for v in parts])[:-1]
-    gone = np.split(lowest(joined, count), cuts)
-    if all(part.size - part.sum() >= n for part, n in zip(gone, least, strict=True)):
+    gone = lowest_of(parts, count)
+    left = (part.size - np.count_nonzero(part) for part in gone)
+    if all(k >= n for k, n in zip(left, least, strict=True)):
         return gone
+    joined, cuts = np.concatenate(parts), np.cumsum([v.size for v in parts])[:-1]
     pairs = zip(parts, least, strict=True)
     free = np.concatenate([lowest(part, part.size - n) for part, n in pairs])
     marked = np.zeros(joined.shape, dtype=bool)
@@ -166,10 +223,52 @@ def apply_masks(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> N
     masks : dict of str to torch.BoolTensor
         True = kept.
     """
-    with torch.no_grad():
-        for name, mask in masks.items():
-            weight = weights[name]
-            weight.masked_fill_(~mask.to(weight.device), 0.0)
+    for name, mask in masks.items():
+        zero_removed(weights[name], bits_of(mask.to(weights[name].device)))
+
+
+def bits_of(mask: Tensor) -> Tensor:
+    """All bits of a byte set where a mask is True, and none where it is not.
+
+    Parameters
+    ----------
+    mask : torch.BoolTensor
+        True = kept.
+
+    Returns
+    -------
+    bits : torch.CharTensor
+        -1 and 0, of the same shape.
+    """
+    return mask.view(torch.int8).neg()
+
+
+def zero_removed(values: Tensor, bits: Tensor) -> None:
+    """Set what a mask removes to exactly 0.0, in place, even if it is not finite.
+
+    Numbers are masked by their bits, which takes a fraction of the time of filling them.
+
+    Parameters
+    ----------
+    values : torch.Tensor
+        Weights, gradients or moments; not tracked by autograd.
+    bits : torch.CharTensor
+        From `bits_of`, of the same shape, on the same device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional.masks import bits_of, zero_removed
+    >>> values = torch.tensor([-1.5, float("nan"), 2.0])
+    >>> zero_removed(values, bits_of(torch.tensor([True, False, True])))
+    >>> values
+    tensor([-1.5000,  0.0000,  2.0000])
+    """
+    values = values.detach()
+    if values.is_complex():
+        values = torch.view_as_real(values)
+        bits = bits.unsqueeze(-1)
+    values.view(INTEGERS[values.element_size()]).bitwise_and_(bits)
 
 
 def masks_sparsity(masks: Mapping[str, Tensor]) -> float:

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_fairprune.functional import apply_masks, masks_sparsity, score_masks
-from sklearn_fairprune.functional.masks import lowest, n_pruned
+from sklearn_fairprune.functional.masks import (
+    bits_of,
+    lowest,
+    lowest_of,
+    n_pruned,
+    zero_removed,
+)
 from sklearn_fairprune.functional.pools import pools_of
 
 torch.set_num_threads(1)
@@ -273,3 +279,47 @@ def test_masks_sparsity_is_the_removed_share(layers, sparsity, scope):
 
 def test_masks_sparsity_of_untouched_weights_is_zero():
     assert masks_sparsity(score_masks({"a": torch.rand(7), "b": torch.rand(3)}, 0.0)) == 0.0
+
+
+def test_the_lowest_of_many_are_those_of_a_sort():
+    """Vectors long enough for bounds from a sample, and some that these bounds miss."""
+    rng = np.random.default_rng(0)
+    vectors = [
+        rng.normal(size=250_000).astype(np.float32),
+        np.round(rng.normal(size=250_000), 1),
+        np.where(rng.random(250_000) < 0.5, -np.inf, rng.normal(size=250_000)),
+        np.zeros(210_000),
+        np.sort(rng.normal(size=250_000)),
+        np.tile(np.arange(3.0), 80_000),  # the sample sees one number in three
+        np.r_[np.full(120_000, np.inf), rng.normal(size=120_000)],
+    ]
+    for values in vectors:
+        order = np.argsort(values, kind="stable")
+        for count in (0, 1, 1000, values.size // 2, int(0.9 * values.size), values.size):
+            marked = lowest_of(np.array_split(values, 3), count)
+            assert [len(m) for m in marked] == [len(v) for v in np.array_split(values, 3)]
+            expected = np.zeros(values.size, dtype=bool)
+            expected[order[:count]] = True
+            assert (np.concatenate(marked) == expected).all()
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_removed_numbers_are_exactly_zero_and_others_untouched(dtype, turned):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(6, 5, generator=generator).to(dtype)
+    values[0, 0], values[1, 1], values[2, 2] = torch.nan, torch.inf, -0.0
+    mask = torch.rand(6, 5, generator=generator) < 0.5
+    mask[0, 0], mask[1, 1], mask[2, 2] = False, True, False
+    values, mask = (values.t(), mask.t()) if turned else (values, mask)
+    weight = torch.nn.Parameter(values.clone())
+    before = weight._version
+    zero_removed(weight, bits_of(mask))
+    assert weight._version > before  # autograd knows that it changed
+    zero = torch.zeros((), dtype=dtype)
+    expected = torch.where(mask, values, zero)
+    torch.testing.assert_close(weight.detach(), expected, rtol=0, atol=0, equal_nan=True)
+    real = torch.view_as_real(weight.detach()) if dtype.is_complex else weight.detach()
+    assert not torch.signbit(real[~mask]).any()
