@@ -64,7 +64,7 @@ def test_the_script_runs_and_judges(results, monkeypatch):
     for name, own in cells.items():
         if name != "dense":
             assert own["largest_difference"] < 1e-5
-            assert own["macs"] < cells["dense"]["macs"]
+            assert own["macs"] <= cells["dense"]["macs"]
 
 
 def small():
