@@ -32,7 +32,7 @@ def weight(
     min_density: float | None = None,
     progress: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Single weights, whichever have the lowest scores; see `score_masks`.
+    """Single weights, those of the lowest scores.
 
     Parameters
     ----------
