@@ -142,6 +142,11 @@ class Granularity(Member):
         """Pattern, or name of the function."""
         return self.pattern or super().name
 
+    @property
+    def fits_linear(self) -> bool:
+        """Whether linear layers have what it removes."""
+        return not self.units or "neuron" in self.units
+
 
 def of_units(
     pattern: str, summary: str, *kinds: str, layers: tuple[str, ...] = ()
