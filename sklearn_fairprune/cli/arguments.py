@@ -22,7 +22,7 @@ from ..report.gate import check_limit
 from ..report.page import charts_library
 
 # The networks of the command line have linear layers alone.
-GRANULARITY_NAMES = [n for n, g in GRANULARITIES.items() if not g.units or "neuron" in g.units]
+GRANULARITY_NAMES = [name for name, g in GRANULARITIES.items() if g.fits_linear]
 
 
 def limit_words(measures: Measures | None = None) -> dict[str, str]:

@@ -65,7 +65,7 @@ def live_masks(
     needed = _floors(scores, kept, min_density)
     live = _peeled(liveness, before, ranks, pools, sizes, n_dead, needed)
     n_weights = sum(mask.numel() for mask in masks.values())
-    ordered = {name: rank + n_weights * live[name] for name, rank in ranks.items()}
+    ordered = {name: (rank + n_weights * live[name]).double() for name, rank in ranks.items()}
     return score_masks(ordered, sparsity, scope, kept=kept, **options)
 
 
@@ -107,10 +107,9 @@ def _peeled(
             break
         attempt = attempt or max(len(places) - n_dead, 1)
         last = places[attempt - 1]
-        tried = {}
-        for name, mask in live.items():
-            goes = torch.from_numpy(np.isin(ranks[name].numpy(), places[:attempt]))
-            tried[name] = mask & ~goes
+        goes = torch.zeros(_size(ranks), dtype=torch.bool)
+        goes[places[:attempt]] = True
+        tried = {name: mask & ~goes[ranks[name]] for name, mask in live.items()}
         left = liveness.live(tried)
         lost = [_count(live, pool) - _count(left, pool) for pool in pools]
         if all(n <= max(s, 0) for n, s in zip(lost, surplus, strict=True)):
@@ -133,20 +132,27 @@ def _lowest_free(
     ranks: Mapping[str, Tensor],
     pools: list[list[str]],
     surplus: list[int],
-) -> np.ndarray:
+) -> Tensor:
     """Ranks of the weights that may go, the lowest of every pool, in ascending order."""
-    found = []
+    lowest_of_all = torch.zeros(_size(ranks), dtype=torch.bool)
     for pool, count in zip(pools, surplus, strict=True):
-        free = [ranks[name][live[name] & ~needed[name]] for name in pool]
-        found.append(np.sort(torch.cat(free).numpy())[: max(count, 0)])
-    return np.sort(np.concatenate(found))
+        if count > 0:
+            free = torch.zeros_like(lowest_of_all)
+            for name in pool:
+                free[ranks[name][live[name] & ~needed[name]]] = True
+            lowest_of_all[free.nonzero()[:count, 0]] = True
+    return lowest_of_all.nonzero()[:, 0]
+
+
+def _size(ranks: Mapping[str, Tensor]) -> int:
+    return sum(rank.numel() for rank in ranks.values())
 
 
 def _ranks(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Places of all scores in ascending order, ties in order of position."""
     flat = [s.detach().cpu().flatten().numpy() for s in scores.values()]
     joined = np.concatenate(flat)
-    ranks = np.empty(joined.size)
+    ranks = np.empty(joined.size, dtype=np.int64)
     ranks[np.argsort(joined, kind="stable")] = np.arange(joined.size)
     pieces = np.split(ranks, np.cumsum([v.size for v in flat])[:-1])
     return {

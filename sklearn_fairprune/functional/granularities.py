@@ -32,7 +32,7 @@ def weight(
     min_density: float | None = None,
     progress: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Single weights, whichever have the lowest scores; see `score_masks`.
+    """Single weights, those of the lowest scores.
 
     Parameters
     ----------
@@ -141,6 +141,11 @@ class Granularity(Member):
     def name(self) -> str:
         """Pattern, or name of the function."""
         return self.pattern or super().name
+
+    @property
+    def fits_linear(self) -> bool:
+        """Whether linear layers have what it removes."""
+        return not self.units or "neuron" in self.units
 
 
 def of_units(

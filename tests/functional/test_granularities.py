@@ -129,3 +129,9 @@ def test_records_of_ones_own_are_taken_as_they_are():
     own = Granularity(lambda scores, sparsity, **options: {}, pattern="own")
     assert granularity_of(own) is own
     assert own.name == "own"
+
+
+def test_which_ones_linear_layers_can_have():
+    fits = [name for name, record in GRANULARITIES.items() if record.fits_linear]
+    assert fits == ["weight", "neuron", "unit"]
+    assert granularity_of("2:4").fits_linear
