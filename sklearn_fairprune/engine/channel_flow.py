@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from .._compat.torch import BatchNorm
 from . import channel_operations as operations
 from .channel_values import Extent, Flow, Use, exchanged, parts, plain_layers
-from .channels import Channels
+from .channels import OUTPUT, Channels
 
 
 class ChannelFlow(fx.Interpreter):
@@ -79,7 +79,7 @@ class ChannelFlow(fx.Interpreter):
     def output(self, target: Any, args: tuple, kwargs: dict) -> Any:
         """Freeze the outputs of the network."""
         for flow in parts(args, Flow):
-            self.channels.freeze(flow.labels, "an output")
+            self.channels.freeze(flow.labels, OUTPUT)
         return args[0]
 
     def call_function(self, target: Any, args: tuple, kwargs: dict) -> Any:

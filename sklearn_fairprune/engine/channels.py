@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+OUTPUT = "an output"  # why the last channels stay
+
 
 class Channels:
     """Sets of channels that can be removed only together; a disjoint-set forest.

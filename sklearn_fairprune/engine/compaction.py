@@ -12,6 +12,7 @@ from .._compat.torch import BatchNorm, without_compilation
 from ..functional.params import KINDS, PRUNABLE_LAYERS, Features, prunable
 from .attention_removal import slim_heads
 from .channel_values import Use, parts
+from .channels import OUTPUT
 from .randomness import seeded
 from .structure import Structure
 
@@ -198,7 +199,7 @@ def _left_alone(structure: Structure, module: nn.Module) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for space in structure.spaces:
         for name in space.rows:
-            if space.frozen and space.reason != "an output":
+            if space.frozen and space.reason != OUTPUT:
                 reasons.setdefault(space.reason, []).append(name)
     for name, layer in module.named_modules():
         if isinstance(layer, PRUNABLE_LAYERS) and name not in structure.uses:

@@ -108,12 +108,6 @@ def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor
         return None
     weights = recipe.selection.weights(net.module_)
     found = find_units(net.module_, sample_of(net, rows))
-    groups = [
-        group
-        for kind in granularity.units
-        for group in found.groups[kind]
-        if not set(weights).isdisjoint(group.owners)
-    ]
     name = f"granularity={granularity.name!r}"
     if isinstance(recipe.scope, Mapping):
         raise ValueError(
@@ -121,13 +115,21 @@ def fewest_units(recipe: Recipe, net: NeuralNet, rows: Rows) -> dict[str, Tensor
             "shares of their weights. Use scope='global' or 'layerwise', and ignored_layers."
         )
     pruned = recipe.selection.layers
-    if lacking := tuple(kind for kind in granularity.layers if kind not in pruned):
+    exist = any(found.groups[kind] for kind in granularity.units)
+    if exist and (lacking := tuple(kind for kind in granularity.layers if kind not in pruned)):
         raise ValueError(
             f"{name} removes weights of {' and '.join(lacking)}, which layers={list(pruned)} "
             f"leaves alone. Use layers={(*pruned, *lacking)}."
         )
+    groups = [
+        group
+        for kind in granularity.units
+        for group in found.groups[kind]
+        if not set(weights).isdisjoint(group.owners)
+    ]
     if not groups:
-        told = "; ".join(f"{k}: {why}" for k, why in found.reasons.items())
+        reasons = found.staying(granularity.units, weights)
+        told = "; ".join(f"{k}: {why}" for k, why in reasons.items())
         raise ValueError(
             f"{name} finds no {' or '.join(granularity.units)} that can be removed from the "
             f"network ({told or 'it has no such layers'}). Use granularity='weight'."
@@ -163,15 +165,8 @@ def tell_what_stays(recipe: Recipe, net: NeuralNet, rows: Rows) -> None:
     reasons = dict(selection.reasons(net.module_))
     if selection.granularity.units and recipe.sparsity:
         found = find_units(net.module_, sample_of(net, rows))
-        owned = {
-            name
-            for kind in selection.granularity.units
-            for group in found.groups[kind]
-            for name in group.owners
-        }
-        for name in selection.weights(net.module_):
-            if name not in owned:
-                reasons[name] = found.reasons.get(name) or "it has no such units"
+        weights = selection.weights(net.module_)
+        reasons |= found.staying(selection.granularity.units, weights)
     told = [f"{name} ({why})" for name, why in reasons.items() if why != "ignored"]
     if told:
         name = selection.granularity.name

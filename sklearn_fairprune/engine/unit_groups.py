@@ -1,5 +1,6 @@
 """The units of a network by kind: neurons, channels, attention heads."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from .._compat.torch import plain_name
 from ..functional.params import Features
 from ..functional.units import UnitGroup
+from .channels import OUTPUT
 from .structure import Structure
 
 KINDS = ("neuron", "channel", "head")
+UNFOLLOWED = "called more than once, shared, or made of other parameters"
 
 
 class FoundUnits(NamedTuple):
@@ -22,10 +25,36 @@ class FoundUnits(NamedTuple):
         By kind.
     reasons : dict of str to str
         Why others have to stay, by the name of the weight that makes them, or of the network.
+    kinds : dict of str to str
+        What kind of unit each weight makes.
     """
 
     groups: dict[str, list[UnitGroup]]
     reasons: dict[str, str]
+    kinds: dict[str, str]
+
+    def staying(self, kinds: tuple[str, ...], names: Collection[str]) -> dict[str, str]:
+        """Why weights have no units that can go, but for those that make the outputs.
+
+        Parameters
+        ----------
+        kinds : tuple of str
+            Some of `KINDS`; weights that make units of other kinds are left out.
+        names : collection of str
+            Of the weights.
+
+        Returns
+        -------
+        reasons : dict of str to str
+            By the name of the weight; or of the network, if it could not be traced.
+        """
+        owned = {k for kind in kinds for group in self.groups[kind] for k in group.owners}
+        told = {k: v for k, v in self.reasons.items() if k not in self.kinds}
+        for name in names:
+            reason = self.reasons.get(name, UNFOLLOWED)
+            if name not in owned and self.kinds[name] in kinds and reason != OUTPUT:
+                told[name] = reason
+        return told
 
 
 def find_units(module: nn.Module, sample: Features) -> FoundUnits:
@@ -69,7 +98,8 @@ def find_units(module: nn.Module, sample: Features) -> FoundUnits:
     for space in structure.spaces:
         if space.frozen:
             reasons |= {f"{name}.weight": space.reason for name in space.rows}
-    return FoundUnits(groups, reasons)
+    kinds = {name: "channel" if w.dim() > 2 else "neuron" for name, w in weights.items()}
+    return FoundUnits(groups, reasons, kinds)
 
 
 def heads_of(module: nn.Module) -> list[UnitGroup]:

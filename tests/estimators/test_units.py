@@ -110,16 +110,32 @@ def test_coupled_channels_go_together():
 
 @pytest.mark.parametrize(("kind", "whole"), [("channel", "leave"), ("neuron", "enter")])
 def test_of_one_kind_only(kind, whole):
-    with pytest.warns(UserWarning, match=rf"leaves layers dense: .*{whole}\.weight \("):
-        est = fitted(Residual, granularity=kind, sparsity=0.2)
+    est = fitted(Residual, granularity=kind, sparsity=0.2)  # of other layers nobody expects it
     assert est.masks_[f"{whole}.weight"].all()
     units_gone(est, kinds=(kind,))
 
 
+class Twice(Deep):
+    """A hidden layer behind a normalisation of all units, and one that is called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.insert(1, nn.LayerNorm(12))
+        self.append(nn.Linear(2, 2))
+        self.append(self[-1])
+
+
+def test_layers_whose_units_cannot_go_are_told():
+    message = r"leaves layers dense: 0\.weight \(.*LayerNorm.*\), 6\.weight \(called more than once"
+    with pytest.warns(UserWarning, match=message):
+        est = fitted(Twice, granularity="neuron", sparsity=0.3)
+    assert est.masks_["0.weight"].all()
+    assert est.masks_["6.weight"].all()
+
+
 def test_heads_go_with_their_rows_of_the_input_projection():
     options = {"granularity": "head", "layers": ("linear", "attention"), "sparsity": 0.4}
-    with pytest.warns(UserWarning, match=r"leaves layers dense: enter\.weight"):
-        est = fitted(Attending, **options)
+    est = fitted(Attending, **options)
     mask = est.masks_["attend.in_proj_weight"].reshape(3, 4, 2, 8)
     gone = ~mask.any(-1).any(-1).any(0)
     assert int(gone.sum()) == 2
@@ -168,7 +184,8 @@ def test_inside_a_constraint():
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
-        (Deep, {"granularity": "channel"}, r"finds no channel .*\(4\.weight: an output\)"),
+        (Deep, {"granularity": "channel"}, r"finds no channel .*\(it has no such layers\)"),
+        (Deep, {"granularity": "head"}, r"finds no head .*\(it has no such layers\)"),
         (Deep, {"sparsity": 0.999}, r"remove 0\.97\d+ of the weights at most, and spars"),
         (Deep, {"scope": {"0": 0.5}}, r"whole units, and scope=\{'0': 0\.5\}"),
         (Deep, {"target": ("macs", 0.001)}, r"272 macs, pruning can keep 0\.0257\d at least"),
