@@ -126,7 +126,7 @@ class Twice(Deep):
 
 
 def test_layers_whose_units_cannot_go_are_told():
-    message = r"leaves layers dense: 0\.weight \(.*LayerNorm.*\), 6\.weight \(called more than once"
+    message = r"layers dense: 0\.weight \(.*LayerNorm.*\), 6\.weight \(called more than"
     with pytest.warns(UserWarning, match=message):
         est = fitted(Twice, granularity="neuron", sparsity=0.3)
     assert est.masks_["0.weight"].all()
