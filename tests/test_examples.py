@@ -11,6 +11,7 @@ SHORTER = {
     "plot_dashboard": ["--out", "{out}"],
     "plot_mitigation": ["--seeds", "2"],
     "plot_predicted_damage": ["--seeds", "2", "--out", "{out}"],
+    "plot_shrink": ["--epochs", "2", "--out", "{out}"],
     "plot_why_a_group_pays": ["--seeds", "2", "--faces", "600", "--out", "{out}"],
 }
 LONG = {"plot_grid_search_sparsity", "plot_predicted_damage", "plot_why_a_group_pays"}
