@@ -16,6 +16,8 @@ every seed's own numbers are kept in results/structured_runs/.
 
 import argparse
 import copy
+import functools
+import importlib.metadata
 import itertools
 import math
 import time
@@ -153,7 +155,7 @@ def without_units(module, sample, importance, ratio):
     return smaller
 
 
-def nearest(module, sample, importance, goal, grid=12, halvings=7):
+def nearest(module, sample, importance, goal, grid=8, halvings=6):
     """Module pruned by the ratio whose multiply-accumulates are nearest to a goal.
 
     Ratios of a grid, then halves of the interval around the nearest: above some ratio the
@@ -241,10 +243,10 @@ def ours(dense, rows, budget, way):
     return smaller, smaller.estimator_.module_
 
 
-def run(task, seed, known=None):
+def run(task, seed, known=None, keep=lambda found: None):
     """Outcomes of every way on the test rows of a task: {cell and way: outcome}.
 
-    Those that are known already are not measured again.
+    Those that are known already are not measured again; `keep` is given all after each.
     """
     parts = parts_of(task, seed)
     X, y, groups = parts["train"]
@@ -278,12 +280,18 @@ def run(task, seed, known=None):
             model, smaller = ours(dense, parts["train"], budget, way)
         seconds = round(time.process_time() - start, 2)
         found[name] = outcome(model, smaller) | {"seconds": seconds}
+        keep(found)
     return found
 
 
 def file_of(task):
     """Where the runs of a task are kept."""
     return RUNS / f"{task.replace(', ', '_').replace(' ', '_')}.json"
+
+
+def keep_one(task, seed, found):
+    """Keep what is found of a seed beside the others."""
+    keep_runs(file_of(task), kept_runs(file_of(task)) | {str(seed): found})
 
 
 # ---- what the runs say ---------------------------------------------------------------
@@ -442,6 +450,15 @@ def summarise(runs):
     print("\n".join([*pairs_table(data), "", *ways_table(data), "", sentences(data)]))
 
 
+def tell_of_the_peer():
+    """Say whether the peer is there, and is that of the plan."""
+    wanted = PLAN["peer"].removeprefix(PEER)
+    if torch_pruning is None:
+        print("torch-pruning is not installed (pip install torch-pruning): it is left out.")
+    elif (found := importlib.metadata.version("torch_pruning")) != wanted:
+        print(f"torch-pruning {found} is installed; the kept runs are of {wanted}.")
+
+
 def main():
     """Run what is not kept yet, and summarise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -449,8 +466,7 @@ def main():
     parser.add_argument("--summary", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if torch_pruning is None:
-        print("torch-pruning is not installed (pip install torch-pruning): it is left out.")
+    tell_of_the_peer()
     tasks = arguments.tasks.split("; ") if arguments.tasks else list(PLAN["tasks"])
     seeds = sorted({seed for task in tasks for seed in PLAN["tasks"][task]["seeds"]})
     for seed, task in itertools.product(() if arguments.summary else seeds, tasks):
@@ -458,8 +474,7 @@ def main():
         by_seed = kept_runs(file_of(task))
         known = by_seed.get(str(seed), {})
         if seed in own["seeds"] and len(known) < 1 + len(own["budgets"]) * len(own["ways"]):
-            by_seed[str(seed)] = run(task, seed, known)
-            keep_runs(file_of(task), by_seed)
+            run(task, seed, known, functools.partial(keep_one, task, seed))
             print(f"{task}, seed {seed}: done", flush=True)
     runs = {task: kept_runs(file_of(task)) for task in PLAN["tasks"]}
     summarise({task: by_seed for task, by_seed in runs.items() if by_seed})
