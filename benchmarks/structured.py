@@ -395,25 +395,24 @@ def pairs_table(data):
 def sentences(data):
     """What the README says, of every pair of the plan."""
     said = []
-    for pair, own in data["counted"].items():
-        mine, theirs = pair.split(" - ", 1)
-        parts = [
-            f"{name.replace('_', ' ')} {own[name]['wins']} and {own[name]['losses']}"
-            for name in ("accuracy", "worst_accuracy", "xi")
-        ]
-        mean = f"{100 * own['accuracy']['mean']:+.1f}"
-        worst = f"{100 * own['worst_accuracy']['mean']:+.1f}"
+    for name, scale in {"accuracy": 100, "worst_accuracy": 100, "xi": 1}.items():
+        told = []
+        for pair, own in data["counted"].items():
+            line = own[name]
+            mean = f"{scale * line['mean']:+.{SHOWN[name][1]}f}"
+            counts = f"{line['wins']} and {line['losses']} of {line['cells']}"
+            told.append(f"{pair.replace(' - ', ' beside ')} {counts} ({mean})")
+        what = {"worst_accuracy": "the worst group's accuracy"}.get(name, name)
         said.append(
-            f"{mine} beside {theirs}, of {own['accuracy']['cells']} cells surely better and "
-            f"surely worse: {', '.join(parts)}; on the mean {mean} points of accuracy and "
-            f"{worst} of the worst group's."
+            f"In {what} ours is surely better and surely worse in so many cells (in brackets "
+            f"the mean difference over them): {'; '.join(told)}."
         )
     one = [f"{n} of {way}" for way, n in data["one_class"].items() if n]
     said.append(f"Networks of one predicted class: {', '.join(one) if one else 'none'}.")
     off = data["largest_miss"]
     said.append(
-        f"The largest miss of a budget is {100 * off['ours']:.0f} % of it for ours and "
-        f"{100 * off['peer']:.0f} % for the peer, at one network."
+        f"The largest miss of a budget, as a share of it, is {100 * off['ours']:.1f} % for "
+        f"ours and {100 * off['peer']:.1f} % for the peer."
     )
     return " ".join(said)
 
