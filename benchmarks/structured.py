@@ -156,10 +156,11 @@ def without_units(module, sample, importance, ratio):
 
 
 def nearest(module, sample, importance, goal, grid=8, halvings=6):
-    """Module pruned by the ratio whose multiply-accumulates are nearest to a goal.
+    """Module pruned by a ratio whose multiply-accumulates are near a goal.
 
     Ratios of a grid, then halves of the interval around the nearest: above some ratio the
-    peer leaves a layer whole that it would remove entirely, so the cost does not only fall.
+    peer leaves a layer whole that it would remove entirely, so the cost does not only fall,
+    and a nearer ratio can be missed: what was reached is kept with every run.
     """
     tried = {0.0: module}
 
@@ -393,28 +394,41 @@ def pairs_table(data):
 
 
 def sentences(data):
-    """What the README says, of every pair of the plan."""
-    said = []
-    for name, scale in {"accuracy": 100, "worst_accuracy": 100, "xi": 1}.items():
-        told = []
-        for pair, own in data["counted"].items():
-            line = own[name]
-            mean = f"{scale * line['mean']:+.{SHOWN[name][1]}f}"
-            counts = f"{line['wins']} and {line['losses']} of {line['cells']}"
-            told.append(f"{pair.replace(' - ', ' beside ')} {counts} ({mean})")
-        what = {"worst_accuracy": "the worst group's accuracy"}.get(name, name)
-        said.append(
-            f"In {what} ours is surely better and surely worse in so many cells (in brackets "
-            f"the mean difference over them): {'; '.join(told)}."
+    """What the README says, of every comparison of a pair and a cell."""
+    lines = pd.DataFrame(data["differences"])
+    lines = lines[lines["measure"].isin(GOODS)]
+    n = len(lines) // len(GOODS)
+    sums = [
+        f"{name.replace('_', ' ')} {(own == 'win').sum()} and {(own == 'loss').sum()}"
+        for name, own in lines.groupby("measure", sort=False)["verdict"]
+    ]
+    sure = [
+        f"{row.pair} on {row.task.split(', ')[0]} at {row.budget:g}, "
+        f"{row.measure.replace('_', ' ')} {'better' if row.verdict == 'win' else 'worse'}"
+        for row in lines[lines["verdict"] != "open"].itertuples()
+    ]
+    lowest = []
+    for task, ways in data["means"].items():
+        found = {
+            f"{way} at {budget}": own["accuracy"]
+            for way, budgets in ways.items()
+            for budget, own in budgets.items()
+        }
+        least = min(found, key=found.get)
+        lowest.append(
+            f"{task.split(', ')[0]} {least} ({100 * found[least]:.1f} %, dense "
+            f"{100 * ways['dense']['1']['accuracy']:.1f} %)"
         )
-    one = [f"{n} of {way}" for way, n in data["one_class"].items() if n]
-    said.append(f"Networks of one predicted class: {', '.join(one) if one else 'none'}.")
+    one = [f"{k} of {way}" for way, k in data["one_class"].items() if k]
     off = data["largest_miss"]
-    said.append(
-        f"The largest miss of a budget, as a share of it, is {100 * off['ours']:.1f} % for "
-        f"ours and {100 * off['peer']:.1f} % for the peer."
+    return (
+        f"Of {n} comparisons of a pair in a cell ours is surely better and surely worse in so "
+        f"many: {', '.join(sums)}; by chance alone about {0.05 * n:.1f} of each measure are "
+        f"sure. These are: {'; '.join(sure) if sure else 'none'}. The lowest mean accuracies "
+        f"are: {'; '.join(lowest)}. Networks of one predicted class: "
+        f"{', '.join(one) if one else 'none'}. The largest miss of a budget, as a share, "
+        f"is {100 * off['ours']:.1f} % for ours and {100 * off['peer']:.1f} % for the peer."
     )
-    return " ".join(said)
 
 
 def largest_miss(table):

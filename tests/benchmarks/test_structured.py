@@ -100,18 +100,14 @@ def test_the_peer_reaches_the_budget_and_learns(dense, parts, criterion, steps):
 
 
 @with_the_peer
-def test_the_search_is_as_near_as_any_ratio(dense, parts):
+def test_the_search_misses_the_goal_by_half_a_unit_at_most(dense, parts):
     sample = torch.from_numpy(parts["train"][0][:2])
     module = dense.estimator_.module_
     goal = BUDGET * structured.macs_of(module, sample)
     importance = structured.torch_pruning.importance.GroupMagnitudeImportance()
-
-    def distance(smaller):
-        return abs(structured.macs_of(smaller, sample) - goal)
-
     found = structured.nearest(module, sample, importance, goal)
-    every = [structured.without_units(module, sample, importance, k / 28) for k in range(28)]
-    assert distance(found) <= min(map(distance, every))
+    dearest = 9 * 16 + 16 * 9 * 16  # a channel of the first layer, and what reads it
+    assert abs(structured.macs_of(found, sample) - goal) <= dearest / 2
 
 
 @pytest.mark.filterwarnings("ignore:.*one more whole unit:UserWarning")
