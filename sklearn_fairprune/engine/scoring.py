@@ -121,6 +121,8 @@ def weight_masks(
     if structures is None:
         structures = structures_of(granularity, net, rows)
     masks_of: Callable = partial(granularity, **structures)
+    if granularity.units and costs is not None and criterion.damage:
+        masks_of = partial(masks_of, costs=costs.units)
     if liveness is not None and granularity.live:
         masks_of = partial(live_masks, liveness)
     masks_at = partial(masks_of, scores, scope=scope, progress=progress, **options)

@@ -103,8 +103,19 @@ def _less_idle(pruner):
 
 
 def _thin_layers(pruner):
-    """Layers of which one weight is left, where their share would be four or more."""
+    """Layers of which one weight is left, where their share would be four or more.
+
+    Of whole units, those that keep less than a quarter of the mean share of all layers.
+    """
     share = 1 - pruner.sparsity_
+    if granularity_of(pruner.granularity).units and pruner.sparsity_:
+        units = {k: (n - dead, n) for k, (dead, n) in pruner.dead_units_.items() if dead}
+        mean = np.mean([left / n for left, n in units.values()]) if units else 0.0
+        return [
+            f"layer {name} keeps {left} of {n} units"
+            for name, (left, n) in units.items()
+            if left / n < mean / 4
+        ]
     return [
         f"layer {name} keeps 1 of {mask.numel()} weights"
         for name, mask in pruner.masks_.items()

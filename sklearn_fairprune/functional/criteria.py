@@ -222,20 +222,24 @@ class Criterion(Member):
     nested : bool
         Whether the masks of a higher sparsity, from the same dense network, lie within those
         of a lower one: true of scores that do not depend on the sparsity.
+    damage : bool
+        Whether scores estimate what is lost with a weight, so that those of several weights
+        add up, and can be set against what their removal saves.
     """
 
     nested: bool = True
+    damage: bool = False
 
 
 CRITERIA = Shelf(
     Criterion,
     Criterion(magnitude),
     Criterion(random),
-    Criterion(taylor, "Taylor"),
-    Criterion(optimal_brain_damage),
+    Criterion(taylor, "Taylor", damage=True),
+    Criterion(optimal_brain_damage, damage=True),
     Criterion(wanda, "Wanda"),
-    Criterion(undecayed),
-    Criterion(fairprune, "FairPrune"),
-    Criterion(fairgrape, "FairGRAPE"),
-    Criterion(worst_group),
+    Criterion(undecayed, damage=True),
+    Criterion(fairprune, "FairPrune", damage=True),
+    Criterion(fairgrape, "FairGRAPE", damage=True),
+    Criterion(worst_group, damage=True),
 )

@@ -30,15 +30,17 @@ def unit_masks(
     *,
     groups: Sequence[UnitGroup],
     min_density: float | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> dict[str, Tensor]:
     r"""Keep the units with the highest mean scores.
 
     With a unit go its rows and its columns. Its score is the mean of the scores of the weights
     that it still has,
 
-    .. math:: s_u = \frac{1}{|W_u|} \sum_{w \in W_u} s_w,
+    .. math:: s_u = \frac{\sum_{w \in W_u} s_w}{\sum_{w \in W_u} c_w}, \quad c_w = 1,
 
-    what is lost for each weight that is gained: so layers of all widths compete. Units go in
+    what is lost for each weight that is gained: so layers of all widths compete. With other
+    costs it is what is lost for the cost that is saved. Units go in
     ascending order of their scores until the share of removed weights is nearest to
     `sparsity`.
 
@@ -56,6 +58,8 @@ def unit_masks(
         The units that can go; weights of none of them stay.
     min_density : float in [0, 1), default=None
         Share of the units of every group that stays; at least one does.
+    costs : dict of str to float, default=None
+        What a weight of each layer costs, :math:`c_w`; None: all the same.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def unit_masks(
     }
     found = [_prepared(group, values, min_density) for group in groups]
     total = sum(v.size for v in values.values())
-    order = _order(found, values, earlier, scope)
+    order = _order(found, values, earlier, scope, costs)
 
     def masks_at(count: int) -> dict[str, np.ndarray]:
         return _without(found, order[:count], earlier)
@@ -177,14 +181,18 @@ def _order(
     values: Mapping[str, np.ndarray],
     earlier: Mapping[str, np.ndarray],
     scope: str,
+    costs: Mapping[str, float] | None = None,
 ) -> np.ndarray:
     """Pairs (group, unit) in the order in which they go; those that must stay are left out."""
     present = {name: np.where(earlier[name], v, 0.0) for name, v in values.items()}
     sizes = {name: mask.astype(float) for name, mask in earlier.items()}
+    priced = sizes if costs is None else {k: costs[k] * v for k, v in sizes.items()}
     lines = []
     for number, group in enumerate(groups):
         n_left, sums = _per_unit(group, sizes), _per_unit(group, present)
-        means = np.where(n_left > 0, sums / np.maximum(n_left, 1), -np.inf)
+        saved = _per_unit(group, priced)
+        means = np.where(n_left > 0, sums / np.where(saved > 0, saved, 1), -np.inf)
+        means[(saved <= 0) & (n_left > 0)] = np.inf  # nothing would be saved
         units = np.argsort(means, kind="stable")[: group.n_units - group.fewest]
         place = means[units]
         if scope == "layerwise":
@@ -261,12 +269,13 @@ class Units:
         unit_groups: Mapping[str, Sequence[UnitGroup]],
         min_density: float | None = None,
         progress: float = 1.0,
+        costs: Mapping[str, float] | None = None,
     ) -> dict[str, Tensor]:
         """Remove units; see `unit_masks`.
 
         Parameters
         ----------
-        scores, sparsity, scope, kept, min_density
+        scores, sparsity, scope, kept, min_density, costs
             See `unit_masks`.
         unit_groups : dict of str to sequence of UnitGroup
             By kind.
@@ -278,7 +287,11 @@ class Units:
         masks : dict of str to torch.BoolTensor
         """
         groups = self.of(unit_groups)
-        options: dict[str, Any] = {"groups": groups, "min_density": min_density}
+        options: dict[str, Any] = {
+            "groups": groups,
+            "min_density": min_density,
+            "costs": costs,
+        }
         return unit_masks(scores, sparsity, scope, kept, **options)
 
     def of(self, unit_groups: Mapping[str, Sequence[UnitGroup]]) -> list[UnitGroup]:

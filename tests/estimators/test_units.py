@@ -6,11 +6,13 @@ import pytest
 import torch
 from estimator_cases import GROUPS, LABELS, X, make, make_net
 from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 from sklearn_fairprune.engine.costs import layer_macs
 from sklearn_fairprune.engine.unit_groups import find_units
+from sklearn_fairprune.functional import unit_masks
 
 torch.set_num_threads(1)
 SAMPLE = torch.zeros(2, 4)
@@ -163,6 +165,40 @@ def test_a_budget_of_operations_is_met_up_to_a_unit():
     total = layer_macs(est.dense_estimator_, SAMPLE).total
     left = sum(int(mask.sum()) for mask in est.masks_.values())
     assert abs(left / total - 0.3) < (12 + 2 + 16 + 4) / 272 / 2
+
+
+@pytest.mark.filterwarnings("ignore:target=")
+@pytest.mark.parametrize("criterion", ["magnitude", "taylor"])
+def test_damage_is_set_against_the_operations_of_a_budget(criterion, monkeypatch):
+    """With strides a weight of the first convolution costs more than one of the second."""
+    seen = []
+    inner = unit_masks.unit_masks
+
+    def noting(*args, costs=None, **options):
+        seen.append(costs)
+        return inner(*args, costs=costs, **options)
+
+    monkeypatch.setattr(unit_masks, "unit_masks", noting)
+    options = {"schedule": "one_shot", "finetune_epochs": 0, "criterion": criterion}
+    fitted(Residual, target=("macs", 0.5), **options)
+    of_damage = criterion == "taylor"
+    assert all((costs is not None) == of_damage for costs in seen)
+    if of_damage:
+        assert seen[0]["enter.weight"] == 4.0  # places
+        assert seen[0]["leave.weight"] == 1.0
+    seen.clear()
+    fitted(Residual, sparsity=0.5, **options)
+    assert seen == [None]
+
+
+def test_a_layer_that_keeps_far_fewer_units_than_others_is_told():
+    def second_last(weight):
+        return torch.full_like(weight, float(len(weight) != 16))
+
+    with pytest.warns(
+        ConvergenceWarning, match=r"2\.weight keeps 1 of 16 units; raise min"
+    ):
+        fitted(Deep, criterion=second_last, sparsity=0.85, schedule="one_shot")
 
 
 def test_floor_and_layerwise():

@@ -47,6 +47,22 @@ def test_mean_and_not_sum_decides_between_layers_of_other_widths():
     assert masks["w"].any(1).sum() == 1
 
 
+def test_what_is_lost_is_set_against_the_cost_that_is_saved():
+    cheap = UnitGroup(2, {"w": (torch.arange(2), None)})
+    dear = UnitGroup(2, {"n": (torch.arange(2), None)})
+    scores = {"w": torch.full((2, 6), 1.0), "n": torch.full((2, 6), 2.0)}
+    options = {"groups": [cheap, dear]}
+    masks = unit_masks(scores, 0.25, **options)
+    assert (masks["w"].any(1).sum(), masks["n"].any(1).sum()) == (1, 2)
+    masks = unit_masks(scores, 0.25, costs={"w": 1.0, "n": 4.0}, **options)
+    assert (masks["w"].any(1).sum(), masks["n"].any(1).sum()) == (2, 1)
+    masks = unit_masks(scores, 0.25, costs={"w": 0.0, "n": 4.0}, **options)
+    assert (masks["w"].any(1).sum(), masks["n"].any(1).sum()) == (
+        2,
+        1,
+    )  # w saves nothing
+
+
 def test_weights_of_no_unit_stay():
     group, shapes = hidden(3, 4, 2)
     scores = {k: torch.ones(s) for k, s in shapes.items()} | {"c": torch.zeros(5, 5)}
