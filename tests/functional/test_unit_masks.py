@@ -166,7 +166,7 @@ def test_chains_of_layers(widths, sparsity, seed, scope):
         for i, n in enumerate(widths[1:-1])
     ]
     total = sum(a * b for a, b in shapes)
-    thinnest = widths[0] + widths[-1] + len(widths) - 4  # one unit left of every hidden layer
+    thinnest = widths[0] + widths[-1] + len(widths) - 3  # one unit left of every hidden layer
     sparsity *= 1 - thinnest / total
     masks = unit_masks(scores, sparsity, scope, groups=groups)
     alive = [torch.ones(widths[0], dtype=torch.bool)]
