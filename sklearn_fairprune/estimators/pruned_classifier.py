@@ -62,13 +62,15 @@ class PrunedClassifier(ClassifierMixin, BasePruner):
         ones of equal scores. `sparsity` must be 1 - n/m then (0.5 for 2:4) or 0, and a
         gradual schedule lowers the number that stays one by one. Layers that it does not fit
         stay dense, with a warning. With ``"weight"`` alone those on no path from an input to
-        an output go first, and `scope` can be a dict.
+        an output go first, and `scope` can be a dict. ``"head"`` needs ``"attention"`` among
+        `layers`.
     target : ("macs", float) or ("parameters", float) or None, default=None
         Share in (0, 1] of the dense network's cost to keep, in the place of `sparsity`, to 1 %
         of it or the cost of one weight: multiply-accumulates of one row (biases, activations
         and norms cost none), or all parameters with biases, norms and those that pruning
         leaves alone. Removed weights count as costing nothing, which dense kernels do not
-        make true. Schedules run in shares of the cost. Units meet it up to a unit; patterns
+        make true. Whole units then go by the damage that a criterion estimates for what they
+        save, where it estimates damage. Schedules run in shares of the cost. Units meet it up to a unit; patterns
         cannot.
     layers : sequence of str, default=("linear", "conv")
         Kinds of layers whose weights are pruned: ``"linear"``, ``"conv"``, ``"recurrent"``
