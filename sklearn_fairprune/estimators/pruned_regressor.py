@@ -69,8 +69,8 @@ class PrunedRegressor(RegressorMixin, BasePruner):
         of it or the cost of one weight: multiply-accumulates of one row (biases, activations
         and norms cost none), or all parameters with biases, norms and those that pruning
         leaves alone. Removed weights count as costing nothing, which dense kernels do not
-        make true. Whole units then go by the damage that a criterion estimates for what they
-        save, where it estimates damage. Schedules run in shares of the cost. Units meet it up to a unit; patterns
+        make true. Schedules run in shares of the cost. Units meet it up to half a unit, and
+        go by the damage for what they save where the criterion estimates damage; patterns
         cannot.
     layers : sequence of str, default=("linear", "conv")
         Kinds of layers whose weights are pruned: ``"linear"``, ``"conv"``, ``"recurrent"``
