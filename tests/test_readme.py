@@ -415,3 +415,18 @@ def test_figures_of_shrunk_networks():
     assert " ".join(shrink.sentences(data).split()) in " ".join(README.split())
     table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert "\n".join(shrink.table(data["networks"])) in table
+
+
+def test_figures_of_the_example_that_shrinks():
+    kept = json.loads((ROOT / "examples/shrink.json").read_text())
+    words = " ".join(README.split())
+    for row in kept["latency"]:
+        if row["model"] == "shrunk":
+            low, high = row["speed_up_low"], row["speed_up_high"]
+            assert f"{row['speed_up']:.1f} times [{low:.1f}, {high:.1f}]" in words
+    worst = max(kept["accuracy_drop"], key=lambda row: row["accuracy_drop"])
+    points = [f"{100 * worst[f'accuracy_drop{end}']:+.1f}" for end in ("", "_low", "_high")]
+    said = f"loses most of its accuracy is {worst['class']}: {points[0]} points "
+    assert f"{said}[{points[1]}, {points[2]}], one training, {worst['rows']} rows" in words
+    share = kept["sizes"]["shrunk"]["macs"] / kept["sizes"]["dense"]["macs"]
+    assert f"with {100 * share:.0f} % of its multiply-accumulates left" in words

@@ -195,9 +195,7 @@ def test_a_layer_that_keeps_far_fewer_units_than_others_is_told():
     def second_last(weight):
         return torch.full_like(weight, float(len(weight) != 16))
 
-    with pytest.warns(
-        ConvergenceWarning, match=r"2\.weight keeps 1 of 16 units; raise min"
-    ):
+    with pytest.warns(ConvergenceWarning, match=r"2\.weight keeps 1 of 16 units; raise min"):
         fitted(Deep, criterion=second_last, sparsity=0.85, schedule="one_shot")
 
 
