@@ -72,10 +72,12 @@ def test_weights_of_no_unit_stay():
 
 def test_a_weight_in_a_row_and_a_column_of_its_unit_counts_once():
     units = torch.arange(2)
-    group = UnitGroup(2, {"s": (units, units)})
-    scores = {"s": torch.tensor([[4.0, 1.0], [1.0, 2.0]])}  # means: (4+1+1)/3 and (2+1+1)/3
-    masks = unit_masks(scores, 0.75, groups=[group])
+    groups = [UnitGroup(2, {"s": (units, units)}), UnitGroup(2, {"o": (units, None)})]
+    scores = {"s": torch.tensor([[4.0, 1.0], [1.0, 2.0]])}  # means 6 / 3 and 4 / 3
+    scores["o"] = torch.full((2, 3), 1.4)  # between 4 / 3 and 6 / 4
+    masks = unit_masks(scores, 0.3, groups=groups)
     assert masks["s"].tolist() == [[True, False], [False, False]]
+    assert masks["o"].all()
 
 
 def test_blocks_after_a_flatten_and_added_layers_go_together():
