@@ -430,3 +430,18 @@ def test_figures_of_the_example_that_shrinks():
     assert f"{said}[{points[1]}, {points[2]}], one training, {worst['rows']} rows" in words
     share = kept["sizes"]["shrunk"]["macs"] / kept["sizes"]["dense"]["macs"]
     assert f"with {100 * share:.0f} % of its multiply-accumulates left" in words
+
+
+def test_cost_of_scores_that_look_at_the_groups():
+    kept = json.loads((ROOT / "benchmarks/results/group_scores.json").read_text())["summary"]
+    found = {line["name"]: line["value"] for line in kept}
+    name = "{} with 50 groups, time relative to {}"
+    gradients = found[name.format("group_gradients", "gradient")]
+    curvatures = found[name.format("group_hessian_diagonals", "hessian_diagonal")]
+    fairgrape = found[name.format("fairgrape", "taylor")]
+    words = " ".join(README.split())
+    said = (
+        f"50 groups take {gradients:.2f} (gradients) and {curvatures:.2f} (second derivatives)"
+    )
+    assert said in words
+    assert f"FairGRAPE {fairgrape:.1f} times as long" in words
