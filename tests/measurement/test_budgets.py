@@ -384,6 +384,7 @@ def test_the_technical_section_tells_the_budgets(report):
     )
 
 
+@pytest.mark.filterwarnings("ignore:sparsity=0.001 removed nothing")
 def test_other_models_have_their_epochs_where_they_are_known(path):
     options = {"sensitive_features": PEOPLE["sex"], "n_boot": 20}
     named_models = audit(dict(path.items_by_name()), X, Y, **options)

@@ -186,7 +186,7 @@ WRONG = [
         1e6,
         r"latency\[3\]: milliseconds must be from .*|latency.*within",
     ),
-    ((*ROW, "speed_up"), 0.0, r"latency\[3\]: speed_up must be from"),
+    ((*ROW, "speed_up"), 0.0, r"latency\[3\]: speed_up (must be from|0\.0 with limits)"),
     ((*ROW, "speed_up_low"), -1.0, r"\['speed_up_low'\] must be a number of at least 0"),
     ((*ROW, "milliseconds"), None, r"latency\[3\]\['milliseconds'\] must be a number of at"),
     ((*ROW, "batch"), 0, r"latency\[3\]\['batch'\] must be a whole number of at least"),
