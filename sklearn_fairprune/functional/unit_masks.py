@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .masks import ranked
 from .units import UnitGroup
 
 # By how much of all weights the share that is removed may miss the one that was asked for.
@@ -90,7 +91,7 @@ def unit_masks(
     >>> unit_masks(scores, 0.5, groups=groups)["1.weight"]
     tensor([[False,  True]])
     """
-    values = _numbers(scores)
+    values = {name: v.astype(float) for name, v in ranked(scores).items()}
     earlier = {
         name: np.ones(v.shape, dtype=bool) if kept is None else kept[name].numpy()
         for name, v in values.items()
@@ -131,17 +132,6 @@ def sparsest(
     found = [_prepared(group, values, min_density) for group in groups]
     masks = _without(found, _order(found, values, earlier, "global"), earlier)
     return {name: torch.from_numpy(mask) for name, mask in masks.items()}
-
-
-def _numbers(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    found = {name: s.detach().cpu().double().numpy() for name, s in scores.items()}
-    for name, values in found.items():
-        if np.isnan(values).any():
-            raise ValueError(
-                f"The criterion gave NaN scores for {name!r}; scores must be numbers. "
-                "Check the weights and the data that the criterion saw."
-            )
-    return found
 
 
 def _prepared(
