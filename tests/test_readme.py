@@ -4,6 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
+import criteria
 import mitigation
 import mitigation_recovered
 import pandas as pd
@@ -445,3 +446,36 @@ def test_cost_of_scores_that_look_at_the_groups():
     )
     assert said in words
     assert f"FairGRAPE {fairgrape:.1f} times as long" in words
+
+
+def test_criteria_of_groups_beside_magnitude():
+    runs = {
+        task: criteria.kept_runs(criteria.file_of(task)) for task in criteria.PLAN["tasks"]
+    }
+    cells = ["task", "sparsity"]
+    wide = criteria.table_of(runs).pivot_table("worst_accuracy", [*cells, "seed"], "way")
+    told = []
+    for way in ("fairgrape", "fairgrape, layerwise", "fairprune", "worst_group"):
+        change = wide[way] - wide["magnitude"]
+        found = [criteria.limits(own) for _, own in change.groupby(level=cells)]
+        counts = sum(low > 0 for _, low, _ in found), sum(high < 0 for _, _, high in found)
+        told.append(f"{way} {counts[0]} and {counts[1]}")
+        assert criteria.limits(change.groupby(level="task").mean())[1] <= 0
+    assert f"in so many cells: {', '.join(told)})" in " ".join(README.split())
+
+
+def test_magnitudes_beside_torch_pruning():
+    kept = json.loads((ROOT / "benchmarks/results/structured.json").read_text())["summary"]
+    own = [line for line in kept if line["name"].startswith("magnitude")]
+    assert own
+    assert {line["value"] for line in own} == {0}
+    assert "neither is surely better with magnitudes" in " ".join(README.split())
+
+
+def test_what_is_judged_of_shrunk_networks():
+    kept = json.loads((ROOT / "benchmarks/results/shrink.json").read_text())["summary"]
+    gone, half, most, slowest = (line["value"] for line in kept)
+    words = " ".join((ROOT / "benchmarks/README.md").read_text(encoding="utf-8").split())
+    assert f"the perceptron is {gone:.1f} times faster at batches of 64 (target 12)" in words
+    assert f"{half:.1f} and {most:.1f} times (targets 3 and 8: missed)" in words
+    assert slowest >= 0.95
