@@ -3,7 +3,7 @@
 Run: python -W ignore benchmarks/shrink.py [--networks mlp cnn] [--seconds 2]
      python -W ignore benchmarks/shrink.py --keep FOLDER --train   # only trains and prunes
      python -W ignore benchmarks/shrink.py --keep FOLDER           # times what is kept
-     pip install onnx onnxruntime   # the peer; left out, saying so, where it is lacking
+     pip install onnx onnxruntime   # the peer, in the test extra; left out where lacking
 
 House numbers (SVHN, grey, 28 x 28 pixels; folder as in tables.py), a multi-layer perceptron
 784-1024-1024-10 and a convolutional network with batch norm. Each is trained once, pruned to

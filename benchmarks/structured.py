@@ -2,7 +2,7 @@
 
 Run: python -W ignore benchmarks/structured.py [--tasks "digits, residual; adult, two layers"]
      python benchmarks/structured.py --summary   # tables from the kept runs
-     pip install torch-pruning   # the peer; left out, saying so, where it is lacking
+     pip install torch-pruning   # the peer, in the test extra; left out where lacking
 
 Every task of plan.json has one dense network a seed. It is pruned by this package
 (granularity="unit", target=("macs", share), default recovery, then `shrink`) and by the peer

@@ -20,7 +20,7 @@ PAIR = ["magnitude", "torch-pruning magnitude, one-shot"]
 
 # The peer is no dependency of the project, so nothing may require it.
 with_the_peer = pytest.mark.skipif(
-    structured.torch_pruning is None, reason="torch-pruning is not installed"
+    structured.torch_pruning is None, reason="could not import torch_pruning"
 )
 
 
