@@ -12,6 +12,7 @@ from .constraints import (
     Constraint,
     accuracy_gap,
     bounded_group_loss,
+    equal_accuracy,
     equal_excessive_loss,
     equal_loss,
     minimax,
@@ -36,7 +37,7 @@ from .curvature import (
 from .diagnostics import DIAGNOSTICS, Diagnostic
 from .diagonals import hessian_diagonal, hutchinson_diagonal
 from .distillation import distillation_losses, squared_distances
-from .dual_updates import dual_step, project
+from .dual_updates import dual_step, project, relative_step
 from .granularities import GRANULARITIES, Granularity
 from .group_criteria import fairgrape, fairprune, worst_group
 from .groups import (
@@ -46,7 +47,7 @@ from .groups import (
     group_sizes,
     largest_gap,
 )
-from .lagrangian import group_weights, violations
+from .lagrangian import bounded_multipliers, group_weights, violations
 from .masks import apply_masks, masks_sparsity, score_masks
 from .params import dot, flatten, norm, prunable, trainable, unflatten
 from .patches import patches
@@ -87,12 +88,14 @@ __all__ = [
     "accuracy_gap",
     "apply_masks",
     "bounded_group_loss",
+    "bounded_multipliers",
     "closeness",
     "cubic",
     "directional_derivatives",
     "distillation_losses",
     "dot",
     "dual_step",
+    "equal_accuracy",
     "equal_excessive_loss",
     "equal_loss",
     "excess_accuracy_gap",
@@ -128,6 +131,7 @@ __all__ = [
     "proposition2_terms",
     "prunable",
     "random",
+    "relative_step",
     "rewind",
     "row_gradients",
     "row_hessian_products",

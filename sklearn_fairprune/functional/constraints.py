@@ -115,6 +115,38 @@ def accuracy_gap(errors: Tensor, *, dense_errors: Tensor, shares: Tensor) -> Ten
     return equal_loss(errors - dense_errors, shares=shares)
 
 
+def equal_accuracy(errors: Tensor, *, shares: Tensor) -> Tensor:
+    r"""Error rate of each group above that of all rows: what its accuracy falls short.
+
+    The multipliers step on these error rates, the weights on the losses in their place.
+
+    Parameters
+    ----------
+    errors : torch.Tensor of shape (m,)
+        Error rate of each group.
+    shares : torch.Tensor of shape (m,)
+        :math:`n_a / n`.
+
+    Returns
+    -------
+    violation : torch.Tensor of shape (m,)
+        Its differences are those of the accuracies; its mean, weighted by `shares`, is 0.
+
+    References
+    ----------
+    Berk, Heidari, Jabbari, Kearns, Roth, "Fairness in criminal justice risk assessments: the
+    state of the art", Sociological Methods and Research 50, 2021: overall accuracy equality.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import equal_accuracy
+    >>> equal_accuracy(torch.tensor([0.1, 0.5]), shares=torch.tensor([0.75, 0.25]))
+    tensor([-0.1000,  0.3000])
+    """
+    return equal_loss(errors, shares=shares)
+
+
 def bounded_group_loss(losses: Tensor) -> Tensor:
     r"""Loss of each group, :math:`J(\theta; D_a)`; the tolerance is its bound.
 
@@ -259,6 +291,7 @@ CONSTRAINTS = Shelf(
     Constraint(equal_loss, unit="loss", cancels=True),
     Constraint(equal_excessive_loss, unit="loss", cancels=True),
     Constraint(accuracy_gap, unit="share", cancels=True),
+    Constraint(equal_accuracy, unit="share", cancels=True),
     Constraint(bounded_group_loss, unit="loss"),
     Constraint(minimax, unit="loss", cancels=True, simplex=True),
 )

@@ -105,3 +105,62 @@ def dual_step(
         torch.where(known, multipliers + move, multipliers),
         torch.where(known, now, smoothed),
     )
+
+
+def relative_step(
+    extra: Tensor,
+    excess: Tensor,
+    *,
+    scale: Tensor | float,
+    noise: Tensor | float = 0.0,
+    lr: float,
+    most: float = float("inf"),
+) -> Tensor:
+    r"""One step of the extra weight of each group's rows, whatever the unit of the loss.
+
+    With the violations beyond the tolerance :math:`e_a`, what of them chance could do
+    :math:`c_a`, and the mean J of what is constrained,
+
+    .. math:: z_a = \operatorname{clip}\Bigl(\operatorname{sign}(e_a) \frac{\max(|e_a| - c_a,
+              0)}{J}, -1, 1\Bigr), \qquad
+              \mu_a \leftarrow \operatorname{clip}(\mu_a + s z_a, 0, \mu_{\max}).
+
+    Nothing moves where the violation is NaN, nor where there is no loss.
+
+    Parameters
+    ----------
+    extra : torch.Tensor of shape (m,)
+        :math:`\mu_a = \lambda_a / \pi_a`: what the multiplier :math:`\lambda_a` of a group
+        of share :math:`\pi_a` adds to the weight 1 of each of its rows.
+    excess : torch.Tensor of shape (m,)
+        :math:`e_a`.
+    scale : torch.Tensor or float
+        J, in the unit of `excess`.
+    noise : torch.Tensor of shape (m,) or float, default=0.0
+        :math:`c_a`, such as two standard errors.
+    lr : float
+        s, of this step.
+    most : float, default=inf
+        :math:`\mu_{\max}`. Clipped at every step, so that nothing winds up beyond it.
+
+    Returns
+    -------
+    extra : torch.Tensor of shape (m,)
+        After the step.
+
+    References
+    ----------
+    The toolkit's own. The form is that of projected dual ascent: Bertsekas, "Nonlinear
+    programming", 3rd edition, 2016, section 7.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional.dual_updates import relative_step
+    >>> excess, noise = torch.tensor([-0.2, 0.1, 0.5]), torch.tensor([0.1, 0.2, 0.1])
+    >>> relative_step(torch.zeros(3), excess, scale=0.8, noise=noise, lr=0.2)
+    tensor([0.0000, 0.0000, 0.1000])
+    """
+    beyond = excess.sign() * (excess.abs() - noise).clamp(min=0)
+    move = lr * (beyond / scale).clamp(-1, 1)
+    return torch.where(move.isfinite(), extra + move, extra).clamp(0, most)

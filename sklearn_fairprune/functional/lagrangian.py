@@ -98,3 +98,45 @@ def group_weights(
         (slope,) = torch.autograd.grad(violation, values, multipliers.to(violation.dtype))
     shares = statistics["shares"]
     return torch.where(shares > 0, 1 + slope / shares.clamp(min=torch.finfo().tiny), 1.0)
+
+
+def bounded_multipliers(
+    constraint: Callable,
+    extra: torch.Tensor,
+    statistics: Mapping[str, torch.Tensor],
+    least: float,
+) -> torch.Tensor:
+    r"""Multipliers that leave every row a weight of at least so much.
+
+    They are :math:`\lambda_a = f \pi_a \mu_a`, with the largest :math:`f \le 1` for which no
+    weight of `group_weights` is below `least`: the weights are linear in the multipliers.
+
+    Parameters
+    ----------
+    constraint : callable
+        Member of `CONSTRAINTS`, or a function of the same form.
+    extra : torch.Tensor of shape (m,)
+        :math:`\mu_a`, as from `functional.dual_updates.relative_step`.
+    statistics : dict of str to torch.Tensor of shape (m,)
+        As for `group_weights`.
+    least : float
+        In [0, 1).
+
+    Returns
+    -------
+    multipliers : torch.Tensor of shape (m,)
+        :math:`\lambda`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import equal_loss, group_weights
+    >>> from sklearn_fairprune.functional.lagrangian import bounded_multipliers
+    >>> statistics = {"losses": torch.ones(2), "shares": torch.tensor([0.75, 0.25])}
+    >>> found = bounded_multipliers(equal_loss, torch.tensor([0.0, 3.0]), statistics, 0.5)
+    >>> found, group_weights(equal_loss, found, statistics)
+    (tensor([0.0000, 0.5000]), tensor([0.5000, 2.5000]))
+    """
+    multipliers = statistics["shares"] * extra
+    lowest = float(group_weights(constraint, multipliers, statistics).min())
+    return multipliers if lowest >= least else multipliers * (1 - least) / (1 - lowest)

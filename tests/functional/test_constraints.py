@@ -18,7 +18,7 @@ from sklearn_fairprune.functional.constraints import (
     equal_loss,
     minimax,
 )
-from sklearn_fairprune.functional.lagrangian import violations
+from sklearn_fairprune.functional.lagrangian import bounded_multipliers, violations
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=50, database=None)
@@ -92,6 +92,7 @@ def test_violations_row_by_row(made):
     expected = {
         "equal_loss": losses - whole,
         "minimax": losses - whole,
+        "equal_accuracy": made["errors"] - (shares * made["errors"]).sum(),
         "bounded_group_loss": losses,
         "equal_excessive_loss": excess - whole_excess,
         "accuracy_gap": drop - (shares * drop).sum(),
@@ -325,9 +326,30 @@ def test_constraints_without_a_derivative_are_refused(constraint):
 
 def test_which_constraints_are_about_errors_and_the_dense_network():
     about = {name: (c.of_errors, c.of_dense) for name, c in CONSTRAINTS.items()}
-    assert {name for name, (errors, _) in about.items() if errors} == {"accuracy_gap"}
+    assert {name for name, (errors, _) in about.items() if errors} == {
+        "accuracy_gap",
+        "equal_accuracy",
+    }
     assert {n for n, (_, dense) in about.items() if dense} == {
         "accuracy_gap",
         "equal_excessive_loss",
     }
     assert record(lambda losses, *, dense_errors: losses).of_errors
+
+
+@EVERY_DIFFERENCE
+@law
+@given(made=statistics(), seed=st.integers(0, 99), least=st.sampled_from([0.0, 0.5, 0.9]))
+def test_bounded_multipliers_leave_every_row_its_weight(name, made, seed, least):
+    extra = 3 * torch.rand(len(made["shares"]), generator=torch.Generator().manual_seed(seed))
+    found = bounded_multipliers(CONSTRAINTS[name], extra.double(), made, least)
+    wanted = made["shares"] * extra.double()
+    weights = group_weights(CONSTRAINTS[name], found, made)
+    assert weights.min() >= least - 1e-9
+    assert close(weights @ made["shares"], torch.tensor(1.0).double())
+    factor = found.sum() / wanted.sum()
+    assert close(found, factor * wanted)
+    assert factor <= 1 + 1e-12
+    free = group_weights(CONSTRAINTS[name], wanted, made).min()
+    assert free >= least or weights.min() == pytest.approx(least)
+    assert free < least or factor == pytest.approx(1)

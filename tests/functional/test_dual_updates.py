@@ -1,5 +1,7 @@
 """Projections and steps of multipliers: by hand, by scipy, and by two other packages."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from sklearn_fairprune.functional.dual_updates import dual_step, project
+from sklearn_fairprune.functional.dual_updates import dual_step, project, relative_step
 
 torch.set_num_threads(1)
 law = settings(deadline=None, max_examples=60, database=None)
@@ -206,3 +208,35 @@ def test_ascent_is_that_of_humancompatible(bound):
 def test_projection_of_large_multipliers(large):
     near = project(torch.tensor([large, 3.0], dtype=torch.float64), 1.0)
     assert near.tolist() == [1.0, 0.0]
+
+
+def by_hand(extra, excess, noise, scale, lr, most):
+    """Extra weights after a relative step, group by group."""
+    found = []
+    for mu, e in zip(extra, excess, strict=True):
+        beyond = max(abs(e) - noise, 0.0) * (1 if e > 0 else -1)
+        found.append(min(max(mu + lr * min(max(beyond / scale, -1), 1), 0), most))
+    return found
+
+
+def test_relative_step_by_hand():
+    extra, excess = [0.0, 0.5, 1.0, 2.9, 0.1], [0.3, -0.3, 0.05, 5.0, -9.0]
+    options = {"noise": 0.1, "scale": 0.4, "lr": 0.6, "most": 3.0}
+    found = relative_step(torch.tensor(extra), torch.tensor(excess), **options)
+    assert found.tolist() == pytest.approx(by_hand(extra, excess, **options))
+
+
+def test_relative_step_has_no_unit():
+    extra, excess = torch.rand(5), torch.randn(5)
+    first = relative_step(extra, excess, scale=0.3, noise=0.1, lr=1.0)
+    other = relative_step(extra, 1e6 * excess, scale=0.3e6, noise=0.1e6, lr=1.0)
+    torch.testing.assert_close(first, other)
+
+
+@pytest.mark.parametrize("scale", [0.0, math.nan])
+def test_relative_step_stands_still_where_nothing_is_known(scale):
+    extra = torch.tensor([0.5, 0.5])
+    assert torch.equal(
+        relative_step(extra, torch.tensor([math.nan, 0.0]), scale=1, lr=1), extra
+    )
+    assert torch.equal(relative_step(extra, torch.zeros(2), scale=scale, lr=1), extra)
