@@ -7,11 +7,14 @@ from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 
 from ..engine.batches import split_rows
-from ..engine.dual_ascent import DualAscent, DualRule
-from ..engine.group_statistics import evaluate, means_of, violations_of
+from ..engine.dual_ascent import DualAscent
+from ..engine.dual_rule import DualRule
+from ..engine.group_statistics import evaluate, means_of, named, violations_of
 from ..engine.networks import adapt
 from ..functional.constraints import CONSTRAINTS
 from ._listener import FitListener
+
+USUAL_LR, USUAL_PLAIN_LR = 2.0, 0.3  # of relative steps, and of the others
 
 # The stage in which a training is not constrained.
 UNCONSTRAINED = {"dense": "after", "finetune": "before"}
@@ -82,7 +85,7 @@ class ConstraintListener(FitListener):
             return None
         if self.held is not None:
             adapt(self.held, net)
-        options = {"held": self.held}
+        options = {"held": self.held, "n_epochs": n_epochs}
         options["dense"] = dense if self.rule.constraint.of_dense else None
         self.duals[phase] = DualAscent(self.rule, net, rows, len(self.groups), **options)
         return self.duals[phase]
@@ -120,7 +123,9 @@ class ConstraintListener(FitListener):
             adapt(rows, net)
             options = (rows, len(self.groups), None, constraint.of_errors)
             means = means_of(evaluate(dense, *options)) if constraint.of_dense else None
-            found[name] = violations_of(constraint, evaluate(net, *options), means).numpy()
+            sums = evaluate(net, *options)
+            found[name] = violations_of(constraint, sums, means).numpy()
+            self.tolerance = self.rule.allowed(named(means_of(sums), sums[:, 0]))
         return found
 
     def index(self):
@@ -185,10 +190,15 @@ def dual_rule(meta):
             f"constraint={constraint.name!r} is about accuracy, which a regressor does "
             "not have. Use a constraint on losses, such as 'equal_excessive_loss'."
         )
-    if constraint.simplex and meta.dual_update != "projected":
+    if constraint.simplex and meta.dual_update not in ("adaptive", "projected"):
         raise ValueError(
             f"constraint={constraint.name!r} has multipliers that sum to 1; dual_update="
-            f"{meta.dual_update!r} has no meaning for it. Use 'projected'."
+            f"{meta.dual_update!r} has no meaning for it. Use 'adaptive' or 'projected'."
+        )
+    if constraint.bound and meta.tolerance is None:
+        raise ValueError(
+            f"constraint={constraint.name!r} needs tolerance, its bound on every group, and it "
+            "is None. Give one, such as 1.1 times the mean loss of the dense network."
         )
     if isinstance(meta.estimator.estimator, FrozenEstimator) and meta.stage != "after":
         raise ValueError(
@@ -196,14 +206,18 @@ def dual_rule(meta):
             "forbids. Use stage='after'."
         )
     damped = meta.dual_optimizer == "nupi"
+    usual = USUAL_LR if meta.dual_update == "adaptive" else USUAL_PLAIN_LR
     return DualRule(
         constraint,
-        tolerance=float(meta.tolerance),
+        tolerance=None if meta.tolerance is None else float(meta.tolerance),
         update=meta.dual_update,
-        lr=float(meta.dual_lr),
+        lr=float(usual if meta.dual_lr is None else meta.dual_lr),
         gain=float(meta.nupi_gain) if damped else 0.0,
         smoothing=float(meta.nupi_smoothing) if damped else 0.0,
         steps=int(meta.dual_steps),
         window=float(meta.window),
         total=float(meta.max_multiplier),
+        noise=float(meta.noise),
+        least=float(meta.min_row_weight),
+        most=float(meta.max_row_weight),
     )

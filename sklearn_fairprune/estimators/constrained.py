@@ -53,21 +53,31 @@ class GroupConstrainedPruner(PrunerWrapper):
     stage : {"before", "after", "both"}, default="after"
         Whether the training of the dense network, the fine-tuning after pruning, or both
         are constrained. Constraints that compare with the dense network exist "after" only.
-    tolerance : float, default=0.05
-        :math:`\epsilon`, in units of the violation. ``inf`` trains without constraint, to
-        the last bit.
-    dual_lr : float, default=0.3
-        Step size of the multipliers: what a violation of 1 adds to them in an epoch,
-        whatever the number of batches and rows. The default overshoots on images with
-        classes as groups (benchmarks/paper): 0.01 to 0.1 cost less accuracy on two tasks.
-    dual_optimizer : {"ascent", "nupi"}, default="nupi"
-        Gradient ascent, or its proportional-integral form, which overshoots less [6]_.
-    dual_update : {"projected", "signed", "absolute"}, default="projected"
-        ``"projected"`` keeps :math:`\lambda_a \ge 0`: groups that are worse off than
-        allowed gain weight. ``"signed"`` constrains :math:`|g_a| \le \epsilon` with
+    tolerance : float, default=None
+        :math:`\epsilon`: the violation that is allowed, in units of the loss, or as a share
+        of the rows (0.02 is 2 points of accuracy). None is a tenth of the mean loss, or of
+        the error rate, whichever is constrained. ``inf`` trains without constraint, to the
+        last bit.
+    dual_update : {"adaptive", "projected", "signed", "absolute"}, default="adaptive"
+        ``"adaptive"`` steps on the weights of the rows, in units of the mean loss, by what
+        of a violation is more than chance; see Notes. The others step on
+        :math:`\lambda_a` in the unit of the violation: ``"projected"`` keeps
+        :math:`\lambda_a \ge 0`; ``"signed"`` constrains :math:`|g_a| \le \epsilon` with
         multipliers of either sign; ``"absolute"`` is the paper's own Lagrangian, with
-        :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. Both of these
+        :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. The last two
         may also make groups worse.
+    dual_lr : float, default=None
+        Step size. Of ``"adaptive"``, what a violation as large as the mean loss adds to the
+        weight of a row over a whole training; None is 2. Of the others, what a violation of
+        1 adds to a multiplier in an epoch; None is 0.3.
+    noise : float, default=2.0
+        Standard errors of a violation that ``"adaptive"`` takes for chance.
+    min_row_weight, max_row_weight : float, default=0.5, 4.0
+        What the weight of a row stays within under ``"adaptive"``; without constraint it
+        is 1.
+    dual_optimizer : {"ascent", "nupi"}, default="nupi"
+        Of the other updates: gradient ascent, or its proportional-integral form, which
+        overshoots less [6]_.
     dual_steps : int, default=10
         Steps of the multipliers in an epoch, as nearly as whole batches allow; 1 is the
         paper's.
@@ -76,7 +86,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         multipliers step. It counts the group's own rows, so that small groups are
         averaged over as many batches as it takes.
     max_multiplier : float, default=1.0
-        Bound on the sum of the multipliers. Up to 1, constraints on differences to the
+        Bound on the sum of the multipliers, but for ``"adaptive"``. Up to 1, constraints on differences to the
         mean never give any row a negative weight: no group is trained to do worse.
     nupi_gain, nupi_smoothing : float, default=3.0, 0.0
         :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
@@ -171,10 +181,13 @@ class GroupConstrainedPruner(PrunerWrapper):
         "estimator": "no_validation",  # check_pruner gives a better message
         "constraint": [OnShelf(CONSTRAINTS), callable],
         "stage": [StrOptions({"before", "after", "both"})],
-        "tolerance": [Interval(numbers.Real, 0, None, closed="both")],
-        "dual_lr": [Interval(numbers.Real, 0, None, closed="left")],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="both"), None],
+        "dual_update": [StrOptions({"adaptive", "projected", "signed", "absolute"})],
+        "dual_lr": [Interval(numbers.Real, 0, None, closed="left"), None],
+        "noise": [Interval(numbers.Real, 0, None, closed="left")],
+        "min_row_weight": [Interval(numbers.Real, 0, 1, closed="left")],
+        "max_row_weight": [Interval(numbers.Real, 1, None, closed="left")],
         "dual_optimizer": [StrOptions({"ascent", "nupi"})],
-        "dual_update": [StrOptions({"projected", "signed", "absolute"})],
         "dual_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "window": [Interval(numbers.Real, 0, 1, closed="right")],
         "max_multiplier": [Interval(numbers.Real, 0, None, closed="right")],
@@ -189,10 +202,13 @@ class GroupConstrainedPruner(PrunerWrapper):
         *,
         constraint: Any = "equal_loss",
         stage: str = "after",
-        tolerance: float = 0.05,
-        dual_lr: float = 0.3,
+        tolerance: float | None = None,
+        dual_update: str = "adaptive",
+        dual_lr: float | None = None,
+        noise: float = 2.0,
+        min_row_weight: float = 0.5,
+        max_row_weight: float = 4.0,
         dual_optimizer: str = "nupi",
-        dual_update: str = "projected",
         dual_steps: int = 10,
         window: float = 0.5,
         max_multiplier: float = 1.0,
@@ -204,9 +220,12 @@ class GroupConstrainedPruner(PrunerWrapper):
         self.constraint = constraint
         self.stage = stage
         self.tolerance = tolerance
-        self.dual_lr = dual_lr
-        self.dual_optimizer = dual_optimizer
         self.dual_update = dual_update
+        self.dual_lr = dual_lr
+        self.noise = noise
+        self.min_row_weight = min_row_weight
+        self.max_row_weight = max_row_weight
+        self.dual_optimizer = dual_optimizer
         self.dual_steps = dual_steps
         self.window = window
         self.max_multiplier = max_multiplier
@@ -366,6 +385,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         index, self.groups_ = listener.index(), listener.groups
         violations = listener.violations(pruner.estimator_, pruner.dense_estimator_)
         self.violations_ = pd.DataFrame(violations, index=index)
+        self.tolerance_ = listener.tolerance
         if self.stage != "before" or last is not None:
             values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
             self.multipliers_ = pd.Series(values, index=index, name="multiplier")
@@ -381,8 +401,8 @@ class GroupConstrainedPruner(PrunerWrapper):
     def _over(self):
         """Violations above the tolerance, on the last set of rows."""
         worst = self.violations_.iloc[:, -1].fillna(self.violations_["train"])
-        size = worst.abs() if self.dual_update != "projected" else worst
-        return worst[size > self.tolerance]
+        size = worst.abs() if self.dual_update in ("signed", "absolute") else worst
+        return worst[size > self.tolerance_]
 
     def _warn_unmet(self, over, constraint, *, trained):
         """Say which groups violate the constraint."""
@@ -391,7 +411,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         if not trained:
             why = "No training was under the constraint."
         warn(
-            f"constraint={constraint.name!r} is not met within tolerance={self.tolerance:g} "
+            f"constraint={constraint.name!r} is not met within tolerance={self.tolerance_:g} "
             f"at sparsity {self.sparsity_:g} on the {self.violations_.columns[-1]} rows by "
             f"{len(over)} of {len(self.violations_)} groups: {shown}. {why}",
             ConvergenceWarning,

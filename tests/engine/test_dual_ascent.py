@@ -13,7 +13,8 @@ from skorch.dataset import ValidSplit
 from torch.utils.data import DataLoader, TensorDataset
 
 from sklearn_fairprune.engine.batches import Rows
-from sklearn_fairprune.engine.dual_ascent import DualAscent, DualRule
+from sklearn_fairprune.engine.dual_ascent import DualAscent
+from sklearn_fairprune.engine.dual_rule import DualRule
 from sklearn_fairprune.engine.group_statistics import evaluate, means_of, violations_of
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import CONSTRAINTS, bounded_group_loss, equal_loss, minimax
