@@ -53,6 +53,9 @@ class DualAscent(Callback):
         As they are now.
     lowest, highest : float64 torch.Tensor of shape (m,)
         Weights that the rows of each group had at least and at most.
+    trace : list of (float, torch.Tensor)
+        Shares of the whole training, and the weights of the rows from there on; not of the
+        paper's update, whose weights are those of a batch.
     records : list of dict
         One an epoch: tensors of shape (m,) ``loss``, ``violation`` and ``multiplier``, and
         ``holdout_loss`` and ``holdout_violation`` with held rows.
@@ -83,6 +86,7 @@ class DualAscent(Callback):
         self.smoothed = torch.full_like(self.state, torch.nan)
         self.lowest, self.highest = torch.ones_like(shares), torch.ones_like(shares)
         self.records: list[dict[str, Tensor]] = []
+        self.trace: list[tuple[float, Tensor]] = []
         self.weights: Tensor | None = None
 
     def _window(self, net: NeuralNet, rows: Rows, dense: NeuralNet | None) -> GroupWindow:
@@ -164,6 +168,7 @@ class DualAscent(Callback):
         """Begin to count."""
         self.batch_, self.seen_ = None, RowValues(net, self.m, self.errors)
         self.net_, self.size_ = net, len(self.groups)
+        self.done_ = 0.0
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -209,6 +214,7 @@ class DualAscent(Callback):
     def _step(self) -> None:
         rule, window = self.rule, self.train_window
         share = 1.0 if rule.steps == 1 else self.n_rows_ / self.size_
+        self.done_ += self.n_rows_ / (self.size_ * self.n_epochs)
         self.since_ += self.seen_.sums()
         self.epoch_ += self.since_
         if rule.relative:
@@ -270,7 +276,7 @@ class DualAscent(Callback):
             return
         statistics = self._own_statistics()
         weights = group_weights(self.rule.constraint, self.multipliers, statistics)
-        self._seen(weights)
+        self.trace.append((self.done_, self._seen(weights)))
         own = next(self.net_.module_.parameters()).dtype
         self.weights = None if bool((weights == 1).all()) else weights.to(own)
 

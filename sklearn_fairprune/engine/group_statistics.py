@@ -79,6 +79,13 @@ class RowValues:
         """Group sums of all that was kept, which is then forgotten."""
         if not self.batches:
             return torch.zeros(self.m, N_SUMS, dtype=torch.float64)
+        return group_sums(*self.columns(), self.m)
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses, errors, groups and masses of all that was kept, which is then forgotten.
+
+        Of shape (n,), losses and errors times what a row counts, as `group_sums` takes them.
+        """
         columns = zip(*self.batches, strict=True)
         self.batches = []
         y, groups, weights, losses, wrong = (
@@ -87,7 +94,7 @@ class RowValues:
         mass = row_mass(self.net.criterion_, y, weights)
         losses = losses if weights is None else losses * weights
         wrong = torch.zeros_like(losses) if wrong is None else wrong * mass
-        return group_sums(losses, wrong, groups, mass, self.m)
+        return losses, wrong, groups, mass
 
 
 def evaluate(
@@ -117,6 +124,29 @@ def evaluate(
     sums : float64 torch.Tensor of shape (m, 4)
         As from `group_sums`.
     """
+    return _seen(net, rows, n_groups, index, errors).sums()
+
+
+def row_values(net: NeuralNet, rows: Rows, errors: bool = False) -> tuple[Tensor, ...]:
+    """Loss, error, group and mass of every row in evaluation mode.
+
+    Parameters
+    ----------
+    net, rows, errors
+        See `evaluate`.
+
+    Returns
+    -------
+    losses, errors, groups, mass : torch.Tensor of shape (n,)
+        Losses and errors are times what a row counts, as `group_sums` takes them.
+    """
+    return _seen(net, rows, 0, None, errors).columns()
+
+
+def _seen(
+    net: NeuralNet, rows: Rows, n_groups: int, index: Tensor | None, errors: bool
+) -> RowValues:
+    """What a net makes of rows in evaluation mode."""
     options = {} if rows.sliceable else net.get_params_for("iterator_valid")
     for name in ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler"):
         options.pop(name, None)
@@ -132,7 +162,7 @@ def evaluate(
             seen.add(seen.of(batch, y_pred, losses))
     if mode:
         training_mode(net)
-    return seen.sums()
+    return seen
 
 
 def means_of(sums: Tensor) -> Tensor:

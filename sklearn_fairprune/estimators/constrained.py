@@ -1,6 +1,7 @@
 """Pruning under a constraint on group losses: the mitigation, as a meta-estimator."""
 
 import copy
+import functools
 import numbers
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,8 +19,9 @@ from ..functional.shelf import lists_members
 from . import _fitting
 from ._base import BasePruner
 from ._budgets import CELL
-from ._constraint import ConstraintListener
+from ._constraint import ConstraintListener, ReplayListener
 from ._inputs import Data
+from ._stages import STAGES
 from ._wrapper import PrunerWrapper
 from .path import PruningPath
 
@@ -180,7 +182,7 @@ class GroupConstrainedPruner(PrunerWrapper):
     _parameter_constraints = {
         "estimator": "no_validation",  # check_pruner gives a better message
         "constraint": [OnShelf(CONSTRAINTS), callable],
-        "stage": [StrOptions({"before", "after", "both"})],
+        "stage": [StrOptions(set(STAGES))],
         "tolerance": [Interval(numbers.Real, 0, None, closed="both"), None],
         "dual_update": [StrOptions({"adaptive", "projected", "signed", "absolute"})],
         "dual_lr": [Interval(numbers.Real, 0, None, closed="left"), None],
@@ -193,7 +195,9 @@ class GroupConstrainedPruner(PrunerWrapper):
         "max_multiplier": [Interval(numbers.Real, 0, None, closed="right")],
         "nupi_gain": [Interval(numbers.Real, 0, None, closed="left")],
         "nupi_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
-        "holdout": [Interval(numbers.Real, 0, 1, closed="left")],
+        "holdout": [Interval(numbers.Real, 0, 1, closed="left"), None],
+        "max_accuracy_loss": [Interval(numbers.Real, 0, 1, closed="both")],
+        "refit": ["boolean"],
     }
 
     def __init__(
@@ -214,7 +218,9 @@ class GroupConstrainedPruner(PrunerWrapper):
         max_multiplier: float = 1.0,
         nupi_gain: float = 3.0,
         nupi_smoothing: float = 0.0,
-        holdout: float = 0.0,
+        holdout: float | None = None,
+        max_accuracy_loss: float = 0.01,
+        refit: bool = False,
     ) -> None:
         self.estimator = estimator
         self.constraint = constraint
@@ -232,6 +238,8 @@ class GroupConstrainedPruner(PrunerWrapper):
         self.nupi_gain = nupi_gain
         self.nupi_smoothing = nupi_smoothing
         self.holdout = holdout
+        self.max_accuracy_loss = max_accuracy_loss
+        self.refit = refit
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -276,11 +284,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         """
         _fitting.forget_fit(self)
         data = Data(X, y, sensitive_features, sample_weight)
-        pruner, listener = self._pruner(), ConstraintListener(self, data)
-        _fitting.fit(pruner, data, listener)
-        self._take(pruner, listener)
-        _fitting.warn_if_unsound(pruner, listener.rows)
-        return self
+        return self._constrain(data, self._pruner, _fitting.fit)
 
     @fit_context(prefer_skip_nested_validation=False)
     def prune(
@@ -312,11 +316,8 @@ class GroupConstrainedPruner(PrunerWrapper):
         """
         check_is_fitted(self)
         data = Data(X, y, sensitive_features, sample_weight)
-        pruner, listener = copy.copy(self.estimator_), ConstraintListener(self, data)
-        rows = _fitting.prune_again(pruner, data, sparsity, listener)
-        self._take(pruner, listener)
-        _fitting.warn_if_unsound(pruner, rows)
-        return self
+        again = functools.partial(_fitting.prune_again, sparsity=sparsity)
+        return self._constrain(data, lambda: copy.copy(self.estimator_), again)
 
     @fit_context(prefer_skip_nested_validation=False)
     def pruning_path(
@@ -348,10 +349,16 @@ class GroupConstrainedPruner(PrunerWrapper):
             `PrunedClassifier.pruning_path`; this estimator stays as it is.
         """
         data = Data(X, y, sensitive_features, sample_weight)
+        if self.refit:
+            raise ValueError(
+                "pruning_path trains every network once, and refit=True asks for twice. Use "
+                "refit=False, or fit one estimator for each sparsity."
+            )
         pruner, listener = self._pruner(), ConstraintListener(self, data)
         fitted, given = _fitting.path(pruner, data, sparsities, listener, budgets)
         estimators = []
         for member, branch in fitted:
+            branch.finish(member)
             own = {f"estimator__{k}": getattr(member, k) for k in (*CELL, "target")}
             estimators.append(clone(self).set_params(**own)._take(member, branch))
         return PruningPath([m.sparsity for m, _ in fitted], estimators, given)
@@ -370,6 +377,19 @@ class GroupConstrainedPruner(PrunerWrapper):
         pruner = clone(self.estimator)
         validate_params(pruner)
         return pruner
+
+    def _constrain(self, data, fresh, run):
+        """Fit under the constraint, perhaps again on all rows, and keep what came of it."""
+        pruner, listener = fresh(), ConstraintListener(self, data)
+        rows = run(pruner, data, listener=listener)
+        listener.finish(pruner)
+        if self.refit and listener.held is not None:
+            first, pruner, again = pruner, fresh(), ReplayListener(self, data, listener)
+            rows = run(pruner, data, listener=again)
+            again.finish(pruner)
+        self._take(pruner, listener)
+        _fitting.warn_if_unsound(pruner, rows)
+        return self
 
     def _take(self, pruner, listener):
         """Store a fitted pruner and what became of its constraint; warn where it failed."""
