@@ -55,7 +55,12 @@ def test_estimator_must_be_a_pruner(case):
 INVALID = {
     "constraint": ["equal_odds", None, 1],
     "stage": ["during", None],
-    "tolerance": [-0.1, np.nan, "small", None],
+    "tolerance": [-0.1, np.nan, "small"],
+    "noise": [-1.0, None],
+    "min_row_weight": [-0.1, 1.0],
+    "max_row_weight": [0.5, "many"],
+    "max_accuracy_loss": [-0.1, 2.0],
+    "refit": ["no"],
     "dual_lr": [-1, np.inf, "auto"],
     "dual_optimizer": ["adam"],
     "dual_update": ["both"],
