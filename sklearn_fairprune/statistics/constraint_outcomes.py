@@ -164,7 +164,8 @@ def violation_errors(
     for which, a in enumerate(first):
         rows = np.flatnonzero(same.ravel() == which)
         column = (directions[a][present][inside] * values).sum(axis=1)
-        found = moments(column, inside, len(present), TAIL, weights)
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite losses stay unknown
+            found = moments(column, inside, len(present), TAIL, weights)
         cells = np.ix_(rows, present)
         n[cells] = found.sizes
         parts[cells] = lengths[cells] ** 2 * found.variances / found.sizes
@@ -292,16 +293,17 @@ def judge(
     else:
         outcome = Outcome.NOT_MET if over.any() else Outcome.CANNOT_TELL
     stuck, unknown = over & np.where(above, more, less), np.isnan(low) | np.isnan(high)
-    indices = [np.flatnonzero(mask) for mask in (over, harmed, favoured, stuck)]
-    undecided = np.flatnonzero(~within & ~over)
     return Judgement(
-        outcome,
-        active,
-        violations,
-        low,
-        high,
-        *indices,
-        undecided=undecided,
+        outcome=outcome,
+        active=active,
+        violations=violations,
+        low=low,
+        high=high,
+        over=np.flatnonzero(over),
+        harmed=np.flatnonzero(harmed),
+        favoured=np.flatnonzero(favoured),
+        stuck=np.flatnonzero(stuck),
+        undecided=np.flatnonzero(~within & ~over),
         unknown=np.flatnonzero(unknown),
         sizes=errors.sizes,
         tolerance=float(tolerance),

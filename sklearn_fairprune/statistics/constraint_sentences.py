@@ -140,9 +140,9 @@ def _too_far(groups: _Groups) -> str:
         (groups.judgement.harmed, "less", "above it"),
         (groups.judgement.favoured, "more", "below minus it"),
     )
-    return " and ".join(
-        f"{groups.counted(found)} surely {where} that {'was' if len(found) == 1 else 'were'} "
-        f"given {way} weight ({groups.listed(found)})"
+    return "; ".join(
+        f"{groups.listed(found)}, given {way} weight, {'is' if len(found) == 1 else 'are'} "
+        f"surely {where}"
         for found, way, where in told
         if len(found)
     )
