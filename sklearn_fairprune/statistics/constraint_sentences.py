@@ -8,6 +8,12 @@ import numpy as np
 from .constraint_outcomes import MORE, Judgement, Outcome
 
 SHOWN = 10  # groups in a list
+# By unit: factor, and what follows a violation and a tolerance.
+PLAIN = (1, "", "")
+UNITS: dict[str | None, tuple[int, str, str]] = {
+    "loss": (1, "", " in units of the loss"),
+    "share": (100, " points", " points of accuracy"),
+}
 NEVER_ACTED = f"no row weight left 1 by more than {MORE - 1:.2f}"
 RAISE = "Raise dual_lr, max_row_weight or finetune_epochs, or allow more tolerance."
 LOWER = "Lower dual_lr or max_row_weight."
@@ -123,15 +129,14 @@ class _Groups(NamedTuple):
 
 
 def _violation(value: float, unit: str | None) -> str:
-    scale, what = (100, " points") if unit == "share" else (1, "")
+    scale, what, _ = UNITS.get(unit, PLAIN)
     return f"{scale * value:+.3g}{what}"
 
 
 def _tolerance(value: float, unit: str | None) -> str:
-    if unit == "share":
-        points = f"{100 * value:.3g}"
-        return f"{points} point{'' if points == '1' else 's'} of accuracy"
-    return f"{value:.3g}{' in units of the loss' if unit == 'loss' else ''}"
+    scale, _, what = UNITS.get(unit, PLAIN)
+    text = f"{scale * value:.3g}{what}"
+    return text.replace("points", "point") if text.startswith("1 ") else text
 
 
 def _too_far(groups: _Groups) -> str:
