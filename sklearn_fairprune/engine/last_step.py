@@ -1,6 +1,9 @@
 """Stub."""
+
 from dataclasses import dataclass
 from typing import Any
+
+
 @dataclass(frozen=True)
 class LastStep:
     weights: bool
@@ -11,5 +14,11 @@ class LastStep:
     most: float
     loss: float
     rounds: int = 8
-def adjust(*a): raise NotImplementedError
-def repeat(*a): raise NotImplementedError
+
+
+def adjust(*a):
+    raise NotImplementedError
+
+
+def repeat(*a):
+    raise NotImplementedError

@@ -4,17 +4,18 @@ import copy
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 
+from .._compat.sklearn import validate_params
 from ..engine.batches import split_rows
 from ..engine.dual_ascent import DualAscent
-from ..engine.dual_rule import DualRule
-from ..engine.group_statistics import evaluate, means_of, named, violations_of
-from ..engine.networks import adapt
 from ..engine.dual_replay import DualReplay
+from ..engine.dual_rule import DualRule
 from ..engine.last_step import LastStep, adjust, repeat
+from ..engine.networks import adapt
 from ..functional.constraints import CONSTRAINTS
+from ._base import BasePruner
 from ._listener import FitListener
 from ._stages import STAGES
 
@@ -117,14 +118,14 @@ class ConstraintListener(FitListener):
         self.adjusted = adjust(state.net, *data, dense)
         pruner._fitted = state.change(net=self.adjusted.net)
 
-    def multipliers(self, n_groups):
-        """Last multipliers, of whatever came last; None if the dense training was not heard."""
+    def multipliers(self):
+        """Last multipliers; None if the training that they are of was not heard."""
         if self.adjusted is not None:
             return self.adjusted.multipliers.numpy()
         last = self.duals.get(self.stage.trainings[-1] if self.stage.trainings else None)
         if last is not None:
             return last.multipliers.numpy()
-        return None if self.stage.trainings == ("dense",) else np.zeros(n_groups)
+        return None if self.stage.trainings == ("dense",) else np.zeros(len(self.groups))
 
     def row_weights(self):
         """Lowest and highest weight that the rows of each group had, as arrays (m,)."""
@@ -140,32 +141,6 @@ class ConstraintListener(FitListener):
         twin = copy.copy(self.pruner)
         twin._fitted = self.state(net)
         return {"estimator_": twin}
-
-    def violations(self, net, dense):
-        """Violation of every group by a network in evaluation mode, over whole data sets.
-
-        Parameters
-        ----------
-        net, dense : skorch.NeuralNet
-            Fitted, and the network it is compared with.
-
-        Returns
-        -------
-        violations : dict of str to ndarray of shape (m,)
-            On the rows that trained the weights ("train") and, with `holdout`, on those
-            that trained the multipliers. NaN for a group without rows.
-        """
-        constraint, found = self.rule.constraint, {}
-        for name, rows in {"train": self.rows, "holdout": self.held}.items():
-            if rows is None:
-                continue
-            adapt(rows, net)
-            options = (rows, len(self.groups), None, constraint.of_errors)
-            means = means_of(evaluate(dense, *options)) if constraint.of_dense else None
-            sums = evaluate(net, *options)
-            found[name] = violations_of(constraint, sums, means).numpy()
-            self.tolerance = self.rule.allowed(named(means_of(sums), sums[:, 0]))
-        return found
 
     def index(self):
         """Groups as an index; a tuple stays one label."""
@@ -240,6 +215,37 @@ class ReplayListener(FitListener):
         data = (adapt(self.rows, state.net), len(self.groups), first.step, state.masks)
         net = repeat(state.net, *data, first.adjusted)
         pruner._fitted = state.change(net=net)
+
+
+def inner_pruner(meta):
+    """Clone of the pruner of a `GroupConstrainedPruner`, with its parameters checked.
+
+    Parameters
+    ----------
+    meta : GroupConstrainedPruner
+        Whose pruner it is.
+
+    Returns
+    -------
+    pruner : PrunedClassifier or PrunedRegressor
+
+    Raises
+    ------
+    TypeError
+        If it is no pruner.
+    """
+    if not isinstance(meta.estimator, BasePruner):
+        got = type(meta.estimator).__name__
+        if isinstance(meta.estimator, type):
+            got = f"the class {meta.estimator.__name__}; pass an instance"
+        raise TypeError(
+            "estimator must be a PrunedClassifier or PrunedRegressor, got "
+            f"{got}. Wrap a skorch net in one of them; in a Pipeline make "
+            "GroupConstrainedPruner the last step."
+        )
+    pruner = clone(meta.estimator)
+    validate_params(pruner)
+    return pruner
 
 
 def last_step(meta, rule):
@@ -326,8 +332,8 @@ def dual_rule(meta):
         )
     if constraint.bound and meta.tolerance is None:
         raise ValueError(
-            f"constraint={constraint.name!r} needs tolerance, its bound on every group, and it "
-            "is None. Give one, such as 1.1 times the mean loss of the dense network."
+            f"constraint={constraint.name!r} needs tolerance, its bound on every group, and "
+            "it is None. Give one, such as 1.1 times the mean loss of the dense network."
         )
     if isinstance(meta.estimator.estimator, FrozenEstimator) and "dense" in stage.trainings:
         raise ValueError(
