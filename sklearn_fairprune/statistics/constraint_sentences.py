@@ -90,7 +90,7 @@ def says(
             verdict += f"{groups.listed(judgement.over)}."
             advice = RAISE if judgement.active else IDLE
         case _:
-            verdict = f"Whether {constraint} is met {at} cannot be told from the {rows} rows: "
+            verdict = f"{constraint} {at}: whether it is met, the {rows} rows cannot tell: "
             verdict += f"{groups.counted(judgement.undecided)} neither surely within {within} "
             verdict += f"nor surely beyond it: {groups.listed(judgement.undecided, True)}."
             advice = _what_would_tell(judgement, rows)
