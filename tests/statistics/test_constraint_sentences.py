@@ -95,6 +95,7 @@ def test_groups_and_numbers():
     assert ": young +0.3, old +0.2." in told([0.2, 0.3, 0], (1, 1, 2))[1]
     text = STATES["overshot"][1]
     assert "young +0.2, given less weight, is surely above it; old -0.2, given more" in text
+    assert "loss, young +0.3, given less weight, is surely above it. " in STATES["both"][1]
     assert "although their weight was moved against that (old +0.2)" in STATES["both"][1]
     assert ": old +0.05 [+0.0332, +0.0668] of 51 rows. " in STATES["cannot tell"][1]
     assert ": old unknown of 1 row. " in STATES["unknown"][1]
