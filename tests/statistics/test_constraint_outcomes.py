@@ -103,6 +103,17 @@ def test_a_ratio_by_its_slopes():
         assert found.variances[a] == pytest.approx(slopes[a, a] @ part @ slopes[a, a] / n)
 
 
+def test_violations_may_be_about_different_columns():
+    rng, codes = np.random.default_rng(0), np.repeat([0, 1], 500)
+    values = rng.uniform(size=(1000, 2)) * np.array([1, 5])
+    slopes = to_mean(np.array([0.5, 0.5]), 1, 0)
+    slopes[1] = slopes[1, :, ::-1]
+    found = violation_errors(values, codes, None, slopes)
+    for a in (0, 1):
+        parts = [values[codes == b, a].var(ddof=1) / 500 for b in (0, 1)]
+        assert found.variances[a] == pytest.approx(sum(parts) / 4)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_errors_are_those_of_a_bootstrap(weighted):
     rng, sizes = np.random.default_rng(1), np.array([120, 300, 580])
@@ -201,6 +212,7 @@ def test_a_group_without_rows_is_unknown_and_so_is_what_depends_on_it():
     )
     assert (found.unknown.tolist(), found.outcome) == ([2], Outcome.CANNOT_TELL)
     errors = violation_errors(values, codes, None, to_mean(np.array([0.4, 0.4, 0.2]), 1))
+    assert errors.freedom.tolist() == [0, 0, 0]
     assert judge(np.zeros(M), errors, 10.0, PLAIN).unknown.tolist() == [0, 1, 2]
     none = violation_errors(values[:0], codes[:0], None, apart)
     assert judge(np.full(M, np.nan), none, 10.0, PLAIN).unknown.tolist() == [0, 1, 2]

@@ -30,6 +30,7 @@ STATES = {
     "both": told([0.2, 0.3, 0.0], (1.5, 0.8, 1), cancels=True),
     "cannot tell": told([0.05, 0.0, 0.0]),
     "unknown": told([np.nan, 0.0, 0.0]),
+    "partly unknown": told([np.nan, 0.05, 0.0]),
 }
 MARKS = {
     "is met at sparsity 0.9: on the held-out rows the upper limit (95 %) of every group is "
@@ -43,8 +44,8 @@ MARKS = {
     "overshot at sparsity 0.9": {"overshot", "both"},
     "Lower dual_lr or max_row_weight": {"overshot"},
     "no one strength of the constraint helps all. Allow more tolerance": {"both"},
-    "whether it is met, the held-out rows cannot tell": {"cannot tell", "unknown"},
-    "More held-out rows or a larger tolerance would tell": {"cannot tell"},
+    "whether it is met, the held-out rows cannot tell": {"cannot tell", "unknown", "partly unknown"},
+    "More held-out rows or a larger tolerance would tell": {"cannot tell", "partly unknown"},
     "More held-out rows of such groups would tell": {"unknown"},
     "trained on these rows": set(),
 }
@@ -57,6 +58,7 @@ OUTCOMES = {
     "both": Outcome.OVERSHOT,
     "cannot tell": Outcome.CANNOT_TELL,
     "unknown": Outcome.CANNOT_TELL,
+    "partly unknown": Outcome.CANNOT_TELL,
 }
 
 
@@ -93,6 +95,7 @@ def test_groups_and_numbers():
     assert ": young +0.3, old +0.2." in told([0.2, 0.3, 0], (1, 1, 2))[1]
     text = STATES["overshot"][1]
     assert "young +0.2, given less weight, is surely above it; old -0.2, given more" in text
+    assert "loss, young +0.3, given less weight, is surely above it. " in STATES["both"][1]
     assert "although their weight was moved against that (old +0.2)" in STATES["both"][1]
     assert ": old +0.05 [+0.0332, +0.0668] of 51 rows. " in STATES["cannot tell"][1]
     assert ": old unknown of 1 row. " in STATES["unknown"][1]
