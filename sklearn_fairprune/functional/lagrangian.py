@@ -135,6 +135,8 @@ def group_weights(
                 "weight could lower it."
             )
         (slope,) = torch.autograd.grad(violation, values, multipliers.to(violation.dtype))
+    if violation.isnan().any():  # it moves nothing, and is never met
+        slope = slope.nan_to_num(nan=0.0)
     shares = statistics["shares"]
     return torch.where(shares > 0, 1 + slope / shares.clamp(min=torch.finfo().tiny), 1.0)
 

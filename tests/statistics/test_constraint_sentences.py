@@ -44,7 +44,11 @@ MARKS = {
     "overshot at sparsity 0.9": {"overshot", "both"},
     "Lower dual_lr or max_row_weight": {"overshot"},
     "no one strength of the constraint helps all. Allow more tolerance": {"both"},
-    "whether it is met, the held-out rows cannot tell": {"cannot tell", "unknown", "partly unknown"},
+    "whether it is met, the held-out rows cannot tell": {
+        "cannot tell",
+        "unknown",
+        "partly unknown",
+    },
     "More held-out rows or a larger tolerance would tell": {"cannot tell", "partly unknown"},
     "More held-out rows of such groups would tell": {"unknown"},
     "trained on these rows": set(),
