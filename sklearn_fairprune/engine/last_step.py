@@ -27,6 +27,7 @@ PULL = 1.0  # back to the layer before, times `refit_pull`
 RATE = 1.0  # of the multipliers, in a round
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way from the layer before to a fitted one
 MAX_STEPS = 100  # of L-BFGS, in a round
+N_FOLDS = 5  # of the held rows, where these are what is fitted on
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,12 @@ class _Problem:
         losses = self.own @ seen.losses(seen.outputs) / seen.mass.sum()
         self.pull = PULL * refit_pull(seen.inputs, seen.outputs, seen.mass, float(losses))
 
-    def fit(self, weights: Tensor, start: Tensor | None = None) -> Tensor:
-        """Change of the layer that is best for rows weighted by their groups."""
+    def fit(
+        self, weights: Tensor, start: Tensor | None = None, kept: Tensor | float = 1.0
+    ) -> Tensor:
+        """Change of the layer that is best for (kept) rows weighted by their groups."""
         seen = self.seen
-        rows = self.own * weights[seen.batch.groups] / seen.mass.sum()
+        rows = kept * self.own * weights[seen.batch.groups] / (kept * seen.mass).sum()
         return refit_layer(
             seen.inputs,
             seen.outputs,
@@ -139,9 +142,18 @@ class _Problem:
             max_iter=MAX_STEPS,
         )
 
-    def outputs(self, change: Tensor) -> Tensor:
-        """Outputs of the layer after a change."""
-        return self.seen.outputs + self.seen.inputs @ change.T
+    def moves(self, weights: Tensor, change: Tensor) -> Tensor:
+        """What fits add to the outputs of rows that they have not seen: fold by fold."""
+        seen, groups = self.seen, self.seen.batch.groups
+        folds, move = torch.empty_like(groups), torch.zeros_like(seen.outputs)
+        for group in groups.unique():
+            at = (groups == group).nonzero()[:, 0]
+            folds[at] = torch.arange(len(at)) % N_FOLDS
+        for fold in folds.unique():
+            there = folds == fold
+            found = self.fit(weights, change, (~there).double())
+            move[there] = seen.inputs[there] @ found.T
+        return move
 
 
 class _Held:
@@ -164,9 +176,9 @@ class _Held:
                 f"must be finite numbers for stage={step.stage!r}."
             )
 
-    def _noise(self, values: Tensor) -> Tensor:
+    def _noise(self, values: Tensor, compared: int | None = None) -> Tensor:
         seen, cancels = self.seen, self.step.constraint.cancels
-        options = {"errors": self.step.noise, "cancels": cancels}
+        options = {"errors": self.step.noise, "cancels": cancels, "compared": compared}
         return group_noise(values, seen.batch.groups, seen.mass, self.m, **options)
 
     def look(self, outputs: Tensor) -> _Look:
@@ -206,7 +218,7 @@ class _Held:
         if not admissible or not look.violation[self.present].isfinite().all():
             return None
         groups = torch.stack([excess.argmax(), before.argmax()])
-        luck = self._noise(self.first.values - look.values)[groups].max()
+        luck = self._noise(self.first.values - look.values, compared=1)[groups].max()
         return float(worst) if before.max() - worst > luck else None
 
 
@@ -262,14 +274,14 @@ def adjust(
     extra = judge.step_of(torch.zeros(n_groups, dtype=torch.float64), judge.first)
     change, records, best = torch.zeros_like(layer.entries()), [], None
     for _ in range(step.rounds if extra.any() else 0):
-        sums = problem.seen.sums(problem.outputs(change), n_groups)
+        sums = problem.seen.sums(problem.seen.outputs + problem.seen.inputs @ change.T, n_groups)
         statistics = named(means_of(sums), sums[:, 0], fitted)
         multipliers = bounded_multipliers(step.constraint, extra, statistics, step.least)
         weights = group_weights(step.constraint, multipliers, statistics)
         if step.constraint.simplex:
             multipliers = statistics["shares"] * weights
         change = problem.fit(weights, change)
-        move = unseen.inputs @ change.T
+        move = unseen.inputs @ change.T if step.weights else problem.moves(weights, change)
         looks = {share: judge.look(unseen.outputs + share * move) for share in SHARES}
         for share, look in looks.items():
             worst = judge.worst(look)

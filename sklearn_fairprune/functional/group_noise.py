@@ -12,6 +12,7 @@ def group_noise(
     *,
     errors: float = 2.0,
     cancels: bool = False,
+    compared: int | None = None,
 ) -> Tensor:
     r"""What chance could do to the mean of each group, upwards.
 
@@ -43,6 +44,8 @@ def group_noise(
     cancels : bool, default=False
         Whether the mean of all is taken off, of which the group itself is the share
         :math:`\pi_a`; without it the factor :math:`1 - \pi_a` is 1.
+    compared : int, default=None
+        m, of which the largest is looked at; None: the groups that have rows.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def group_noise(
     skewness = (third / pooled.clamp(min=1e-300) ** 1.5).clamp(min=0)
     count = values.new_tensor(errors)
     if errors:
-        count = -torch.special.ndtri(torch.special.ndtr(-count) / present.sum())
+        count = -torch.special.ndtri(torch.special.ndtr(-count) / (compared or int(present.sum())))
     skewed = skewness * (count.square() - 1).clamp(min=0) / 6
     size = size.clamp(min=1)
     others = 1 - masses / masses.sum() if cancels else torch.ones_like(masses)
