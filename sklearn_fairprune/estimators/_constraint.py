@@ -213,7 +213,7 @@ class ReplayListener(FitListener):
             return
         state = pruner._fitted
         data = (adapt(self.rows, state.net), len(self.groups), first.step, state.masks)
-        net = repeat(state.net, *data, first.adjusted)
+        net = repeat(state.net, *data, first.adjusted.weights, first.adjusted.share)
         pruner._fitted = state.change(net=net)
 
 
