@@ -23,9 +23,9 @@ from .group_statistics import evaluate, means_of, named, violations_of
 from .last_layer import LastLayer, LayerRows
 from .networks import copy_net
 
-PULL = 1.0  # back to the layer before, times `refit_pull`
+PULL = 0.3  # back to the layer before, times `refit_pull`
 RATE = 1.0  # of the multipliers, in a round
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way from the layer before to a fitted one
+SHARES = tuple(k / 8 for k in range(1, 9))  # of the way from the layer before to a fitted one
 MAX_STEPS = 100  # of L-BFGS, in a round
 N_FOLDS = 5  # of the held rows, where these are what is fitted on
 
