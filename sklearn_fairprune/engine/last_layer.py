@@ -172,7 +172,9 @@ class LastLayer:
         joined = [_joined(column) for column in zip(*map(_columns, batches), strict=True)]
         y = joined[0].double() if joined[0].is_floating_point() else joined[0]
         batch = Batch(None, y, *joined[1:])
-        return LayerRows(_doubled(self._net), with_ones, outputs, tail, tuple(parts[1:]), batch)
+        return LayerRows(
+            _doubled(self._net), with_ones, outputs, tail, tuple(parts[1:]), batch
+        )
 
     def _forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Inputs of the last layer and raw outputs of the network for one batch."""
@@ -199,7 +201,9 @@ class LastLayer:
             raise self._error(f"{self.title} is called {n_calls} times in a forward pass")
         if read.dim() != 2 or len(read) != len(batch[1]):
             shape = tuple(read.shape)
-            raise self._error(f"{self.title} reads a tensor of shape {shape}, not one row each")
+            raise self._error(
+                f"{self.title} reads a tensor of shape {shape}, not one row each"
+            )
         return read, raw if isinstance(raw, tuple) else (raw,)
 
     @property

@@ -88,6 +88,8 @@ class Adjusted(NamedTuple):
         Part of the way from the layer before; 0.0: it was kept.
     records : list of dict
         One a round, as `DualAscent.records`.
+    change : torch.Tensor
+        What was added to the entries of the layer.
     """
 
     net: NeuralNet
@@ -95,6 +97,7 @@ class Adjusted(NamedTuple):
     multipliers: Tensor
     share: float
     records: list[dict[str, Tensor]]
+    change: Tensor
 
 
 class _Look(NamedTuple):
@@ -274,7 +277,9 @@ def adjust(
     extra = judge.step_of(torch.zeros(n_groups, dtype=torch.float64), judge.first)
     change, records, best = torch.zeros_like(layer.entries()), [], None
     for _ in range(step.rounds if extra.any() else 0):
-        sums = problem.seen.sums(problem.seen.outputs + problem.seen.inputs @ change.T, n_groups)
+        sums = problem.seen.sums(
+            problem.seen.outputs + problem.seen.inputs @ change.T, n_groups
+        )
         statistics = named(means_of(sums), sums[:, 0], fitted)
         multipliers = bounded_multipliers(step.constraint, extra, statistics, step.least)
         weights = group_weights(step.constraint, multipliers, statistics)
@@ -293,32 +298,30 @@ def adjust(
         extra = judge.step_of(extra, looks[1.0])
     if best is None:
         nothing = torch.zeros(n_groups, dtype=torch.float64)
-        return Adjusted(copy_net(net), nothing + 1, nothing, 0.0, records)
-    written = layer.written(net, layer.entries() + best.share * best.change)
-    return Adjusted(written, best.weights, best.multipliers, best.share, records)
+        same = copy_net(net)
+        return Adjusted(same, nothing + 1, nothing, 0.0, records, 0.0 * change)
+    added = best.share * best.change
+    written = layer.written(net, layer.entries() + added)
+    return Adjusted(written, best.weights, best.multipliers, best.share, records, added)
 
 
 def repeat(
-    net: NeuralNet,
-    rows: Rows,
-    n_groups: int,
-    step: LastStep,
-    masks: Mapping[str, Tensor],
-    weights: Tensor,
-    share: float,
+    net: NeuralNet, rows: Rows, step: LastStep, masks: Mapping[str, Tensor], found: Adjusted
 ) -> NeuralNet:
-    """Fit the last layer once more, on other rows, with what was chosen.
+    """Change the last layer of another network as one was changed.
+
+    "last_layer" is fitted once more, with the row weights that were chosen; the offsets of
+    "shift" are added as they are, for the rows that the network was trained on tell nothing
+    of them.
 
     Parameters
     ----------
-    net, n_groups, step, masks
+    net, step, masks
         As in `adjust`.
     rows : Rows
         With groups: all rows, for instance.
-    weights : torch.Tensor of shape (m,)
-        `Adjusted.weights`.
-    share : float
-        `Adjusted.share`.
+    found : Adjusted
+        From `adjust`.
 
     Returns
     -------
@@ -330,12 +333,15 @@ def repeat(
     ValueError
         As in `adjust`.
     """
-    if not share:
+    if not found.share:
         return copy_net(net)
     layer = LastLayer(net, step.stage)
     seen = layer.read(rows)
+    if not step.weights:
+        return layer.written(net, layer.entries() + found.change)
     problem = _Problem(layer, seen, layer.free(masks, step.weights))
-    return layer.written(net, layer.entries() + share * problem.fit(weights.double()))
+    change = found.share * problem.fit(found.weights.double())
+    return layer.written(net, layer.entries() + change)
 
 
 def _check(step: LastStep, rows: Rows, held: Rows, dense: NeuralNet | None) -> None:

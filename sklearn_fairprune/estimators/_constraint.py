@@ -212,8 +212,8 @@ class ReplayListener(FitListener):
         if first.adjusted is None or not first.adjusted.share:
             return
         state = pruner._fitted
-        data = (adapt(self.rows, state.net), len(self.groups), first.step, state.masks)
-        net = repeat(state.net, *data, first.adjusted.weights, first.adjusted.share)
+        rows = adapt(self.rows, state.net)
+        net = repeat(state.net, rows, first.step, state.masks, first.adjusted)
         pruner._fitted = state.change(net=net)
 
 
