@@ -82,7 +82,9 @@ def group_noise(
     skewness = (third / pooled.clamp(min=1e-300) ** 1.5).clamp(min=0)
     count = values.new_tensor(errors)
     if errors:
-        count = -torch.special.ndtri(torch.special.ndtr(-count) / (compared or int(present.sum())))
+        count = -torch.special.ndtri(
+            torch.special.ndtr(-count) / (compared or int(present.sum()))
+        )
     skewed = skewness * (count.square() - 1).clamp(min=0) / 6
     size = size.clamp(min=1)
     others = 1 - masses / masses.sum() if cancels else torch.ones_like(masses)
