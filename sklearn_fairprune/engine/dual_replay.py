@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
 from .batches import Batch, Rows
 from .losses import row_mass
+from .networks import copy_net
 
 
 class DualReplay(Callback):
@@ -85,3 +87,25 @@ class DualReplay(Callback):
             weights = self.trace[self.next_][1]
             self.weights = None if bool((weights == 1).all()) else weights
             self.next_ += 1
+
+
+def moved(net: NeuralNet, before: NeuralNet, after: NeuralNet) -> NeuralNet:
+    """Copy of a net whose parameters move as those of another one did.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Left as it is.
+    before, after : skorch.NeuralNet
+        Of the same module.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+    """
+    twin = copy_net(net)
+    pairs = zip(before.module_.parameters(), after.module_.parameters(), strict=True)
+    with torch.no_grad():
+        for own, (first, last) in zip(twin.module_.parameters(), pairs, strict=True):
+            own.add_(last - first)
+    return twin

@@ -57,6 +57,18 @@ class LayerRows:
     batch: Batch
 
     @property
+    def groups(self) -> Tensor:
+        """Group codes."""
+        assert self.batch.groups is not None
+        return self.batch.groups
+
+    @property
+    def weights(self) -> Tensor:
+        """Weights of the rows, ones if they have none."""
+        own = self.batch.weights
+        return torch.ones_like(self.outputs[:, 0]) if own is None else own.double()
+
+    @property
     def mass(self) -> Tensor:
         """What a mean of row losses is divided by, row by row."""
         return row_mass(self.net.criterion_, self.batch[1], self.batch.weights).double()
@@ -79,6 +91,11 @@ class LayerRows:
         losses = row_losses(self.net, y_pred, y, X=None, training=False)
         return measured_losses(self.net, y_pred, y, losses) if measured else losses
 
+    def means(self, outputs: Tensor) -> Tensor:
+        """Losses of the rows as reported, each by its mass."""
+        sums, mass = self.losses(outputs, measured=True) * self.weights, self.mass
+        return torch.where(mass > 0, sums / mass.clamp(min=1e-300), 0.0)
+
     def sums(self, outputs: Tensor, n_groups: int) -> Tensor:
         """Group sums, as from `group_statistics.evaluate`."""
         seen = RowValues(self.net, n_groups, self.scores_classes)
@@ -92,9 +109,7 @@ class LayerRows:
 
     def score(self, outputs: Tensor) -> float:
         """Accuracy, or the mean R^2 of the targets, of rows with their weights."""
-        own = self.batch.weights
-        weights = torch.ones(len(outputs)) if own is None else own
-        shares = weights.double() / weights.double().sum()
+        shares = self.weights / self.weights.sum()
         if self.scores_classes:
             return 1 - float(shares @ self.wrong(outputs))
         y = self.batch[1].reshape(len(outputs), -1)
@@ -157,21 +172,20 @@ class LastLayer:
         options = {} if rows.sliceable else self._net.get_params_for("iterator_valid")
         for name in ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler"):
             options.pop(name, None)
-        inputs, raws, batches = [], [], []
+        inputs, raws, columns = [], [], []
         with torch.no_grad(), nullcontext() if rows.sliceable else seeded(0):
             for batch in BatchIterator(rows, 1024, **options):
                 read, raw = self._forward(batch)
                 inputs.append(read.cpu())
                 raws.append([part.cpu() for part in raw])
-                batches.append(Batch(None, batch[1], *_beside(batch)))
+                columns.append((batch[1], batch.groups, batch.weights))
         parts = [torch.cat(part).double() for part in zip(*raws, strict=True)]
         with_ones = F.pad(torch.cat(inputs).double(), (0, 1), value=1.0)
         outputs = with_ones @ self.entries().T
         size = float((with_ones.abs() @ self.entries().abs().T).max())
         tail = self._tail(outputs, parts[0], size)
-        joined = [_joined(column) for column in zip(*map(_columns, batches), strict=True)]
-        y = joined[0].double() if joined[0].is_floating_point() else joined[0]
-        batch = Batch(None, y, *joined[1:])
+        y, *beside = (_joined(column) for column in zip(*columns, strict=True))
+        batch = Batch(None, y.double() if y.is_floating_point() else y, *beside)
         return LayerRows(
             _doubled(self._net), with_ones, outputs, tail, tuple(parts[1:]), batch
         )
@@ -241,10 +255,11 @@ class LastLayer:
         kept = torch.ones_like(layer.weight).bool() if kept is None else kept
         may = weights and self._may_change(layer.weight)
         bias = layer.bias is not None and self._may_change(layer.bias)
-        if not bias and not may:
-            what = "has no bias" if layer.bias is None else "is frozen"
-            raise self._error(f"{self.title} {what}")
-        return F.pad(kept.cpu() & may, (0, 1), value=bias)
+        free = F.pad(kept.cpu() & may, (0, 1), value=bias)
+        if not free.any():
+            what = "weight or bias" if weights else "bias"
+            raise self._error(f"{self.title} has no {what} that may be trained")
+        return free
 
     def _may_change(self, parameter: Tensor) -> bool:
         """Whether a parameter is trained; an error if it is not the layer's alone."""
@@ -263,7 +278,7 @@ class LastLayer:
         """Find what comes behind the layer, by what the network makes of these rows."""
         if not torch.isfinite(raw).all():
             raise ValueError(
-                f"stage={self._stage!r} cannot fit outputs that are NaN or infinite, and those "
+                f"stage={self._stage!r} cannot fit outputs that are NaN or infinite, and some "
                 "of the network are: X must be finite, and so must its weights."
             )
         precision = torch.finfo(next(iter(self._net.module_.parameters())).dtype).eps ** 0.5
@@ -279,8 +294,8 @@ class LastLayer:
 
     def _error(self, found: str) -> ValueError:
         return ValueError(
-            f"stage={self._stage!r} changes the last Linear layer, whose outputs must be those "
-            "of the network (or logits of its probabilities), from weights and bias of its "
+            f"stage={self._stage!r} changes the last Linear layer, whose outputs must be the "
+            "network's (or the logits of its probabilities), by weights and bias of its "
             f"own: {found}. Use stage='after', which trains all layers."
         )
 
@@ -311,14 +326,6 @@ class LastLayer:
 def _shaped(tail: Callable[[Tensor], Tensor], shape: torch.Size, outputs: Tensor) -> Tensor:
     """Raw outputs in the shape that the network gives them."""
     return tail(outputs).reshape(len(outputs), *shape)
-
-
-def _beside(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-    return batch.groups, batch.weights
-
-
-def _columns(batch: Batch) -> tuple[Any, ...]:
-    return batch[1], batch.groups, batch.weights
 
 
 def _joined(column: tuple[Any, ...]) -> Any:

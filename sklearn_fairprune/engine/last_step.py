@@ -88,8 +88,6 @@ class Adjusted(NamedTuple):
         Part of the way from the layer before; 0.0: it was kept.
     records : list of dict
         One a round, as `DualAscent.records`.
-    change : torch.Tensor
-        What was added to the entries of the layer.
     """
 
     net: NeuralNet
@@ -97,7 +95,6 @@ class Adjusted(NamedTuple):
     multipliers: Tensor
     share: float
     records: list[dict[str, Tensor]]
-    change: Tensor
 
 
 class _Look(NamedTuple):
@@ -119,52 +116,70 @@ class _Found(NamedTuple):
     multipliers: Tensor
 
 
+class _Part(NamedTuple):
+    """Rows that are measured."""
+
+    rows: LayerRows
+    m: int
+    dense: Tensor | None  # mean loss and error of each group under the dense network
+
+    def sums(self, change: Tensor) -> Tensor:
+        """Group sums after a change of the layer."""
+        return self.rows.sums(self.rows.outputs + self.rows.inputs @ change.T, self.m)
+
+    def statistics(self, change: Tensor) -> dict[str, Tensor]:
+        """Group statistics after a change of the layer."""
+        sums = self.sums(change)
+        return named(means_of(sums), sums[:, 0], self.dense)
+
+
 class _Problem:
-    """Rows to fit on, a layer, and its criterion."""
+    """Rows that a layer is fitted on, and which of its entries may change."""
 
-    def __init__(self, layer: LastLayer, seen: LayerRows, free: Tensor) -> None:
-        self.layer, self.seen, self.free = layer, seen, free
-        own = seen.batch.weights
-        self.own = torch.ones_like(seen.outputs[:, 0]) if own is None else own.double()
-        losses = self.own @ seen.losses(seen.outputs) / seen.mass.sum()
-        self.pull = PULL * refit_pull(seen.inputs, seen.outputs, seen.mass, float(losses))
+    def __init__(self, rows: LayerRows, free: Tensor) -> None:
+        self.rows, self.free = rows, free
+        loss = rows.weights @ rows.losses(rows.outputs) / rows.mass.sum()
+        self.pull = PULL * refit_pull(rows.inputs, rows.outputs, rows.mass, float(loss))
 
-    def fit(
-        self, weights: Tensor, start: Tensor | None = None, kept: Tensor | float = 1.0
-    ) -> Tensor:
+    def fit(self, weights: Tensor, start: Tensor, kept: Tensor | float = 1.0) -> Tensor:
         """Change of the layer that is best for (kept) rows weighted by their groups."""
-        seen = self.seen
-        rows = kept * self.own * weights[seen.batch.groups] / (kept * seen.mass).sum()
+        rows = self.rows
+        own = kept * rows.weights * weights[rows.groups] / (kept * rows.mass).sum()
         return refit_layer(
-            seen.inputs,
-            seen.outputs,
-            lambda outputs: rows @ seen.losses(outputs),
+            rows.inputs,
+            rows.outputs,
+            lambda outputs: own @ rows.losses(outputs),
             self.free,
             self.pull,
             start=start,
             max_iter=MAX_STEPS,
         )
 
-    def moves(self, weights: Tensor, change: Tensor) -> Tensor:
-        """What fits add to the outputs of rows that they have not seen: fold by fold."""
-        seen, groups = self.seen, self.seen.batch.groups
-        folds, move = torch.empty_like(groups), torch.zeros_like(seen.outputs)
-        for group in groups.unique():
-            at = (groups == group).nonzero()[:, 0]
+    def moves(self, weights: Tensor, start: Tensor) -> Tensor:
+        """What fits add to the outputs of rows that they have not seen, fold by fold."""
+        rows, folds = self.rows, torch.empty_like(self.rows.groups)
+        for group in rows.groups.unique():
+            at = (rows.groups == group).nonzero()[:, 0]
             folds[at] = torch.arange(len(at)) % N_FOLDS
+        move = torch.zeros_like(rows.outputs)
         for fold in folds.unique():
             there = folds == fold
-            found = self.fit(weights, change, (~there).double())
-            move[there] = seen.inputs[there] @ found.T
+            found = self.fit(weights, start, (~there).double())
+            move[there] = rows.inputs[there] @ found.T
         return move
 
 
 class _Held:
     """What the held rows say of a layer."""
 
-    def __init__(self, step: LastStep, seen: LayerRows, m: int, dense: Tensor | None) -> None:
-        self.step, self.seen, self.m, self.dense = step, seen, m, dense
-        self.first = self.look(seen.outputs)
+    def __init__(self, step: LastStep, part: _Part) -> None:
+        self.step, self.part, self.rows = step, part, part.rows
+        if step.constraint.of_errors and not self.rows.scores_classes:
+            raise ValueError(
+                f"constraint={step.constraint.name} counts wrong predictions, which only "
+                "classifiers have: use a constraint on losses, such as 'equal_loss'."
+            )
+        self.first = self.look(torch.zeros_like(self.rows.outputs))
         self.present = self.first.sums[:, 0] > 0
         statistics = named(means_of(self.first.sums), self.first.sums[:, 0])
         self.mean = statistics["shares"] @ statistics[str(step.constraint.subject)]
@@ -175,27 +190,30 @@ class _Held:
         if broken.any():
             raise ValueError(
                 f"constraint={step.constraint.name} gives {self.first.violation.tolist()} for "
-                f"groups of losses and errors {means_of(self.first.sums).tolist()}: violations "
-                f"must be finite numbers for stage={step.stage!r}."
+                f"groups of losses and errors {means_of(self.first.sums).tolist()}: for stage="
+                f"{step.stage!r} violations must be finite numbers."
             )
 
     def _noise(self, values: Tensor, compared: int | None = None) -> Tensor:
-        seen, cancels = self.seen, self.step.constraint.cancels
-        options = {"errors": self.step.noise, "cancels": cancels, "compared": compared}
-        return group_noise(values, seen.batch.groups, seen.mass, self.m, **options)
+        rows, cancels = self.rows, self.step.constraint.cancels
+        return group_noise(
+            values,
+            rows.groups,
+            rows.mass,
+            self.part.m,
+            errors=self.step.noise,
+            cancels=cancels,
+            compared=compared,
+        )
 
-    def look(self, outputs: Tensor) -> _Look:
-        """Measure held rows with these outputs of the layer."""
-        constraint, seen = self.step.constraint, self.seen
-        sums = seen.sums(outputs, self.m)
-        if constraint.of_errors:
-            values = seen.wrong(outputs)
-        else:
-            own = seen.batch.weights
-            values = seen.losses(outputs, measured=True) * (1 if own is None else own)
-            values = torch.where(seen.mass > 0, values / seen.mass.clamp(min=1e-300), 0.0)
-        violation = violations_of(constraint, sums, self.dense)
-        return _Look(sums, values, violation, seen.score(outputs))
+    def look(self, move: Tensor) -> _Look:
+        """Measure held rows, the outputs of the layer moved by so much."""
+        constraint, rows = self.step.constraint, self.rows
+        outputs = rows.outputs + move
+        sums = rows.sums(outputs, self.part.m)
+        values = rows.wrong(outputs) if constraint.of_errors else rows.means(outputs)
+        violation = violations_of(constraint, sums, self.part.dense)
+        return _Look(sums, values, violation, rows.score(outputs))
 
     def step_of(self, extra: Tensor, look: _Look) -> Tensor:
         """Extra weights of the groups after a step on what the held rows say."""
@@ -268,60 +286,79 @@ def adjust(
     """
     _check(step, rows, held, dense)
     layer = LastLayer(net, step.stage)
-    unseen, seen = layer.read(held), layer.read(rows)
+    unseen = _Part(layer.read(held), n_groups, _means(dense, held, n_groups, step))
+    seen = _Part(layer.read(rows), n_groups, _means(dense, rows, n_groups, step))
     free = layer.free(masks, step.weights)
-    means = [_means(dense, part, n_groups, step) for part in (rows, held)]
-    judge = _Held(step, unseen, n_groups, means[1])
-    problem = _Problem(layer, seen if step.weights else unseen, free)
-    fitted = means[0 if step.weights else 1]
-    extra = judge.step_of(torch.zeros(n_groups, dtype=torch.float64), judge.first)
-    change, records, best = torch.zeros_like(layer.entries()), [], None
+    best, records = _rounds(step, _Held(step, unseen), seen, free)
+    if best is None:
+        nothing = torch.zeros(n_groups, dtype=torch.float64)
+        return Adjusted(copy_net(net), nothing + 1, nothing, 0.0, records)
+    written = layer.written(net, layer.entries() + best.share * best.change)
+    return Adjusted(written, best.weights, best.multipliers, best.share, records)
+
+
+def _rounds(
+    step: LastStep, judge: _Held, seen: _Part, free: Tensor
+) -> tuple[_Found | None, list[dict[str, Tensor]]]:
+    """Fit and step in turn; returns the layer that is chosen, and one record a round."""
+    part = seen if step.weights else judge.part
+    problem = _Problem(part.rows, free)
+    extra = judge.step_of(torch.zeros(part.m, dtype=torch.float64), judge.first)
+    change, best = torch.zeros_like(free, dtype=torch.float64), None
+    records: list[dict[str, Tensor]] = []
     for _ in range(step.rounds if extra.any() else 0):
-        sums = problem.seen.sums(
-            problem.seen.outputs + problem.seen.inputs @ change.T, n_groups
-        )
-        statistics = named(means_of(sums), sums[:, 0], fitted)
+        statistics = part.statistics(change)
         multipliers = bounded_multipliers(step.constraint, extra, statistics, step.least)
         weights = group_weights(step.constraint, multipliers, statistics)
         if step.constraint.simplex:
             multipliers = statistics["shares"] * weights
         change = problem.fit(weights, change)
-        move = unseen.inputs @ change.T if step.weights else problem.moves(weights, change)
-        looks = {share: judge.look(unseen.outputs + share * move) for share in SHARES}
+        if not change.isfinite().all():
+            break
+        if step.weights:
+            move = judge.part.rows.inputs @ change.T
+        else:
+            move = problem.moves(weights, change)
+        looks = {share: judge.look(share * move) for share in SHARES}
         for share, look in looks.items():
             worst = judge.worst(look)
             if worst is not None and (best is None or worst < best.worst):
                 best = _Found(worst, share, change, weights, multipliers)
-        outputs = seen.outputs + seen.inputs @ change.T
-        sums = seen.sums(outputs, n_groups)
-        records.append(_record(step, sums, means[0], looks[1.0], multipliers))
+        sums = seen.sums(change)
+        records.append(
+            {
+                "loss": sums[:, 1] / sums[:, 0],
+                "violation": violations_of(step.constraint, sums, seen.dense),
+                "multiplier": multipliers,
+                "holdout_loss": looks[1.0].sums[:, 1] / looks[1.0].sums[:, 0],
+                "holdout_violation": looks[1.0].violation,
+            }
+        )
         extra = judge.step_of(extra, looks[1.0])
-    if best is None:
-        nothing = torch.zeros(n_groups, dtype=torch.float64)
-        same = copy_net(net)
-        return Adjusted(same, nothing + 1, nothing, 0.0, records, 0.0 * change)
-    added = best.share * best.change
-    written = layer.written(net, layer.entries() + added)
-    return Adjusted(written, best.weights, best.multipliers, best.share, records, added)
+    return best, records
 
 
 def repeat(
-    net: NeuralNet, rows: Rows, step: LastStep, masks: Mapping[str, Tensor], found: Adjusted
+    net: NeuralNet,
+    rows: Rows,
+    n_groups: int,
+    step: LastStep,
+    masks: Mapping[str, Tensor],
+    weights: Tensor,
+    share: float,
 ) -> NeuralNet:
-    """Change the last layer of another network as one was changed.
-
-    "last_layer" is fitted once more, with the row weights that were chosen; the offsets of
-    "shift" are added as they are, for the rows that the network was trained on tell nothing
-    of them.
+    """Fit the last layer once more, on other rows, with what was chosen.
 
     Parameters
     ----------
-    net, step, masks
+    net, n_groups, step, masks
         As in `adjust`.
     rows : Rows
         With groups: all rows, for instance.
-    found : Adjusted
-        From `adjust`.
+    weights : torch.Tensor of shape (m,)
+        `Adjusted.weights`.
+    share : float
+        `Adjusted.share`.
 
     Returns
     -------
@@ -333,15 +370,14 @@ def repeat(
     ValueError
         As in `adjust`.
     """
-    if not found.share:
+    if not share:
         return copy_net(net)
     layer = LastLayer(net, step.stage)
     seen = layer.read(rows)
-    if not step.weights:
-        return layer.written(net, layer.entries() + found.change)
-    problem = _Problem(layer, seen, layer.free(masks, step.weights))
-    change = found.share * problem.fit(found.weights.double())
-    return layer.written(net, layer.entries() + change)
+    problem = _Problem(seen, layer.free(masks, step.weights))
+    entries = layer.entries()
+    change = problem.fit(weights.double(), torch.zeros_like(entries))
+    return layer.written(net, entries + share * change)
 
 
 def _check(step: LastStep, rows: Rows, held: Rows, dense: NeuralNet | None) -> None:
@@ -365,15 +401,3 @@ def _means(
     if dense is None or not step.constraint.of_dense:
         return None
     return means_of(evaluate(dense, rows, n_groups, errors=step.constraint.of_errors))
-
-
-def _record(
-    step: LastStep, sums: Tensor, dense: Tensor | None, look: _Look, multipliers: Tensor
-) -> dict[str, Tensor]:
-    return {
-        "loss": sums[:, 1] / sums[:, 0],
-        "violation": violations_of(step.constraint, sums, dense),
-        "multiplier": multipliers,
-        "holdout_loss": look.sums[:, 1] / look.sums[:, 0],
-        "holdout_violation": look.violation,
-    }

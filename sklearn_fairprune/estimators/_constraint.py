@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from .._compat.sklearn import validate_params
 from ..engine.batches import split_rows
 from ..engine.dual_ascent import DualAscent
-from ..engine.dual_replay import DualReplay
+from ..engine.dual_replay import DualReplay, moved
 from ..engine.dual_rule import DualRule
 from ..engine.last_step import LastStep, adjust, repeat
 from ..engine.networks import adapt
@@ -52,7 +52,7 @@ class ConstraintListener(FitListener):
         self.rule, self.stage = dual_rule(meta), STAGES[meta.stage]
         self.step = last_step(meta, self.rule)
         self.holdout = self.stage.holdout if meta.holdout is None else float(meta.holdout)
-        self.held, self.adjusted, self.duals = None, None, {}
+        self.held, self.before, self.adjusted, self.duals = None, None, None, {}
 
     def hold_out(self, rows, seed):
         """Take the held-out rows away; returns the others."""
@@ -115,7 +115,7 @@ class ConstraintListener(FitListener):
             adapt(rows, state.net)
         data = (self.rows, self.held, len(self.groups), self.step, state.masks)
         dense = state.dense if self.rule.constraint.of_dense else None
-        self.adjusted = adjust(state.net, *data, dense)
+        self.before, self.adjusted = state.net, adjust(state.net, *data, dense)
         pruner._fitted = state.change(net=self.adjusted.net)
 
     def multipliers(self):
@@ -212,8 +212,11 @@ class ReplayListener(FitListener):
         if first.adjusted is None or not first.adjusted.share:
             return
         state = pruner._fitted
-        rows = adapt(self.rows, state.net)
-        net = repeat(state.net, rows, first.step, state.masks, first.adjusted)
+        if first.step.weights:
+            data = (adapt(self.rows, state.net), len(self.groups), first.step, state.masks)
+            net = repeat(state.net, *data, first.adjusted.weights, first.adjusted.share)
+        else:  # the rows that the network was trained on tell nothing of its offsets
+            net = moved(state.net, first.before, first.adjusted.net)
         pruner._fitted = state.change(net=net)
 
 
