@@ -66,7 +66,8 @@ def constraint_table(models: dict[str, Any]) -> pd.DataFrame:
     table : DataFrame
         Indexed by ``model``: ``constraint``, ``stage``, ``tolerance``,
         ``largest_violation`` and the rows it is ``measured_on``, ``satisfied`` (None where
-        there is nothing to satisfy). Empty if no model was constrained.
+        there is nothing to satisfy), and the ``outcome``, which allows for chance. Empty if
+        no model was constrained.
     """
     rows = {}
     for name, model in models.items():
@@ -82,6 +83,7 @@ def constraint_table(models: dict[str, Any]) -> pd.DataFrame:
             "largest_violation": float(last.max()),
             "measured_on": str(last.name),
             "satisfied": pruner.constraint_satisfied_,
+            "outcome": pruner.outcome_,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 

@@ -108,6 +108,9 @@ class Report:
         return paths
 
 
+WORDS = ("satisfied", "outcome")  # columns that hold no number
+
+
 def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame:
     """Return the table that `to_dict` made records of.
 
@@ -126,7 +129,7 @@ def frame_from(records: list[dict[str, Any]], levels: list[str]) -> pd.DataFrame
     if frame.empty:
         return frame
     frame = frame.set_index(level_columns(levels, frame)).rename_axis(levels)
-    unknown = [name for name in frame if frame[name].isna().all() and name != "satisfied"]
+    unknown = [name for name in frame if frame[name].isna().all() and name not in WORDS]
     return frame.astype(dict.fromkeys(unknown, float)).copy()  # columns in one block
 
 

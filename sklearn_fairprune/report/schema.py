@@ -15,6 +15,7 @@ from ..measurement.explanations import Verdict
 from ..measurement.measures import MEASURES, payments
 from ..measurement.negligible import Source
 from ..measurement.payers import Payer
+from ..statistics.constraint_outcomes import Outcome
 
 Records = list[dict[str, Any]]
 LARGEST = 2**53  # whole numbers up to here are exact as floats
@@ -60,6 +61,10 @@ _OPTIONAL |= {
     "finetune_epochs": MAYBE_COUNT,
     "effective_rows": AMOUNT,
     "weight_share": SHARE,
+}
+OUTCOMES = [None, *(str(outcome) for outcome in Outcome)]
+_OPTIONAL |= {
+    "outcome": _cell(f"null or one of {OUTCOMES[1:]}", "string", "null", enum=OUTCOMES)
 }
 _OPTIONAL |= {"p_value": SHARE, "p_value_holm": SHARE, "top_share": MAYBE, "top_rows": COUNT}
 # Columns that each table has, whatever the measures; others may stand beside them.

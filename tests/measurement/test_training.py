@@ -53,6 +53,7 @@ def test_whether_it_is_met(held):
     assert row["measured_on"] == "holdout"
     assert row["largest_violation"] == held.violations_["holdout"].max()
     assert bool(row["satisfied"]) is True
+    assert row["outcome"] == held.outcome_
 
 
 def test_wherever_it_stands(held):
