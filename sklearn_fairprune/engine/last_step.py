@@ -5,6 +5,7 @@ multipliers of the constraint, from which the weights follow, step on rows held 
 layers on the way, and between them and the layer before, the held rows choose one.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -196,15 +197,8 @@ class _Held:
 
     def _noise(self, values: Tensor, compared: int | None = None) -> Tensor:
         rows, cancels = self.rows, self.step.constraint.cancels
-        return group_noise(
-            values,
-            rows.groups,
-            rows.mass,
-            self.part.m,
-            errors=self.step.noise,
-            cancels=cancels,
-            compared=compared,
-        )
+        of = functools.partial(group_noise, values, rows.groups, rows.mass, self.part.m)
+        return of(errors=self.step.noise, cancels=cancels, compared=compared)
 
     def look(self, move: Tensor) -> _Look:
         """Measure held rows, the outputs of the layer moved by so much."""
@@ -315,10 +309,8 @@ def _rounds(
         change = problem.fit(weights, change)
         if not change.isfinite().all():
             break
-        if step.weights:
-            move = judge.part.rows.inputs @ change.T
-        else:
-            move = problem.moves(weights, change)
+        unseen = judge.rows.inputs @ change.T
+        move = unseen if step.weights else problem.moves(weights, change)
         looks = {share: judge.look(share * move) for share in SHARES}
         for share, look in looks.items():
             worst = judge.worst(look)
