@@ -104,13 +104,14 @@ class _Look(NamedTuple):
     sums: Tensor
     values: Tensor  # loss or error of each row, by its mass
     violation: Tensor
+    aim: Tensor  # what the worst group is to have least of
     score: float
 
 
 class _Found(NamedTuple):
     """A layer that may be chosen."""
 
-    worst: float
+    worst: tuple[float, float]
     share: float
     change: Tensor
     weights: Tensor
@@ -207,7 +208,9 @@ class _Held:
         sums = rows.sums(outputs, self.part.m)
         values = rows.wrong(outputs) if constraint.of_errors else rows.means(outputs)
         violation = violations_of(constraint, sums, self.part.dense)
-        return _Look(sums, values, violation, rows.score(outputs))
+        aim = torch.where(violation.isfinite(), means_of(sums)[:, 0], violation)
+        aim = aim if constraint.simplex else violation
+        return _Look(sums, values, violation, aim, rows.score(outputs))
 
     def step_of(self, extra: Tensor, look: _Look) -> Tensor:
         """Extra weights of the groups after a step on what the held rows say."""
@@ -223,10 +226,13 @@ class _Held:
 
     def excess(self, look: _Look) -> Tensor:
         """Violation of each group beyond the noise; that of absent groups is none."""
-        return torch.where(self.present, look.violation - self.noise, -torch.inf)
+        return torch.where(self.present, look.aim - self.noise, -torch.inf)
 
-    def worst(self, look: _Look) -> float | None:
-        """Largest violation beyond the noise; None if a layer may not be chosen."""
+    def worst(self, look: _Look) -> tuple[float, float] | None:
+        """Largest violation and lost accuracy, to be small; None if it may not be chosen.
+
+        Violations within the tolerance are as good as each other.
+        """
         admissible = look.score >= self.first.score - self.step.loss - 1e-9
         excess, before = self.excess(look), self.excess(self.first)
         worst = excess.max()
@@ -234,7 +240,10 @@ class _Held:
             return None
         groups = torch.stack([excess.argmax(), before.argmax()])
         luck = self._noise(self.first.values - look.values, compared=1)[groups].max()
-        return float(worst) if before.max() - worst > luck else None
+        if before.max() - worst <= luck:
+            return None
+        met = (look.violation[self.present] <= self.tolerance).all()
+        return -torch.inf if met else float(worst), -look.score
 
 
 def adjust(

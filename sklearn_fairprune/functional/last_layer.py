@@ -114,6 +114,9 @@ def refit_layer(
         unit = float(loss(outputs).abs()) or 1.0
     pull = pull / unit
     free = free & (pull > 0)
+    change = torch.zeros_like(free, dtype=inputs.dtype)
+    if not free.any():
+        return change
     used = free.any(dim=0)
     scale = pull[used].clamp(min=torch.finfo(pull.dtype).tiny).rsqrt()
     scaled, open_ = inputs[:, used] * scale, free[:, used]
@@ -138,6 +141,5 @@ def refit_layer(
 
     with torch.enable_grad():
         steps.step(closure)
-    change = torch.zeros_like(free, dtype=inputs.dtype)
     change[:, used] = point.detach() * scale
     return change
