@@ -1,8 +1,7 @@
 r"""The last step after pruning: the last layer, or its bias alone, fitted to a constraint.
 
-Rounds of two steps: the layer is fitted to weighted rows, its inputs as they are, and the
-multipliers of the constraint, from which the weights follow, step on rows held out. Of all
-layers on the way, and between them and the layer before, the held rows choose one.
+In rounds, the layer is fitted to weighted rows, its inputs as they are, and the multipliers,
+from which the weights follow, step on held rows. These choose among all layers on the way.
 """
 
 import functools
@@ -208,8 +207,7 @@ class _Held:
         sums = rows.sums(outputs, self.part.m)
         values = rows.wrong(outputs) if constraint.of_errors else rows.means(outputs)
         violation = violations_of(constraint, sums, self.part.dense)
-        aim = torch.where(violation.isfinite(), means_of(sums)[:, 0], violation)
-        aim = aim if constraint.simplex else violation
+        aim = means_of(sums)[:, 0] if constraint.simplex else violation
         return _Look(sums, values, violation, aim, rows.score(outputs))
 
     def step_of(self, extra: Tensor, look: _Look) -> Tensor:
@@ -352,10 +350,8 @@ def repeat(
 
     Parameters
     ----------
-    net, n_groups, step, masks
-        As in `adjust`.
-    rows : Rows
-        With groups: all rows, for instance.
+    net, rows, n_groups, step, masks
+        As in `adjust`; the rows may be others.
     weights : torch.Tensor of shape (m,)
         `Adjusted.weights`.
     share : float
