@@ -43,8 +43,8 @@ class LayerRows:
         Of the layer as it is, in float64.
     tail : callable
         From outputs of the layer to raw outputs of the network.
-    beside : tuple of torch.Tensor
-        Other outputs of a network that gives several.
+    beside : tuple of (torch.Tensor or None)
+        Other outputs of a network that gives several; None for those that are not of rows.
     batch : Batch
         Targets, groups and weights; in the place of X there is nothing.
     """
@@ -53,7 +53,7 @@ class LayerRows:
     inputs: Tensor
     outputs: Tensor
     tail: Callable[[Tensor], Tensor]
-    beside: tuple[Tensor, ...]
+    beside: tuple[Tensor | None, ...]
     batch: Batch
 
     @property
@@ -177,18 +177,17 @@ class LastLayer:
             for batch in BatchIterator(rows, 1024, **options):
                 read, raw = self._forward(batch)
                 inputs.append(read.cpu())
-                raws.append([part.cpu() for part in raw])
+                raws.append([_of_rows(part, len(read)) for part in raw])
                 columns.append((batch[1], batch.groups, batch.weights))
-        parts = [torch.cat(part).double() for part in zip(*raws, strict=True)]
+        raw, *others = (_joined(part) for part in zip(*raws, strict=True))
         with_ones = F.pad(torch.cat(inputs).double(), (0, 1), value=1.0)
         outputs = with_ones @ self.entries().T
         size = float((with_ones.abs() @ self.entries().abs().T).max())
-        tail = self._tail(outputs, parts[0], size)
+        tail = self._tail(outputs, raw.double(), size)
         y, *beside = (_joined(column) for column in zip(*columns, strict=True))
         batch = Batch(None, y.double() if y.is_floating_point() else y, *beside)
-        return LayerRows(
-            _doubled(self._net), with_ones, outputs, tail, tuple(parts[1:]), batch
-        )
+        net = _doubled(self._net)
+        return LayerRows(net, with_ones, outputs, tail, tuple(others), batch)
 
     def _forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Inputs of the last layer and raw outputs of the network for one batch."""
@@ -326,6 +325,12 @@ class LastLayer:
 def _shaped(tail: Callable[[Tensor], Tensor], shape: torch.Size, outputs: Tensor) -> Tensor:
     """Raw outputs in the shape that the network gives them."""
     return tail(outputs).reshape(len(outputs), *shape)
+
+
+def _of_rows(part: Any, n_rows: int) -> Tensor | None:
+    """Take one of several outputs to the CPU, if it has an entry for each row."""
+    of_rows = isinstance(part, torch.Tensor) and part.dim() > 0 and len(part) == n_rows
+    return part.cpu() if of_rows else None
 
 
 def _joined(column: tuple[Any, ...]) -> Any:

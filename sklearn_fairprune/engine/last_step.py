@@ -1,10 +1,10 @@
 r"""The last step after pruning: the last layer, or its bias alone, fitted to a constraint.
 
-Rounds of two steps: the layer is fitted to weighted rows, its inputs as they are, and the
-multipliers of the constraint, from which the weights follow, step on rows held out. Of all
-layers on the way, and between them and the layer before, the held rows choose one.
+In rounds, the layer is fitted to weighted rows, its inputs as they are, and the multipliers,
+from which the weights follow, step on held rows. These choose among all layers on the way.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -103,13 +103,14 @@ class _Look(NamedTuple):
     sums: Tensor
     values: Tensor  # loss or error of each row, by its mass
     violation: Tensor
+    aim: Tensor  # what the worst group is to have least of
     score: float
 
 
 class _Found(NamedTuple):
     """A layer that may be chosen."""
 
-    worst: float
+    worst: tuple[float, float]
     share: float
     change: Tensor
     weights: Tensor
@@ -196,15 +197,8 @@ class _Held:
 
     def _noise(self, values: Tensor, compared: int | None = None) -> Tensor:
         rows, cancels = self.rows, self.step.constraint.cancels
-        return group_noise(
-            values,
-            rows.groups,
-            rows.mass,
-            self.part.m,
-            errors=self.step.noise,
-            cancels=cancels,
-            compared=compared,
-        )
+        of = functools.partial(group_noise, values, rows.groups, rows.mass, self.part.m)
+        return of(errors=self.step.noise, cancels=cancels, compared=compared)
 
     def look(self, move: Tensor) -> _Look:
         """Measure held rows, the outputs of the layer moved by so much."""
@@ -213,7 +207,8 @@ class _Held:
         sums = rows.sums(outputs, self.part.m)
         values = rows.wrong(outputs) if constraint.of_errors else rows.means(outputs)
         violation = violations_of(constraint, sums, self.part.dense)
-        return _Look(sums, values, violation, rows.score(outputs))
+        aim = means_of(sums)[:, 0] if constraint.simplex else violation
+        return _Look(sums, values, violation, aim, rows.score(outputs))
 
     def step_of(self, extra: Tensor, look: _Look) -> Tensor:
         """Extra weights of the groups after a step on what the held rows say."""
@@ -229,10 +224,13 @@ class _Held:
 
     def excess(self, look: _Look) -> Tensor:
         """Violation of each group beyond the noise; that of absent groups is none."""
-        return torch.where(self.present, look.violation - self.noise, -torch.inf)
+        return torch.where(self.present, look.aim - self.noise, -torch.inf)
 
-    def worst(self, look: _Look) -> float | None:
-        """Largest violation beyond the noise; None if a layer may not be chosen."""
+    def worst(self, look: _Look) -> tuple[float, float] | None:
+        """Largest violation and lost accuracy, to be small; None if it may not be chosen.
+
+        Violations within the tolerance are as good as each other.
+        """
         admissible = look.score >= self.first.score - self.step.loss - 1e-9
         excess, before = self.excess(look), self.excess(self.first)
         worst = excess.max()
@@ -240,7 +238,10 @@ class _Held:
             return None
         groups = torch.stack([excess.argmax(), before.argmax()])
         luck = self._noise(self.first.values - look.values, compared=1)[groups].max()
-        return float(worst) if before.max() - worst > luck else None
+        if before.max() - worst <= luck:
+            return None
+        met = (look.violation[self.present] <= self.tolerance).all()
+        return -torch.inf if met else float(worst), -look.score
 
 
 def adjust(
@@ -315,10 +316,8 @@ def _rounds(
         change = problem.fit(weights, change)
         if not change.isfinite().all():
             break
-        if step.weights:
-            move = judge.part.rows.inputs @ change.T
-        else:
-            move = problem.moves(weights, change)
+        unseen = judge.rows.inputs @ change.T
+        move = unseen if step.weights else problem.moves(weights, change)
         looks = {share: judge.look(share * move) for share in SHARES}
         for share, look in looks.items():
             worst = judge.worst(look)
@@ -351,10 +350,8 @@ def repeat(
 
     Parameters
     ----------
-    net, n_groups, step, masks
-        As in `adjust`.
-    rows : Rows
-        With groups: all rows, for instance.
+    net, rows, n_groups, step, masks
+        As in `adjust`; the rows may be others.
     weights : torch.Tensor of shape (m,)
         `Adjusted.weights`.
     share : float

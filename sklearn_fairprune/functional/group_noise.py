@@ -79,7 +79,7 @@ def group_noise(
     pooled = sums.sum() / n_free.sum().clamp(min=1)
     deviation = (sums / n_free.clamp(min=1)).clamp(min=pooled).sqrt()
     third = (mass * residual**3).sum() / mass.sum()
-    skewness = (third / pooled.clamp(min=1e-300) ** 1.5).clamp(min=0)
+    skewness = (third / pooled.clamp(min=1e-200) ** 1.5).clamp(min=0)
     count = values.new_tensor(errors)
     if errors:
         count = -torch.special.ndtri(

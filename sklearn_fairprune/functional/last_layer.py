@@ -16,7 +16,8 @@ def refit_pull(inputs: Tensor, outputs: Tensor, mass: Tensor, loss: float) -> Te
 
     A change D costs :math:`\tfrac12 \sum_{jk} h_k D_{jk}^2`. It is in the unit of the loss,
     and it stays the same in whatever unit inputs, outputs and loss are: outputs that move by
-    as much as they vary cost about as much as the loss itself.
+    as much as they vary cost about as much as the loss itself. Constant outputs have no unit
+    of their own, and count as if they varied by 1.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def refit_pull(inputs: Tensor, outputs: Tensor, mass: Tensor, loss: float) -> Te
     """
     shares = mass / mass.sum()
     spread = shares @ (outputs - shares @ outputs).square().sum(dim=1)
-    unit = float(spread) if spread > 0 else 1.0  # of constant outputs there is none
-    return loss * (shares @ inputs.square()) / unit
+    constant = spread <= 1e-12 * (shares @ outputs.square().sum(dim=1))
+    return loss * (shares @ inputs.square()) / (1.0 if constant else spread)
 
 
 def refit_layer(
@@ -67,7 +68,8 @@ def refit_layer(
     .. math:: \min_D \; J(Z + X D^\top) + \tfrac12 \sum_{jk} h_k D_{jk}^2, \qquad
               D_{jk} = 0 \text{ where not free,}
 
-    by L-BFGS on :math:`\sqrt{h_k} D_{jk}`, so that the unit of an input does not matter.
+    by L-BFGS on :math:`\sqrt{h_k} D_{jk}`, so that the units of inputs and loss do not
+    matter.
 
     Parameters
     ----------
@@ -108,7 +110,13 @@ def refit_layer(
     >>> refit_layer(inputs, torch.zeros(4, 1), loss, free, pull)
     tensor([[1.]])
     """
+    with torch.no_grad():
+        unit = float(loss(outputs).abs()) or 1.0
+    pull = pull / unit
     free = free & (pull > 0)
+    change = torch.zeros_like(free, dtype=inputs.dtype)
+    if not free.any():
+        return change
     used = free.any(dim=0)
     scale = pull[used].clamp(min=torch.finfo(pull.dtype).tiny).rsqrt()
     scaled, open_ = inputs[:, used] * scale, free[:, used]
@@ -126,13 +134,12 @@ def refit_layer(
 
     def closure() -> Tensor:
         steps.zero_grad()
-        value = loss(outputs + scaled @ point.T) + point.square().sum() / 2
+        value = loss(outputs + scaled @ point.T) / unit + point.square().sum() / 2
         value.backward()
         point.grad.mul_(open_)
         return value
 
     with torch.enable_grad():
         steps.step(closure)
-    change = torch.zeros_like(free, dtype=inputs.dtype)
     change[:, used] = point.detach() * scale
     return change
