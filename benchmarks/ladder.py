@@ -24,7 +24,7 @@ RECOVERIES = {"plain": "plain", "distill": Distill()}
 HALF = {"plain": "plain", "half distill": Distill(share=0.5)}
 STRENGTHS = (0.25, 0.5, 1.0)
 AFR_SHARE = 0.2  # of the training rows, which only the last layer is fitted on
-PULL, AFR_PULL = 1e-3, 1e-2  # of the old last layer
+PULL = 1e-3  # of the old last layer, where it is refitted with group weights
 
 
 class Cell:
@@ -215,12 +215,14 @@ def afr_weights(p_true, y, gamma):
     return weights / weights.sum()
 
 
-def afr(cell, gamma, recovery):
+def afr(cell, strength, recovery):
     """Last layer refitted on rows kept out of the fine-tuning, weighted by their errors.
 
     Qiu, Potapczynski, Izmailov, Wilson, "Simple and fast group robustness by automatic
-    feature reweighting", ICML 2023: needs no groups. The dense network has seen the rows.
+    feature reweighting", ICML 2023: needs no groups. The strength is gamma and the pull of
+    the old layer, lambda. The dense network has seen all rows.
     """
+    gamma, pull = strength
     X, y, _ = cell.data
     rows = np.arange(len(y))
     options = {"test_size": AFR_SHARE, "stratify": y, "random_state": cell.seed}
@@ -228,7 +230,7 @@ def afr(cell, gamma, recovery):
     pruner = cell.recovered(recovery, seen)
     p_true = pruner.predict_proba(X[held])[np.arange(len(held)), y[held]]
     weights = afr_weights(p_true, y[held], gamma)
-    return refitted(pruner, X[held], y[held], weights, AFR_PULL)
+    return refitted(pruner, X[held], y[held], weights, pull)
 
 
 def pooled(y, groups):
@@ -328,7 +330,7 @@ INSTEAD = {
     "adjusted loss": strengths(adjusted_loss, (0.25, 0.5, 1.0), recoveries=HALF),
     "logit shift": strengths(shifted),
     "balanced last layer": strengths(last_layer),
-    "AFR": crossed(afr, [("gamma", v) for v in (1.0, 4.0, 10.0)]),
+    "AFR": strengths(afr, ((1.0, 1.0), (1.0, 0.1), (4.0, 1.0))),
     "thresholds": crossed(
         thresholds,
         [
@@ -341,11 +343,10 @@ INSTEAD = {
 FAMILIES = INSTEAD | OURS
 
 
-def best_shift(scores, y, least, rates=(0.4, 0.2, 0.1, 0.05, 0.02)):
+def best_shift(scores, y, least, n_trials=4000):
     """Class offsets of the smallest spread of recalls at an accuracy: a search, no proof.
 
-    Offsets go where recall is low, in ever smaller steps; then one offset after the other
-    is moved while that helps.
+    Offsets go where recall is low, then move at random as long as that helps.
 
     Parameters
     ----------
@@ -355,14 +356,14 @@ def best_shift(scores, y, least, rates=(0.4, 0.2, 0.1, 0.05, 0.02)):
         Labels, which are also the groups.
     least : float
         Accuracy below which no offsets count but 0.
-    rates : tuple of float
-        Steps.
+    n_trials : int
+        Random moves.
 
     Returns
     -------
     offsets : ndarray of shape (K,)
     """
-    sizes = np.bincount(y)
+    sizes, rng = np.bincount(y), np.random.default_rng(0)
 
     def judged(offsets):
         right = (scores + offsets).argmax(axis=1) == y
@@ -370,13 +371,15 @@ def best_shift(scores, y, least, rates=(0.4, 0.2, 0.1, 0.05, 0.02)):
         return np.ptp(recalls) if right.mean() >= least else 1.0, recalls
 
     best = offsets = np.zeros(scores.shape[1])
-    for rate in rates:
-        offsets = best
-        for _ in range(30):
+    least_spread = np.ptp(judged(best)[1])
+    for k in range(100 + n_trials):
+        if k < 100:
             recalls = judged(offsets)[1]
-            offsets = offsets + rate * (recalls.mean() - recalls) / max(np.ptp(recalls), 1e-9)
-            best = min(best, offsets, key=lambda b: judged(b)[0])
-        for k, sign in itertools.product(range(len(best)), (-1, 1)):
-            moved = best + sign * rate * (np.arange(len(best)) == k)
-            best = min(best, moved, key=lambda b: judged(b)[0])
+            offsets = offsets + 0.1 * (recalls.mean() - recalls)
+        else:
+            moves = rng.normal(size=len(best)) * (rng.random(len(best)) < 0.5)
+            offsets = best + rng.choice([0.02, 0.05, 0.1, 0.2, 0.5]) * moves
+        spread = judged(offsets)[0]
+        if spread < least_spread:
+            best, least_spread = offsets, spread
     return best
