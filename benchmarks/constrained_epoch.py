@@ -13,7 +13,8 @@ from record import figure, interleaved, planned, ratio, save
 
 from sklearn_fairprune.engine import networks
 from sklearn_fairprune.engine.batches import Rows
-from sklearn_fairprune.engine.dual_ascent import DualAscent, DualRule
+from sklearn_fairprune.engine.dual_ascent import DualAscent
+from sklearn_fairprune.engine.dual_rule import DualRule
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import CONSTRAINTS
 

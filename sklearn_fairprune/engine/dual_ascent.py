@@ -5,7 +5,6 @@ from the multipliers; the multipliers take steps on group statistics, which are 
 outside the graph. The cost of a batch does not depend on the number of groups.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,11 +12,11 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from ..functional.constraints import CONSTRAINTS, Constraint
-from ..functional.dual_updates import dual_step, project
 from ..functional.lagrangian import group_weights, violations
 from .batches import Batch, Rows
+from .dual_rule import DualRule
 from .group_statistics import (
+    N_SUMS,
     GroupWindow,
     RowValues,
     evaluate,
@@ -26,51 +25,6 @@ from .group_statistics import (
     violations_of,
 )
 from .losses import row_mass
-
-
-@dataclass(frozen=True)
-class DualRule:
-    r"""How multipliers step.
-
-    Parameters
-    ----------
-    constraint : Constraint or callable
-        From group statistics to violations, as in `functional.constraints`. Where it has a
-        simplex, the multipliers always sum to 1, and begin as the shares.
-    tolerance : float
-        Violation that is allowed.
-    update : {"projected", "signed", "absolute"}
-        Whether :math:`g_a \le \epsilon` with multipliers of at least 0, or :math:`|g_a| \le
-        \epsilon` with multipliers of any sign, or the paper's :math:`\lambda_a |g_a|` on
-        every batch, with multipliers that only rise.
-    lr, gain, smoothing : float
-        See `functional.dual_updates.dual_step`.
-    steps : int
-        Steps of the multipliers in an epoch, as nearly as whole batches allow.
-    window : float
-        Epochs that a group's running means go back, in (0, 1].
-    total : float
-        Bound on the sum of the multipliers.
-    """
-
-    constraint: Constraint
-    tolerance: float
-    update: str
-    lr: float
-    gain: float
-    smoothing: float
-    steps: int
-    window: float
-    total: float
-
-    def __post_init__(self) -> None:
-        """Know the constraint by its record."""
-        object.__setattr__(self, "constraint", CONSTRAINTS.find("constraint", self.constraint))
-
-    @property
-    def simplex(self) -> bool:
-        """Whether the multipliers sum to 1."""
-        return self.constraint.simplex
 
 
 class DualAscent(Callback):
@@ -90,11 +44,18 @@ class DualAscent(Callback):
         Rows to step on in the place of the training rows.
     dense : skorch.NeuralNet, default=None
         The dense network, for constraints that compare with it.
+    n_epochs : int, default=1
+        Of the whole training, which relative steps are a part of.
 
     Attributes
     ----------
     multipliers : float64 torch.Tensor of shape (m,)
         As they are now.
+    lowest, highest : float64 torch.Tensor of shape (m,)
+        Weights that the rows of each group had at least and at most.
+    trace : list of (float, torch.Tensor)
+        Shares of the whole training, and the weights of the rows from there on; not of the
+        paper's update, whose weights are those of a batch.
     records : list of dict
         One an epoch: tensors of shape (m,) ``loss``, ``violation`` and ``multiplier``, and
         ``holdout_loss`` and ``holdout_violation`` with held rows.
@@ -111,28 +72,33 @@ class DualAscent(Callback):
         *,
         held: Rows | None = None,
         dense: NeuralNet | None = None,
+        n_epochs: int = 1,
     ) -> None:
         self.rule, self.m, self.held, self.groups = rule, n_groups, held, rows.groups
+        self.n_epochs = n_epochs
         self.plain = bool((row_mass(net.criterion_, rows.y) == 1).all())
         self.errors = rule.constraint.of_errors
         self.train_window = self._window(net, rows, dense)
         self.held_window = None if held is None else self._window(net, held, dense)
         self.order = None if held is None else torch.arange(len(held))
-        shape = (2 if rule.update == "signed" else 1, n_groups)
-        self.state = torch.zeros(shape, dtype=torch.float64)
-        if rule.simplex:
-            self.state[0] = self.train_window.masses / self.train_window.masses.sum()
+        shares = self.train_window.masses / self.train_window.masses.sum()
+        self.state, self.extra = rule.start(shares), torch.zeros_like(shares)
         self.smoothed = torch.full_like(self.state, torch.nan)
+        self.lowest, self.highest = torch.ones_like(shares), torch.ones_like(shares)
         self.records: list[dict[str, Tensor]] = []
+        self.trace: list[tuple[float, Tensor]] = []
         self.weights: Tensor | None = None
 
     def _window(self, net: NeuralNet, rows: Rows, dense: NeuralNet | None) -> GroupWindow:
         mass = row_mass(net.criterion_, rows.y, rows.weights).double()
-        masses = mass.new_zeros(self.m).index_add_(0, rows.groups, mass)
+        masses, squares = mass.new_zeros(2, self.m).index_add_(
+            1, rows.groups, torch.stack([mass, mass**2])
+        )
+        sizes = torch.where(masses > 0, masses**2 / squares, 0.0)
         means = None
         if dense is not None:
             means = means_of(evaluate(dense, rows, self.m, errors=self.errors))
-        return GroupWindow(masses, self.rule.window, means)
+        return GroupWindow(masses, self.rule.window, means, sizes)
 
     @property
     def multipliers(self) -> Tensor:
@@ -153,7 +119,7 @@ class DualAscent(Callback):
         data = None if held is None else [held.X, held.y, held.groups, held.weights]
         constraint = self.rule.constraint
         rule = vars(self.rule) | {"constraint": [constraint.function, constraint.simplex]}
-        return [rule, self.groups, data]
+        return [rule, self.groups, data, self.n_epochs]
 
     # ---- inside a batch ------------------------------------------------------------
 
@@ -189,12 +155,12 @@ class DualAscent(Callback):
         """Weights for the sum of absolute violations of this batch alone."""
         statistics = named(means_of(sums), sums[:, 0], self.train_window.dense)
         violation = violations(self.rule.constraint, statistics).detach()
-        over = (violation.abs() - self.rule.tolerance).clamp(min=0)
+        over = (violation.abs() - self.rule.allowed(statistics)).clamp(min=0)
         self.over_ = torch.where(sums[:, 0] > 0, over, torch.nan)
         if not self.active:
             return None
         multipliers = self.state[0] * violation.sign() * (self.over_ > 0)
-        return group_weights(self.rule.constraint, multipliers, statistics)
+        return self._seen(group_weights(self.rule.constraint, multipliers, statistics))
 
     # ---- skorch's events -------------------------------------------------------------
 
@@ -202,10 +168,11 @@ class DualAscent(Callback):
         """Begin to count."""
         self.batch_, self.seen_ = None, RowValues(net, self.m, self.errors)
         self.net_, self.size_ = net, len(self.groups)
+        self.done_ = 0.0
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
-        self.epoch_ = torch.zeros(self.m, 3, dtype=torch.float64)
+        self.epoch_ = torch.zeros(self.m, N_SUMS, dtype=torch.float64)
         self.held_, self.since_ = self.epoch_.clone(), self.epoch_.clone()
         self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
         self.n_rows_ = 0
@@ -245,40 +212,51 @@ class DualAscent(Callback):
     # ---- a step of the multipliers -----------------------------------------------------
 
     def _step(self) -> None:
-        rule = self.rule
+        rule, window = self.rule, self.train_window
         share = 1.0 if rule.steps == 1 else self.n_rows_ / self.size_
+        self.done_ += self.n_rows_ / (self.size_ * self.n_epochs)
         self.since_ += self.seen_.sums()
         self.epoch_ += self.since_
-        self.state, self.smoothed = dual_step(
-            self.state,
-            self._violation(share),
-            self.smoothed,
-            lr=rule.lr,
-            share=share,
-            gain=rule.gain,
-            smoothing=rule.smoothing,
-        )
+        if rule.relative:
+            self._relative_step(share)
+        else:
+            excess = self._violation(share)
+            self.state, self.smoothed = rule.step(self.state, excess, self.smoothed, share)
         if not torch.isfinite(self.state).all():
             raise ValueError(
                 f"The multipliers overflowed at dual_lr={rule.lr:g}: "
                 f"{self.multipliers.tolist()}. Lower dual_lr, or set max_multiplier."
             )
-        state = torch.where(self.train_window.masses > 0, self.state, -torch.inf)
-        self.state = project(state, 1.0 if rule.simplex else rule.total, rule.simplex)
+        if not rule.relative:
+            self.state = rule.projected(self.state, window.masses > 0)
         self.since_, self.n_rows_ = torch.zeros_like(self.since_), 0
         self._reweigh()
 
+    def _relative_step(self, share: float) -> None:
+        """Step by what is more than chance, in units of the mean loss."""
+        rule, window = self.rule, self.train_window
+        g = self._move(window, self.since_)
+        errors, statistics = window.errors(str(rule.constraint.subject)), window.statistics()
+        if self.held is not None:
+            held = self._move(self.held_window, self._held_sums(share))
+            known = self.held_window.masses > 0
+            g = torch.where(known, held, g)
+            own = self.held_window.errors(str(rule.constraint.subject))
+            errors, statistics = torch.where(known, own, errors), self.held_window.statistics()
+        part = share / self.n_epochs
+        self.extra = rule.relative_step(self.extra, g, errors, statistics, part)
+        self.state = rule.multipliers(self.extra, self._own_statistics())[None]
+
     def _violation(self, share: float) -> Tensor:
         """Violation beyond the tolerance, in the shape of the state; NaN for absent groups."""
-        rule, tolerance = self.rule, 0.0 if self.rule.simplex else self.rule.tolerance
-        g = self._move(self.train_window, self.since_)
+        rule, window = self.rule, self.train_window
+        g = self._move(window, self.since_)
+        tolerance = rule.allowed(window.statistics())
         if rule.update == "absolute":
             g = self.excess_ / self.n_excess_ + tolerance  # 0 / 0 is NaN: no step
             self.excess_, self.n_excess_ = torch.zeros(2, self.m, dtype=torch.float64)
         if self.held is not None:
-            sums = self._next_held(share)
-            self.held_ += sums
-            held = self._move(self.held_window, sums)
+            held = self._move(self.held_window, self._held_sums(share))
             g = torch.where(self.held_window.masses > 0, held, g)
         if rule.update == "signed":
             return torch.stack([g - tolerance, -g - tolerance])
@@ -296,17 +274,30 @@ class DualAscent(Callback):
         """Group weights for the batches to come."""
         if self.rule.update == "absolute":
             return
-        window = self.train_window
-        statistics = window.statistics() | {"shares": window.masses / window.masses.sum()}
+        statistics = self._own_statistics()
         weights = group_weights(self.rule.constraint, self.multipliers, statistics)
+        self.trace.append((self.done_, self._seen(weights)))
         own = next(self.net_.module_.parameters()).dtype
         self.weights = None if bool((weights == 1).all()) else weights.to(own)
 
-    def _next_held(self, share: float) -> Tensor:
+    def _own_statistics(self) -> dict[str, Tensor]:
+        """Group statistics with the shares of all rows, seen or not."""
+        window = self.train_window
+        return window.statistics() | {"shares": window.masses / window.masses.sum()}
+
+    def _seen(self, weights: Tensor) -> Tensor:
+        """Note the weights that rows are given."""
+        self.lowest = torch.minimum(self.lowest, weights)
+        self.highest = torch.maximum(self.highest, weights)
+        return weights
+
+    def _held_sums(self, share: float) -> Tensor:
         """Group sums of the next part of the held rows, in turn."""
         n = min(len(self.held), max(1, round(share * len(self.held))))
         chunk, self.order = self.order[:n], self.order.roll(-n)
-        return evaluate(self.net_, self.held, self.m, chunk, self.errors)
+        sums = evaluate(self.net_, self.held, self.m, chunk, self.errors)
+        self.held_ += sums
+        return sums
 
     def _record(self) -> None:
         rule, window = self.rule, self.train_window

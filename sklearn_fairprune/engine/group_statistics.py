@@ -15,6 +15,8 @@ from .losses import measured_losses, row_losses, row_mass, shaped_like
 from .networks import predicted_codes
 from .randomness import seeded
 
+N_SUMS = 4
+
 
 def group_sums(
     losses: Tensor, errors: Tensor, groups: Tensor, mass: Tensor, n_groups: int
@@ -34,11 +36,14 @@ def group_sums(
 
     Returns
     -------
-    sums : float64 torch.Tensor of shape (m, 3)
-        Of mass, loss and error, on the CPU.
+    sums : float64 torch.Tensor of shape (m, 4)
+        Of mass, loss, error and, for the deviation of the losses, mass times the square of
+        a row's loss per mass; on the CPU.
     """
     columns = torch.stack([mass, losses, errors], dim=1).double()
-    return columns.new_zeros(n_groups, 3).index_add_(0, groups, columns)
+    squares = torch.where(mass > 0, columns[:, 1] ** 2 / columns[:, 0], 0.0)
+    columns = torch.cat([columns, squares[:, None]], dim=1)
+    return columns.new_zeros(n_groups, N_SUMS).index_add_(0, groups, columns)
 
 
 class RowValues:
@@ -73,7 +78,14 @@ class RowValues:
     def sums(self) -> Tensor:
         """Group sums of all that was kept, which is then forgotten."""
         if not self.batches:
-            return torch.zeros(self.m, 3, dtype=torch.float64)
+            return torch.zeros(self.m, N_SUMS, dtype=torch.float64)
+        return group_sums(*self.columns(), self.m)
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses, errors, groups and masses of all that was kept, which is then forgotten.
+
+        Of shape (n,), losses and errors times what a row counts, as `group_sums` takes them.
+        """
         columns = zip(*self.batches, strict=True)
         self.batches = []
         y, groups, weights, losses, wrong = (
@@ -82,7 +94,7 @@ class RowValues:
         mass = row_mass(self.net.criterion_, y, weights)
         losses = losses if weights is None else losses * weights
         wrong = torch.zeros_like(losses) if wrong is None else wrong * mass
-        return group_sums(losses, wrong, groups, mass, self.m)
+        return losses, wrong, groups, mass
 
 
 def evaluate(
@@ -109,9 +121,32 @@ def evaluate(
 
     Returns
     -------
-    sums : float64 torch.Tensor of shape (m, 3)
+    sums : float64 torch.Tensor of shape (m, 4)
         As from `group_sums`.
     """
+    return _seen(net, rows, n_groups, index, errors).sums()
+
+
+def row_values(net: NeuralNet, rows: Rows, errors: bool = False) -> tuple[Tensor, ...]:
+    """Loss, error, group and mass of every row in evaluation mode.
+
+    Parameters
+    ----------
+    net, rows, errors
+        See `evaluate`.
+
+    Returns
+    -------
+    losses, errors, groups, mass : torch.Tensor of shape (n,)
+        Losses and errors are times what a row counts, as `group_sums` takes them.
+    """
+    return _seen(net, rows, 0, None, errors).columns()
+
+
+def _seen(
+    net: NeuralNet, rows: Rows, n_groups: int, index: Tensor | None, errors: bool
+) -> RowValues:
+    """What a net makes of rows in evaluation mode."""
     options = {} if rows.sliceable else net.get_params_for("iterator_valid")
     for name in ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler"):
         options.pop(name, None)
@@ -127,11 +162,16 @@ def evaluate(
             seen.add(seen.of(batch, y_pred, losses))
     if mode:
         training_mode(net)
-    return seen.sums()
+    return seen
 
 
 def means_of(sums: Tensor) -> Tensor:
     """Mean loss and error of each group, of shape (m, 2); 0 where a group is absent."""
+    return _means(sums)[:, :2]
+
+
+def _means(sums: Tensor) -> Tensor:
+    """All means of a group: of losses, errors and squared losses."""
     return torch.where(sums[:, :1] > 0, sums[:, 1:] / sums[:, :1].clamp(min=1e-300), 0.0)
 
 
@@ -186,11 +226,20 @@ class GroupWindow:
         Part of an epoch in (0, 1].
     dense : torch.Tensor of shape (m, 2), default=None
         Mean loss and error under the dense network.
+    sizes : torch.Tensor of shape (m,), default=None
+        Effective number of rows of each group; None: its mass.
     """
 
-    def __init__(self, masses: Tensor, window: float, dense: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        masses: Tensor,
+        window: float,
+        dense: Tensor | None = None,
+        sizes: Tensor | None = None,
+    ) -> None:
         self.masses, self.window, self.dense = masses, window, dense
-        self.means = masses.new_zeros(len(masses), 2)
+        self.sizes = masses if sizes is None else sizes
+        self.means = masses.new_zeros(len(masses), N_SUMS - 1)
         self.seen = torch.zeros(len(masses), dtype=torch.bool)
 
     def move(self, sums: Tensor) -> Tensor:
@@ -198,11 +247,21 @@ class GroupWindow:
         present = sums[:, 0] > 0
         rate = (sums[:, 0] / (self.window * self.masses).clamp(min=1e-300)).clamp(max=1)
         rate = torch.where(self.seen, rate, 1.0)[:, None]
-        moved = self.means + rate * (means_of(sums) - self.means)
+        moved = self.means + rate * (_means(sums) - self.means)
         self.means = torch.where(present[:, None], moved, self.means)
         self.seen |= present
         return present
 
     def statistics(self) -> dict[str, Tensor]:
         """Statistics of the groups seen so far; the others have the share 0."""
-        return named(self.means, self.masses * self.seen, self.dense)
+        return named(self.means[:, :2], self.masses * self.seen, self.dense)
+
+    def errors(self, subject: str) -> Tensor:
+        """Standard error of each group's mean of "losses" or "errors", by its own rows.
+
+        Infinite for a group of one row, or none so far.
+        """
+        losses, wrong, squares = self.means.T
+        variance = wrong * (1 - wrong) if subject == "errors" else squares - losses**2
+        variance = variance.clamp(min=0) / (self.sizes - 1)
+        return torch.where(self.seen & (self.sizes > 1), variance.sqrt(), torch.inf)

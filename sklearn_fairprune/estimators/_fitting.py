@@ -43,6 +43,11 @@ def fit(pruner, data, listener):
         As the user gave it.
     listener : FitListener
         Hears it, and may constrain it.
+
+    Returns
+    -------
+    rows : Rows
+        Those that the weights saw.
     """
     forget_fit(pruner)
     recipe = _recipe(pruner, _draw_seed(pruner))
@@ -54,6 +59,7 @@ def fit(pruner, data, listener):
     listener.close(pruned.net)
     history = dense.history + pruned.history
     pruner._fitted = made(pruned, net, history, dense.early)
+    return reading.rows
 
 
 def warn_if_unsound(pruner, rows):

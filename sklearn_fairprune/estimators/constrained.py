@@ -1,25 +1,17 @@
 """Pruning under a constraint on group losses: the mitigation, as a meta-estimator."""
 
-import copy
 import numbers
 from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
-import pandas as pd
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._compat.sklearn import Interval, OnShelf, StrOptions, fit_context, validate_params
-from .._compat.warnings import warn
+from .._compat.sklearn import Interval, OnShelf, StrOptions, fit_context
 from ..functional.constraints import CONSTRAINTS
 from ..functional.shelf import lists_members
-from . import _fitting
-from ._base import BasePruner
-from ._budgets import CELL
-from ._constraint import ConstraintListener
+from . import _constraining
 from ._inputs import Data
+from ._stages import STAGES
 from ._wrapper import PrunerWrapper
 from .path import PruningPath
 
@@ -34,9 +26,9 @@ class GroupConstrainedPruner(PrunerWrapper):
 
     .. math:: J(\theta; D) + \sum_a \lambda_a (g_a(\theta) - \epsilon).
 
-    The paper's is ``equal_loss`` [1]_; see [3]_ for ``accuracy_gap``, whose weights step on
-    losses in its place, [4]_ for ``bounded_group_loss``, whose bound is `tolerance`, and [5]_
-    for ``minimax``.
+    The paper's constraint is ``equal_loss`` [1]_; see [3]_ for ``accuracy_gap``, [4]_ for
+    ``bounded_group_loss``, whose bound is `tolerance`, and [5]_ for ``minimax``. Where errors
+    are constrained, the weights step on losses in their place.
 
     A constraint met on the training rows is not met on others by that: see `holdout`, and
     measure with `audit` on rows that the fit has not seen.
@@ -50,24 +42,38 @@ class GroupConstrainedPruner(PrunerWrapper):
         ``losses`` or ``errors``, a tensor with the mean of each group; other arguments
         without default ask for more of ``losses``, ``errors``, ``dense_losses``,
         ``dense_errors``, ``shares``; it returns a tensor of violations, one a group.
-    stage : {"before", "after", "both"}, default="after"
-        Whether the training of the dense network, the fine-tuning after pruning, or both
-        are constrained. Constraints that compare with the dense network exist "after" only.
-    tolerance : float, default=0.05
-        :math:`\epsilon`, in units of the violation. ``inf`` trains without constraint, to
-        the last bit.
-    dual_lr : float, default=0.3
-        Step size of the multipliers: what a violation of 1 adds to them in an epoch,
-        whatever the number of batches and rows. The default overshoots on images with
-        classes as groups (benchmarks/paper): 0.01 to 0.1 cost less accuracy on two tasks.
-    dual_optimizer : {"ascent", "nupi"}, default="nupi"
-        Gradient ascent, or its proportional-integral form, which overshoots less [6]_.
-    dual_update : {"projected", "signed", "absolute"}, default="projected"
-        ``"projected"`` keeps :math:`\lambda_a \ge 0`: groups that are worse off than
-        allowed gain weight. ``"signed"`` constrains :math:`|g_a| \le \epsilon` with
+    stage : str, default="after"
+        When the constraint acts. ``"before"``, ``"after"``, ``"both"``: while the dense
+        network trains, while the pruned one is fine-tuned, in both. ``"last_layer"``: after
+        all training, the last linear layer is refitted under it, the rest as it is [7]_;
+        ``"shift"``: only its biases are, which adds a constant to each output.
+        ``"after+last_layer"``, ``"after+shift"``: the fine-tuning, and then that. Constraints
+        that compare with the dense network cannot act while it trains.
+    tolerance : float, default=None
+        :math:`\epsilon`: the violation that is allowed, in units of the loss, or as a share
+        of the rows (0.02 is 2 points of accuracy). None is a tenth of the mean loss, or of
+        the error rate, whichever is constrained. ``inf`` trains without constraint, to the
+        last bit.
+    dual_update : {"adaptive", "projected", "signed", "absolute"}, default="adaptive"
+        ``"adaptive"`` steps on the weights of the rows, in units of the mean loss, by what
+        of a violation is more than chance; see Notes. The others step on
+        :math:`\lambda_a` in the unit of the violation: ``"projected"`` keeps
+        :math:`\lambda_a \ge 0`; ``"signed"`` constrains :math:`|g_a| \le \epsilon` with
         multipliers of either sign; ``"absolute"`` is the paper's own Lagrangian, with
-        :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. Both of these
+        :math:`\lambda_a |g_a|` of every batch and multipliers that never fall. The last two
         may also make groups worse.
+    dual_lr : float, default=None
+        Step size. Of ``"adaptive"``, what a violation as large as the mean loss adds to the
+        weight of a row over a whole training; None is 2. Of the others, what a violation of
+        1 adds to a multiplier in an epoch; None is 0.3.
+    noise : float, default=2.0
+        Standard errors of a violation that ``"adaptive"`` takes for chance.
+    min_row_weight, max_row_weight : float, default=0.5, 4.0
+        What the weight of a row stays within under ``"adaptive"``, and in the last layer;
+        without constraint it is 1.
+    dual_optimizer : {"ascent", "nupi"}, default="nupi"
+        Of the other updates: gradient ascent, or its proportional-integral form, which
+        overshoots less [6]_.
     dual_steps : int, default=10
         Steps of the multipliers in an epoch, as nearly as whole batches allow; 1 is the
         paper's.
@@ -76,34 +82,53 @@ class GroupConstrainedPruner(PrunerWrapper):
         multipliers step. It counts the group's own rows, so that small groups are
         averaged over as many batches as it takes.
     max_multiplier : float, default=1.0
-        Bound on the sum of the multipliers. Up to 1, constraints on differences to the
-        mean never give any row a negative weight: no group is trained to do worse.
+        Bound on the sum of the multipliers, but for ``"adaptive"``. Up to 1, constraints on
+        differences to the mean never give any row a negative weight.
     nupi_gain, nupi_smoothing : float, default=3.0, 0.0
         :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
-    holdout : float in [0, 1), default=0.0
-        Share of each group that the weights never see and the multipliers step on. A group
-        of one row stays in training and steps on that. What a FrozenEstimator has seen
-        before cannot be undone: give rows that are new to it.
+    holdout : float in [0, 1), default=None
+        Share of each group that the weights never see and the multipliers step on. None is
+        0.2 where something is adjusted after training, which is chosen on them, and else 0.
+        A group of one row stays in training and steps on that. What a FrozenEstimator has
+        seen before cannot be undone: give rows that are new to it.
+    max_accuracy_loss : float, default=0.01
+        Accuracy (of a regressor, R^2) on the held-out rows that ``"last_layer"`` or
+        ``"shift"`` may cost. Where nothing narrows the largest violation within it, the
+        network stays as it was.
+    refit : bool, default=False
+        Whether to train once more, on all rows, with the row weights found while some were
+        held out. Violations of held-out rows are then those of the first network.
 
     Attributes
     ----------
     estimator_ : PrunedClassifier or PrunedRegressor
         Fitted.
-    multipliers_ : Series of shape (m,)
-        Last multiplier of each group: of the fine-tuning, or of the dense training if
-        ``stage="before"``.
+    outcome_ : str or None
+        What became of the constraint, on held-out rows if there are any: ``"met"``, where
+        the upper 95 % limit of every group's violation is within the tolerance;
+        ``"met_by_pruning_alone"``, where in addition no row weight ever left 1 by more than
+        0.05; ``"not_met"``, where a group is surely above the tolerance; ``"overshot"``, where
+        one is that was given less weight, or one given more is surely below it;
+        ``"cannot_tell"``. None under "minimax", which has nothing to meet.
+    constraint_satisfied_ : bool or None
+        Whether no violation on those rows is above the tolerance, chance apart; in absolute
+        value under "signed" and "absolute". A violation that is NaN is.
     violations_ : DataFrame of shape (m, 1) or (m, 2)
         :math:`g_a` of each group under the final network, over all rows of ``train`` and of
         ``holdout``; never of a batch. NaN for a group without held-out rows.
-    constraint_satisfied_ : bool or None
-        Whether no violation (on held-out rows, if there are any) is above the tolerance, in
-        absolute value unless ``dual_update="projected"``. None where there is nothing to
-        satisfy, as under "minimax".
+    violation_limits_ : DataFrame of shape (m, 2)
+        One-sided 95 % limits ``low`` and ``high`` of the last column of ``violations_``.
+    tolerance_ : float
+        :math:`\epsilon`.
+    multipliers_ : Series of shape (m,)
+        Last multiplier of each group: of whatever came last under the constraint.
+    row_weights_ : DataFrame of shape (m, 2)
+        ``lowest`` and ``highest`` weight that each group's rows ever had.
     history_ : DataFrame
-        One row per epoch and group: ``epoch``, ``stage`` ("dense" or "finetune"),
-        ``group``, ``loss`` and ``violation`` over the rows of the epoch as they were
-        trained on, ``multiplier`` at its end; with `holdout` also ``holdout_loss`` and
-        ``holdout_violation``.
+        One row per epoch and group: ``epoch``, ``stage`` ("dense", "finetune", "shift" or
+        "last_layer", whose epochs are rounds), ``group``, ``loss`` and ``violation`` over the
+        rows of the epoch as they were trained on, ``multiplier`` at its end; with `holdout`
+        also ``holdout_loss`` and ``holdout_violation``.
     classes_, groups_, sparsity_, masks_, dense_estimator_ : object
         Those of ``estimator_``, as are ``skipped_weights_`` and ``prunable_share_``.
     n_features_in_ : int
@@ -122,12 +147,15 @@ class GroupConstrainedPruner(PrunerWrapper):
     The gradient of the Lagrangian is that of a mean over rows whose weight depends on the
     group alone, :math:`1 + \frac{1}{\pi_a} \sum_b \lambda_b \frac{\partial g_b}{\partial
     J_a}` with the group's share :math:`\pi_a`; so an epoch costs about the same for any
-    number of groups. Doubling every row changes nothing.
+    number of groups. ``"adaptive"`` takes :math:`\lambda_a = f \pi_a \mu_a`, where
+    :math:`\mu_a` steps as in `functional.relative_step` and :math:`f \le 1` keeps every row's
+    weight above `min_row_weight`: it is the same for a loss in another unit and for groups of
+    any number and size, and groups that differ by chance alone keep their weights. Doubling
+    every row changes nothing but with `noise`, which counts rows.
 
     The paper's setting is ``dual_update="absolute", dual_optimizer="ascent", dual_steps=1,
-    tolerance=0, max_multiplier=inf``; its `dual_lr` is not known. The defaults are those
-    chosen by their mean on validation rows of six data sets, in
-    ``benchmarks/dual_defaults.py``.
+    tolerance=0, max_multiplier=inf``; its `dual_lr` is not known. How the defaults were chosen
+    stands in ``benchmarks/dual_defaults.py``.
 
     Without `sensitive_features` the classes are the groups.
 
@@ -145,6 +173,8 @@ class GroupConstrainedPruner(PrunerWrapper):
            2020.
     .. [6] Sohrabi et al., "On PI controllers for updating Lagrange multipliers in
            constrained optimization", ICML 2024.
+    .. [7] Kirichenko, Izmailov, Wilson, "Last layer re-training is sufficient for robustness
+           to spurious correlations", ICLR 2023. That its group weights step is the toolkit's.
 
     Examples
     --------
@@ -170,17 +200,22 @@ class GroupConstrainedPruner(PrunerWrapper):
     _parameter_constraints = {
         "estimator": "no_validation",  # check_pruner gives a better message
         "constraint": [OnShelf(CONSTRAINTS), callable],
-        "stage": [StrOptions({"before", "after", "both"})],
-        "tolerance": [Interval(numbers.Real, 0, None, closed="both")],
-        "dual_lr": [Interval(numbers.Real, 0, None, closed="left")],
+        "stage": [StrOptions(set(STAGES))],
+        "tolerance": [Interval(numbers.Real, 0, None, closed="both"), None],
+        "dual_update": [StrOptions({"adaptive", "projected", "signed", "absolute"})],
+        "dual_lr": [Interval(numbers.Real, 0, None, closed="left"), None],
+        "noise": [Interval(numbers.Real, 0, None, closed="left")],
+        "min_row_weight": [Interval(numbers.Real, 0, 1, closed="left")],
+        "max_row_weight": [Interval(numbers.Real, 1, None, closed="left")],
         "dual_optimizer": [StrOptions({"ascent", "nupi"})],
-        "dual_update": [StrOptions({"projected", "signed", "absolute"})],
         "dual_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "window": [Interval(numbers.Real, 0, 1, closed="right")],
         "max_multiplier": [Interval(numbers.Real, 0, None, closed="right")],
         "nupi_gain": [Interval(numbers.Real, 0, None, closed="left")],
         "nupi_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
-        "holdout": [Interval(numbers.Real, 0, 1, closed="left")],
+        "holdout": [Interval(numbers.Real, 0, 1, closed="left"), None],
+        "max_accuracy_loss": [Interval(numbers.Real, 0, 1, closed="both")],
+        "refit": ["boolean"],
     }
 
     def __init__(
@@ -189,30 +224,40 @@ class GroupConstrainedPruner(PrunerWrapper):
         *,
         constraint: Any = "equal_loss",
         stage: str = "after",
-        tolerance: float = 0.05,
-        dual_lr: float = 0.3,
+        tolerance: float | None = None,
+        dual_update: str = "adaptive",
+        dual_lr: float | None = None,
+        noise: float = 2.0,
+        min_row_weight: float = 0.5,
+        max_row_weight: float = 4.0,
         dual_optimizer: str = "nupi",
-        dual_update: str = "projected",
         dual_steps: int = 10,
         window: float = 0.5,
         max_multiplier: float = 1.0,
         nupi_gain: float = 3.0,
         nupi_smoothing: float = 0.0,
-        holdout: float = 0.0,
+        holdout: float | None = None,
+        max_accuracy_loss: float = 0.01,
+        refit: bool = False,
     ) -> None:
         self.estimator = estimator
         self.constraint = constraint
         self.stage = stage
         self.tolerance = tolerance
-        self.dual_lr = dual_lr
-        self.dual_optimizer = dual_optimizer
         self.dual_update = dual_update
+        self.dual_lr = dual_lr
+        self.noise = noise
+        self.min_row_weight = min_row_weight
+        self.max_row_weight = max_row_weight
+        self.dual_optimizer = dual_optimizer
         self.dual_steps = dual_steps
         self.window = window
         self.max_multiplier = max_multiplier
         self.nupi_gain = nupi_gain
         self.nupi_smoothing = nupi_smoothing
         self.holdout = holdout
+        self.max_accuracy_loss = max_accuracy_loss
+        self.refit = refit
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -255,13 +300,8 @@ class GroupConstrainedPruner(PrunerWrapper):
         ConvergenceWarning
             If the constraint is not met, naming the groups; and as `PrunedClassifier`.
         """
-        _fitting.forget_fit(self)
         data = Data(X, y, sensitive_features, sample_weight)
-        pruner, listener = self._pruner(), ConstraintListener(self, data)
-        _fitting.fit(pruner, data, listener)
-        self._take(pruner, listener)
-        _fitting.warn_if_unsound(pruner, listener.rows)
-        return self
+        return _constraining.fit(self, data)
 
     @fit_context(prefer_skip_nested_validation=False)
     def prune(
@@ -293,11 +333,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         """
         check_is_fitted(self)
         data = Data(X, y, sensitive_features, sample_weight)
-        pruner, listener = copy.copy(self.estimator_), ConstraintListener(self, data)
-        rows = _fitting.prune_again(pruner, data, sparsity, listener)
-        self._take(pruner, listener)
-        _fitting.warn_if_unsound(pruner, rows)
-        return self
+        return _constraining.prune_again(self, data, sparsity)
 
     @fit_context(prefer_skip_nested_validation=False)
     def pruning_path(
@@ -329,70 +365,5 @@ class GroupConstrainedPruner(PrunerWrapper):
             `PrunedClassifier.pruning_path`; this estimator stays as it is.
         """
         data = Data(X, y, sensitive_features, sample_weight)
-        pruner, listener = self._pruner(), ConstraintListener(self, data)
-        fitted, given = _fitting.path(pruner, data, sparsities, listener, budgets)
-        estimators = []
-        for member, branch in fitted:
-            own = {f"estimator__{k}": getattr(member, k) for k in (*CELL, "target")}
-            estimators.append(clone(self).set_params(**own)._take(member, branch))
-        return PruningPath([m.sparsity for m, _ in fitted], estimators, given)
-
-    def _pruner(self):
-        """Clone of the pruner, with its parameters checked."""
-        if not isinstance(self.estimator, BasePruner):
-            got = type(self.estimator).__name__
-            if isinstance(self.estimator, type):
-                got = f"the class {self.estimator.__name__}; pass an instance"
-            raise TypeError(
-                "estimator must be a PrunedClassifier or PrunedRegressor, got "
-                f"{got}. Wrap a skorch net in one of them; in a Pipeline make "
-                "GroupConstrainedPruner the last step."
-            )
-        pruner = clone(self.estimator)
-        validate_params(pruner)
-        return pruner
-
-    def _take(self, pruner, listener):
-        """Store a fitted pruner and what became of its constraint; warn where it failed."""
-        history = listener.history(vars(self).get("history_"))
-        last = listener.duals.get("dense" if self.stage == "before" else "finetune")
-        multipliers = vars(self).get("multipliers_")
-        _fitting.forget_fit(self)
-        self.estimator_, self.history_ = pruner, history
-        if listener.rows is None:  # without targets nothing was measured
-            if self.stage == "before" and multipliers is not None:
-                self.multipliers_ = multipliers
-            return self
-        index, self.groups_ = listener.index(), listener.groups
-        violations = listener.violations(pruner.estimator_, pruner.dense_estimator_)
-        self.violations_ = pd.DataFrame(violations, index=index)
-        if self.stage != "before" or last is not None:
-            values = np.zeros(len(index)) if last is None else last.multipliers.numpy()
-            self.multipliers_ = pd.Series(values, index=index, name="multiplier")
-        elif multipliers is not None:
-            self.multipliers_ = multipliers
-        nothing_to_meet = listener.rule.constraint.simplex
-        over = self._over()
-        self.constraint_satisfied_ = None if nothing_to_meet else len(over) == 0
-        if self.constraint_satisfied_ is False:
-            self._warn_unmet(over, listener.rule.constraint, trained=last is not None)
-        return self
-
-    def _over(self):
-        """Violations above the tolerance, on the last set of rows."""
-        worst = self.violations_.iloc[:, -1].fillna(self.violations_["train"])
-        size = worst.abs() if self.dual_update != "projected" else worst
-        return worst[size > self.tolerance]
-
-    def _warn_unmet(self, over, constraint, *, trained):
-        """Say which groups violate the constraint."""
-        shown = ", ".join(f"{g} {v:+.3g}" for g, v in over.head(10).items())
-        why = "Raise finetune_epochs, dual_lr or max_multiplier, or allow more tolerance."
-        if not trained:
-            why = "No training was under the constraint."
-        warn(
-            f"constraint={constraint.name!r} is not met within tolerance={self.tolerance:g} "
-            f"at sparsity {self.sparsity_:g} on the {self.violations_.columns[-1]} rows by "
-            f"{len(over)} of {len(self.violations_)} groups: {shown}. {why}",
-            ConvergenceWarning,
-        )
+        fitted, given = _constraining.path(self, data, sparsities, budgets)
+        return PruningPath([m.estimator.sparsity for m in fitted], fitted, given)

@@ -224,6 +224,8 @@ class Constraint(Member):
         others lose.
     simplex : bool
         Whether the multipliers sum to 1, so that there is nothing to be met.
+    bound : bool
+        Whether the tolerance is a bound on the whole, which only the user can know.
 
     Raises
     ------
@@ -241,6 +243,7 @@ class Constraint(Member):
     unit: str | None = None
     cancels: bool = False
     simplex: bool = False
+    bound: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a function that asks for what there is not."""
@@ -292,6 +295,6 @@ CONSTRAINTS = Shelf(
     Constraint(equal_excessive_loss, unit="loss", cancels=True),
     Constraint(accuracy_gap, unit="share", cancels=True),
     Constraint(equal_accuracy, unit="share", cancels=True),
-    Constraint(bounded_group_loss, unit="loss"),
+    Constraint(bounded_group_loss, unit="loss", bound=True),
     Constraint(minimax, unit="loss", cancels=True, simplex=True),
 )

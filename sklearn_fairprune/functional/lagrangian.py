@@ -44,6 +44,45 @@ def violations(constraint: Callable, statistics: Mapping[str, torch.Tensor]) -> 
     return violation
 
 
+def violation_slopes(
+    constraint: Callable, statistics: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    r"""Derivatives of the violations in the means of the groups.
+
+    Parameters
+    ----------
+    constraint : callable
+        Member of `CONSTRAINTS`, or a function of the same form.
+    statistics : dict of str to torch.Tensor of shape (m,)
+        At least those that it needs.
+
+    Returns
+    -------
+    slopes : dict of str to torch.Tensor of shape (m, m)
+        :math:`\partial g_a / \partial J_b` in row a and column b, for what the constraint is
+        about and for each other statistic that it needs but the shares, which are fixed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_fairprune.functional import equal_loss
+    >>> from sklearn_fairprune.functional.lagrangian import violation_slopes
+    >>> statistics = {"losses": torch.ones(2), "shares": torch.tensor([0.75, 0.25])}
+    >>> violation_slopes(equal_loss, statistics)
+    {'losses': tensor([[ 0.2500, -0.2500],
+            [-0.7500,  0.7500]])}
+    """
+    constraint = CONSTRAINTS.find("constraint", constraint)
+    names = [n for n in (str(constraint.subject), *constraint.needs) if n != "shares"]
+
+    def of(*values: torch.Tensor) -> torch.Tensor:
+        return violations(constraint, {**statistics, **dict(zip(names, values, strict=True))})
+
+    given = tuple(statistics[name].detach() for name in names)
+    found = torch.autograd.functional.jacobian(of, given)
+    return dict(zip(names, found, strict=True))
+
+
 def group_weights(
     constraint: Callable, multipliers: torch.Tensor, statistics: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
@@ -96,6 +135,8 @@ def group_weights(
                 "weight could lower it."
             )
         (slope,) = torch.autograd.grad(violation, values, multipliers.to(violation.dtype))
+    if violation.isnan().any():  # it moves nothing, and is never met
+        slope = slope.nan_to_num(nan=0.0)
     shares = statistics["shares"]
     return torch.where(shares > 0, 1 + slope / shares.clamp(min=torch.finfo().tiny), 1.0)
 

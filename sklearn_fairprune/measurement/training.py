@@ -46,7 +46,8 @@ def training_table(models: dict[str, Any]) -> pd.DataFrame:
             labels = pruner.history_["group"].unique()
             texts = dict(zip(labels, distinct_labels(labels), strict=True))
             group = pruner.history_["group"].map(texts)
-            tables[name] = pruner.history_.assign(group=group, tolerance=pruner.tolerance)
+            tolerance = getattr(pruner, "tolerance_", pruner.tolerance)
+            tables[name] = pruner.history_.assign(group=group, tolerance=tolerance)
     if not tables:
         return pd.DataFrame()
     return pd.concat(tables, names=["model", None]).reset_index(level=1, drop=True)
@@ -77,7 +78,7 @@ def constraint_table(models: dict[str, Any]) -> pd.DataFrame:
         rows[name] = {
             "constraint": getattr(constraint, "__name__", str(constraint)),
             "stage": pruner.stage,
-            "tolerance": float(pruner.tolerance),
+            "tolerance": float(pruner.tolerance_),
             "largest_violation": float(last.max()),
             "measured_on": str(last.name),
             "satisfied": pruner.constraint_satisfied_,

@@ -13,7 +13,8 @@ from skorch.dataset import ValidSplit
 from torch.utils.data import DataLoader, TensorDataset
 
 from sklearn_fairprune.engine.batches import Rows
-from sklearn_fairprune.engine.dual_ascent import DualAscent, DualRule
+from sklearn_fairprune.engine.dual_ascent import DualAscent
+from sklearn_fairprune.engine.dual_rule import DualRule
 from sklearn_fairprune.engine.group_statistics import evaluate, means_of, violations_of
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import CONSTRAINTS, bounded_group_loss, equal_loss, minimax
@@ -25,7 +26,8 @@ Y = 1 * (X[:, 0] * np.where(GROUPS < 2, 2, -1) + rng.normal(size=60) > 0)
 W, TIMES = rng.uniform(0.1, 3, 60), rng.integers(1, 4, 60)
 INF = float("inf")
 RULE = DualRule(equal_loss, 0.0, "projected", 0.5, 1.0, 0.2, steps=1, window=0.5, total=INF)
-UPDATES = ("projected", "signed", "absolute")
+RULE = replace(RULE, noise=0.0)
+UPDATES = ("adaptive", "projected", "signed", "absolute")
 EVERY_UPDATE = pytest.mark.parametrize("update", UPDATES)
 STEPS = pytest.mark.parametrize("steps", [1, 4])
 
@@ -35,14 +37,15 @@ def data(at=slice(None), *, y=Y, weights=None, groups=GROUPS):
     return Rows(X[at], y[at], groups=groups[at], weights=weights, dtype=torch.float64)
 
 
-def ascent(net, rows, *, m=4, held=None, dense=None, **changes):
-    return DualAscent(replace(RULE, **changes), net, rows, m, held=held, dense=dense)
+def ascent(net, rows, *, m=4, held=None, dense=None, n_epochs=4, **changes):
+    rule = replace(RULE, **changes)
+    return DualAscent(rule, net, rows, m, held=held, dense=dense, n_epochs=n_epochs)
 
 
 def fit(rows=None, epochs=4, *, net=None, **rule):
     """Train; returns the net and its multipliers' object."""
     rows, net = data() if rows is None else rows, make(batch_size=16) if net is None else net
-    dual = ascent(net, rows, **rule)
+    dual = ascent(net, rows, n_epochs=epochs, **rule)
     train(net, rows, epochs, seed=0, dual=dual)
     return net, dual
 
@@ -260,6 +263,12 @@ def test_multipliers_step_on_held_rows(update):
     sums = evaluate(make(), held, 4)
     step = violations_of(equal_loss, sums)
     expected = {"projected": step.clamp(min=0), "signed": step, "absolute": step.abs()}
+    if update == "adaptive":  # in units of the mean loss, over the whole of the training
+        shares = torch.from_numpy(np.bincount(GROUPS[SEEN], minlength=4) / 40)
+        held_shares = sums[:, 0] / sums[:, 0].sum()
+        relative = step / (held_shares @ means_of(sums)[:, 0])
+        assert relative.abs().max() < 1
+        expected[update] = shares * relative.clamp(min=0) / 3
     torch.testing.assert_close(dual.multipliers, 3 * 0.5 * expected[update])
 
 

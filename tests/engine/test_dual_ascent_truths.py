@@ -8,7 +8,8 @@ from scipy.optimize import minimize, nnls
 from skorch import NeuralNetRegressor
 
 from sklearn_fairprune.engine.batches import Rows
-from sklearn_fairprune.engine.dual_ascent import DualAscent, DualRule
+from sklearn_fairprune.engine.dual_ascent import DualAscent
+from sklearn_fairprune.engine.dual_rule import DualRule
 from sklearn_fairprune.engine.training import train
 from sklearn_fairprune.functional import (
     bounded_group_loss,

@@ -18,6 +18,7 @@ from sklearn_fairprune.engine.group_statistics import (
     group_sums,
     means_of,
     named,
+    row_values,
     violations_of,
 )
 from sklearn_fairprune.functional import equal_excessive_loss, equal_loss, group_means
@@ -145,16 +146,20 @@ def test_evaluation_mode_is_used_and_the_mode_restored(training):
 # ---- sums and means --------------------------------------------------------------------
 
 
+LARGE = st.one_of(st.just(0.0), st.floats(1e-3, 9))  # masses
+
+
 @law
-@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9), st.integers(0, 3)), max_size=20))
+@given(st.lists(st.tuples(st.floats(0, 9), LARGE, st.integers(0, 3)), max_size=20))
 def test_sums_row_by_row(rows):
     losses, mass, groups = (
         torch.tensor([r[k] for r in rows], dtype=torch.long if k == 2 else torch.float64)
         for k in range(3)
     )
-    expected = torch.zeros(4, 3, dtype=torch.float64)
+    expected = torch.zeros(4, 4, dtype=torch.float64)
     for loss, weight, a in rows:
-        expected[a] += torch.tensor([weight, loss, loss / 2], dtype=torch.float64)
+        square = weight * (loss / weight) ** 2 if weight else 0.0
+        expected[a] += torch.tensor([weight, loss, loss / 2, square], dtype=torch.float64)
     assert close(group_sums(losses, losses / 2, groups, mass, 4), expected)
 
 
@@ -168,7 +173,7 @@ def test_rows_seen_batch_by_batch_are_summed_once():
         seen.add(seen.of(batch, logits, losses))
     assert close(seen.sums(), evaluate(net, rows, 3, errors=True))
     assert seen.sums().eq(0).all()
-    assert seen.sums().shape == (3, 3)
+    assert seen.sums().shape == (3, 4)
 
 
 def test_means_of_absent_groups_are_zero_and_tiny_masses_count():
@@ -204,10 +209,10 @@ def slow_window(masses, window, moves):
     """Running means group by group, None before the first rows."""
     means = [None] * len(masses)
     for sums in moves:
-        for a, (mass, loss, error) in enumerate(sums.tolist()):
+        for a, (mass, *values) in enumerate(sums.tolist()):
             if not mass:
                 continue
-            new, rate = np.array([loss, error]) / mass, min(1, mass / (window * masses[a]))
+            new, rate = np.array(values) / mass, min(1, mass / (window * masses[a]))
             means[a] = new if means[a] is None else means[a] + rate * (new - means[a])
     return means
 
@@ -217,7 +222,9 @@ def slow_window(masses, window, moves):
 def test_running_means_group_by_group(data, window):
     column = st.lists(st.tuples(st.integers(0, 4), st.floats(0, 9)), min_size=3, max_size=3)
     draws = data.draw(st.lists(column, min_size=1, max_size=6))
-    moves = [torch.tensor([[n, n * v, n * v / 2] for n, v in d]).double() for d in draws]
+    moves = [
+        torch.tensor([[n, n * v, n * v / 2, n * v**2] for n, v in d]).double() for d in draws
+    ]
     masses = torch.tensor([10.0, 5.0, 20.0]).double()
     running = GroupWindow(masses, window)
     for k, sums in enumerate(moves):
@@ -225,7 +232,7 @@ def test_running_means_group_by_group(data, window):
         assert present.tolist() == (sums[:, 0] > 0).tolist()
         expected = slow_window(masses.tolist(), window, moves[: k + 1])
         known = torch.tensor([mean is not None for mean in expected])
-        full = [np.zeros(2) if mean is None else mean for mean in expected]
+        full = [np.zeros(3) if mean is None else mean for mean in expected]
         assert close(running.means, torch.tensor(np.array(full)))
         if known.any():
             shares = masses * known / (masses * known).sum()
@@ -236,14 +243,14 @@ def test_a_whole_epoch_at_once_replaces_the_mean():
     masses = torch.tensor([10.0, 5.0]).double()
     running = GroupWindow(masses, 1.0)
     for value in (3.0, 7.0):
-        running.move(torch.stack([masses, masses * value, masses], dim=1))
+        running.move(torch.stack([masses, masses * value, masses, masses], dim=1))
         assert close(running.means[:, 0], torch.full((2,), value).double())
 
 
 def test_repeated_data_have_the_same_running_means():
     once, twice = (GroupWindow(k * torch.tensor([10.0, 5.0]).double(), 0.5) for k in (1, 2))
     for seed in range(4):
-        sums = torch.rand(2, 3, generator=torch.Generator().manual_seed(seed)).double()
+        sums = torch.rand(2, 4, generator=torch.Generator().manual_seed(seed)).double()
         once.move(sums)
         twice.move(2 * sums)
         assert close(once.means, twice.means)
@@ -256,3 +263,48 @@ def test_absent_groups_count_as_the_mean_of_the_others():
     assert losses.tolist() == [1.0, 2.5, 3.0]
     finite = violations_of(lambda losses: losses.log(), sums)
     assert finite.isfinite().tolist() == [True, False, True]
+
+
+def whole(losses, wrong, groups, mass):
+    """Window that has seen all rows at once."""
+    sums = group_sums(losses * mass, wrong * mass, groups, mass, 3)
+    squares = torch.zeros(3).double().index_add(0, groups, mass**2)
+    running = GroupWindow(sums[:, 0], 1.0, None, sums[:, 0] ** 2 / squares)
+    running.move(sums)
+    return running
+
+
+def test_standard_errors_are_those_of_the_rows():
+    random = torch.Generator().manual_seed(0)
+    losses = torch.rand(60, generator=random).double()
+    wrong = (torch.rand(60, generator=random) < 0.3).double()
+    groups = torch.tensor([0] * 40 + [1] * 19 + [2])
+    running = whole(losses, wrong, groups, torch.ones(60).double())
+    for subject, values in (("losses", losses), ("errors", wrong)):
+        parts = [values[groups == a] for a in range(2)]
+        expected = [float(v.std() / len(v) ** 0.5) for v in parts]
+        assert running.errors(subject).tolist() == [*map(pytest.approx, expected), np.inf]
+
+
+def test_rows_that_count_double_are_no_more_rows():
+    losses = torch.rand(50, generator=torch.Generator().manual_seed(1)).double()
+    groups, ones = torch.arange(50) % 3, torch.ones(50).double()
+    once, twice = (whole(losses, losses, groups, k * ones).errors("losses") for k in (1, 2))
+    assert close(once, twice)
+    few = whole(losses, losses, groups, torch.where(torch.arange(50) < 6, 50.0, 0.01).double())
+    assert (few.sizes < 2.1).all()
+
+
+def test_a_group_not_seen_yet_has_no_standard_error():
+    running = GroupWindow(torch.tensor([5.0, 5.0]).double(), 1.0)
+    running.move(torch.tensor([[5.0, 5.0, 1.0, 6.0], [0.0, 0.0, 0.0, 0.0]]).double())
+    assert running.errors("losses").isfinite().tolist() == [True, False]
+    assert running.errors("losses")[0] == pytest.approx((0.2 / 4) ** 0.5)
+
+
+def test_values_of_rows_add_up_to_the_sums():
+    net, rows = make(), data(weights=W)
+    losses, wrong, groups, mass = row_values(net, rows, errors=True)
+    sums = evaluate(net, rows, 3, errors=True)
+    assert close(group_sums(losses, wrong, groups, mass, 3), sums)
+    assert torch.equal(groups, rows.groups)

@@ -11,7 +11,7 @@ QUIET = pytest.mark.filterwarnings(
     "ignore:constraint=:sklearn.exceptions.ConvergenceWarning",
     "ignore:The network of sparsity:sklearn.exceptions.ConvergenceWarning",
 )
-STRONG = {"tolerance": 0.0, "dual_lr": 2.0}
+STRONG = {"tolerance": 0.0, "dual_lr": 2.0, "dual_update": "projected"}
 # One group is hard: a third of its labels are wrong.
 NOISY = np.where((SEX == "f") & (np.arange(200) % 3 == 0), 1 - CODES, CODES)
 NOISY_LABELS = np.array(["no", "yes"])[NOISY]

@@ -83,6 +83,7 @@ def test_violations_are_those_of_the_final_networks(constraint, weights):
         "equal_loss": row_losses(est),
         "minimax": row_losses(est),
         "equal_excessive_loss": row_losses(est) - row_losses(dense),
+        "equal_accuracy": (pruned.predict(X) != NOISY_LABELS) * 1.0,
         "accuracy_gap": (pruned.predict(X) != NOISY_LABELS) * 1.0
         - (dense.predict(X) != NOISY_LABELS),
     }

@@ -55,7 +55,12 @@ def test_estimator_must_be_a_pruner(case):
 INVALID = {
     "constraint": ["equal_odds", None, 1],
     "stage": ["during", None],
-    "tolerance": [-0.1, np.nan, "small", None],
+    "tolerance": [-0.1, np.nan, "small"],
+    "noise": [-1.0, None],
+    "min_row_weight": [-0.1, 1.0],
+    "max_row_weight": [0.5, "many"],
+    "max_accuracy_loss": [-0.1, 2.0],
+    "refit": ["no"],
     "dual_lr": [-1, np.inf, "auto"],
     "dual_optimizer": ["adam"],
     "dual_update": ["both"],
@@ -213,19 +218,26 @@ def test_a_constraint_that_is_not_met_names_groups_and_numbers():
     est = constrained(tolerance=0.01)
     text = warned(est)
     over = est.violations_["train"]["f"]
-    assert text.startswith("constraint='equal_loss' is not met within tolerance=0.01 at ")
-    assert "sparsity 0.5 on the train rows" in text
-    assert f"by 1 of 2 groups: f {over:+.3g}." in text
-    assert "finetune_epochs" in text
+    assert text.startswith(
+        "constraint='equal_loss' is not met at sparsity 0.5: on the training"
+    )
+    assert "1 of 2 groups is surely above the tolerance of 0.01 in units of the loss" in text
+    assert f"f {over:+.3g}" in text
+    assert "Raise dual_lr" in text
+    assert "others may differ: use holdout" in text
+    assert est.outcome_ == "not_met"
     assert est.constraint_satisfied_ is False
-    assert "on the holdout rows by" in warned(constrained(holdout=0.3))
-    assert "by 2 of 2 groups" in warned(constrained(dual_update="signed"))
+    held = constrained(holdout=0.3)
+    assert "the held-out rows cannot tell" in warned(held)
+    assert held.outcome_ == "cannot_tell"
+    assert "2 of 2 groups are surely off" in warned(constrained(dual_update="signed"))
 
 
 def test_the_worst_of_many_groups_are_named():
     text = warned(constrained(constraint="bounded_group_loss"), groups=np.arange(200) % 50)
-    assert "by 50 of 50 groups" in text
-    assert text.split("groups: ")[1].split(". ")[0].count("+") == 10
+    assert "50 of 50 groups are neither surely within the tolerance" in text
+    assert text.split("beyond it: ")[1].split(". ")[0].count(" rows") == 10
+    assert "and 40 more" in text
     worst = constrained(constraint="bounded_group_loss")
     assert f"{worst_of(worst)} +" in warned(worst, groups=np.arange(200) % 50)
 
@@ -253,7 +265,9 @@ def test_nothing_is_warned_of_where_there_is_nothing_to_satisfy():
 
 
 def test_without_any_constrained_training_the_warning_says_so():
-    assert "No training was under the constraint" in warned(constrained(inner(sparsity=0.0)))
+    est = constrained(inner(sparsity=0.0))
+    assert "The constraint never acted" in warned(est)
+    assert (est.row_weights_ == 1).all(axis=None)
 
 
 def test_a_network_that_predicts_one_class_is_told_to_be_broken():

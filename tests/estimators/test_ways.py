@@ -234,7 +234,7 @@ def test_objects_are_cloned_and_searched_like_any_parameter(kind):
 @pytest.mark.parametrize("schedule", ["iterative", "cubic"])
 def test_multipliers_go_on_across_the_steps(schedule):
     pruner = make(schedule=schedule, recovery="distill", finetune_epochs=6)
-    meta = GroupConstrainedPruner(pruner, tolerance=0.0, dual_lr=1.0)
+    meta = GroupConstrainedPruner(pruner, tolerance=0.0, noise=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         meta.fit(X, LABELS, sensitive_features=GROUPS)

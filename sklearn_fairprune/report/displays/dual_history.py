@@ -154,8 +154,8 @@ class DualHistoryDisplay(Display):
             table["violation"],
             distinct_names(groups),
             holdout_violations=table.get("holdout_violation"),
-            tolerance=None if constraint.simplex else float(pruner.tolerance),
-            two_sided=pruner.dual_update != "projected",
+            tolerance=None if constraint.simplex else float(pruner.tolerance_),
+            two_sided=pruner.dual_update in ("signed", "absolute"),
             constraint=constraint.name,
             unit=unit,
         ).plot(ax=ax, **options)

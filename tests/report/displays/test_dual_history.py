@@ -27,7 +27,7 @@ def fitted(data, pruner=None, y=None, sensitive_features=None, **options):
 
 @pytest.fixture(scope="module")
 def both(data):
-    return fitted(data, stage="both", holdout=0.3)
+    return fitted(data, stage="both", holdout=0.3, tolerance=0.05)
 
 
 def drawn(line):
