@@ -2,7 +2,8 @@
 
 A setting makes a fitted model from a `Cell`: a dense network, its training rows, a sparsity.
 Where nothing else is said the pruning and fine-tuning are the package's own, of the one dense
-network, by the same seed. Groups of n_a rows, never seen by the network, may be the classes.
+network, by the same seed, for the epochs of the cell. Groups of n_a rows, never seen by the
+network, may be the classes.
 """
 
 import copy
@@ -40,17 +41,19 @@ class Cell:
         Of every fine-tuning.
     sparsity : float
         Of every network.
+    epochs : int
+        Of every fine-tuning.
     """
 
-    def __init__(self, dense, data, seed, sparsity):
-        self.dense, self.data, self.seed, self.sparsity = dense, data, seed, sparsity
+    def __init__(self, dense, data, seed, sparsity, epochs):
+        self.dense, self.data, self.epochs = dense, data, epochs
+        self.about = {"sparsity": sparsity, "random_state": seed, "finetune_epochs": epochs}
         self.kept = {}
 
     def pruner(self, net=None, **options):
         """Pruner of the dense network, or of a net that holds its weights."""
         frozen = FrozenEstimator(self.dense.estimator_ if net is None else net)
-        about = {"sparsity": self.sparsity, "random_state": self.seed}
-        return PrunedClassifier(frozen, **about, **options)
+        return PrunedClassifier(frozen, **self.about | options)
 
     def fitted(self, estimator, rows=slice(None), **options):
         """Fit an estimator on some of the training rows."""
@@ -87,13 +90,6 @@ def log_prior(y):
 def trained(cell, **options):
     """Pruning with other options."""
     return cell.fitted(cell.pruner(**options))
-
-
-def twice(cell):
-    """Twice as many epochs of fine-tuning as by default."""
-    history = cell.recovered("plain").history_
-    epochs = sum(row["phase"] == "finetune" for row in history)
-    return trained(cell, finetune_epochs=2 * epochs)
 
 
 def weighted(cell, strength, recovery):
@@ -225,7 +221,11 @@ def afr(cell, strength, recovery):
     gamma, pull = strength
     X, y, _ = cell.data
     rows = np.arange(len(y))
-    options = {"test_size": AFR_SHARE, "stratify": y, "random_state": cell.seed}
+    options = {
+        "test_size": AFR_SHARE,
+        "stratify": y,
+        "random_state": cell.about["random_state"],
+    }
     seen, held = train_test_split(rows, **options)
     pruner = cell.recovered(recovery, seen)
     p_true = pruner.predict_proba(X[held])[np.arange(len(held)), y[held]]
@@ -305,7 +305,7 @@ OURS = {
 INSTEAD = {
     "plain": {
         "default": lambda cell: cell.recovered("plain"),
-        "twice the epochs": twice,
+        "twice the epochs": lambda cell: trained(cell, finetune_epochs=2 * cell.epochs),
         "peak rate 0.003": functools.partial(trained, finetune_lr=0.003),
         "the net's rate": functools.partial(trained, finetune_lr="net"),
         "one_shot": functools.partial(trained, schedule="one_shot"),
@@ -325,7 +325,7 @@ INSTEAD = {
     "group sampling": strengths(sampled),
     "group DRO": crossed(
         functools.partial(constrained, **PUBLISHED_DRO),
-        [("dual_lr", v) for v in (0.003, 0.01, 0.03)],
+        [("dual_lr", v) for v in (0.005, 0.015, 0.05)],
     ),
     "adjusted loss": strengths(adjusted_loss, (0.25, 0.5, 1.0), recoveries=HALF),
     "logit shift": strengths(shifted),

@@ -8,9 +8,11 @@ chosen on validation rows by the rule of plan.json, and judged on test rows, bes
 pruning with the package's defaults and the same dense network. "ours, mixed" and "instead,
 mixed" are six settings of several families, named beforehand. Training rows are thinned, the
 others not: tables to 14,000 rows in all, and then to 4,000 training rows; images as in
-recovery_tasks.py. Fairlearn's ThresholdOptimizer needs two classes, and the groups at
-prediction, which no other way does; its dear ExponentiatedGradient is in mitigation.py alone.
-"limit" is the least spread that a search found for class offsets on the test rows themselves.
+recovery_tasks.py. The fine-tunings take as many epochs as make 500 steps, the least of the
+package's rule and half of what it would take for most of these. Fairlearn's ThresholdOptimizer
+needs two classes, and the groups at prediction, which no other way does; its dear reduction is
+in mitigation.py alone. "limit" is the least spread that a search found for class offsets on the
+test rows themselves.
 
 Seeds come first, then sparsities, then tasks, so that runs that are cut short are balanced;
 two processes can share the tasks. Every seed's own numbers for every setting, and its seconds
@@ -20,6 +22,7 @@ of processor time, are kept in results/mitigation_fronts_runs/.
 import argparse
 import functools
 import itertools
+import math
 import time
 
 import numpy as np
@@ -80,7 +83,9 @@ def settings(task):
 def run(task, seed, sparsity, known):
     """Outcomes of all settings but the known: {"sparsity; family; setting": line}."""
     parts, dense = start(task, seed)
-    cell, found = Cell(dense, parts["train"], seed, sparsity), {}
+    steps = math.ceil(len(parts["train"][1]) / dense.estimator_.batch_size)
+    epochs = math.ceil(PLAN["finetune_steps"] / steps)
+    cell, found = Cell(dense, parts["train"], seed, sparsity, epochs), {}
     for family, setting in settings(task):
         name = f"{sparsity}; {family}; {setting}"
         if name in known:
@@ -136,20 +141,23 @@ def table_of(runs):
     return pd.DataFrame(lines)
 
 
-def choose(rows, base, by):
-    """Row of a setting by the rule of the plan; `base`, plain pruning, if there is none."""
+def choose(lines, base, by):
+    """Line of a setting by the rule of the plan; `base`, plain pruning, if there is none."""
     least = base["validation accuracy"] - PLAN["budget"] - 1e-9
-    kept = rows[(rows["validation accuracy"] >= least) & (rows["validation one_class"] == 0)]
-    kept = kept.dropna(subset=[f"validation {by}"])
-    return base if kept.empty else kept.loc[kept[f"validation {by}"].idxmin()]
+    kept = [line for line in lines if line["validation accuracy"] >= least]
+    kept = [line for line in kept if not line["validation one_class"]]
+    kept = [line for line in kept if not np.isnan(line[f"validation {by}"])]
+    return min(kept, key=lambda line: line[f"validation {by}"], default=base)
 
 
-def families_of(rows):
+def families_of(lines):
     """Settings of every family of one cell, those mixed ones of the plan among them."""
-    found = dict(list(rows.groupby("family", sort=False)))
+    found = {}
+    for line in lines:
+        found.setdefault(line["family"], []).append(line)
     for name, members in PLAN["mixed"].items():
-        pairs = pd.MultiIndex.from_frame(rows[["family", "setting"]])
-        found[name] = rows[pairs.isin([tuple(member) for member in members])]
+        own = [line for line in lines if [line["family"], line["setting"]] in members]
+        found |= {name: own} if own else {}
     return found
 
 
@@ -159,17 +167,17 @@ def chosen(table, by):
     Returns
     -------
     picked : DataFrame
-        Columns of `CELL`, ``family``, ``setting``, ``fell_back``, test measures by their
-        names, and those of plain pruning as "base accuracy" and so on.
+        Columns of `CELL`, ``family``, ``setting`` (of plain pruning, where it ``fell_back``),
+        test measures by their names, and those of plain pruning as "base accuracy" and so on.
     """
     lines = []
     for at, rows in table.groupby(CELL, sort=False):
-        base = rows[(rows["family"] == BASE[0]) & (rows["setting"] == BASE[1])].iloc[0]
-        for family, own in families_of(rows).items():
-            pick = choose(own, base, by)
-            told = pick["setting"] if pick.name in own.index else ", ".join(BASE)
-            line = dict(zip(CELL, at, strict=True)) | {"family": family, "setting": told}
-            line["fell_back"] = pick.name not in own.index
+        own = rows.to_dict("records")
+        base = next(line for line in own if (line["family"], line["setting"]) == BASE)
+        for family, members in families_of(own).items():
+            pick = choose(members, base, by)
+            line = dict(zip(CELL, at, strict=True)) | {"family": family}
+            line |= {"setting": pick["setting"], "fell_back": pick not in members}
             for key in MEASURES:
                 line |= {key: pick[f"test {key}"], f"base {key}": base[f"test {key}"]}
             lines.append(line)
@@ -177,7 +185,7 @@ def chosen(table, by):
 
 
 def over_sparsities(picked):
-    """Means over the sparsities, of seeds that have them all; ``sparsity`` is "all"."""
+    """Means over the sparsities, "all", of the seeds that have them all."""
     whole = picked.groupby(["task", "seed", "family"])["sparsity"].transform("nunique")
     kept = picked[whole == len(PLAN["sparsities"])]
     numbers = [key for key in picked if key not in (*CELL, "family", "setting")]
@@ -217,13 +225,12 @@ def rivals(picked, by):
         accuracy and disparity with intervals that exclude 0) and ``leaning`` (better means
         in both and one interval that excludes 0).
     """
-    rows, measures = [], ["accuracy", by]
+    rows, measures, ours = [], ["accuracy", by], PLAN["ours"]
     for (task, sparsity), own in picked.groupby(["task", "sparsity"], sort=False):
         wide = own.pivot(index="seed", columns="family", values=measures)
-        ours = PLAN["ours"]
         for rival in [f for f in wide[by].columns if f not in (*OURS, ours)]:
             line = {"task": task, "sparsity": sparsity, "rival": rival}
-            line |= {"front": "neither", "leaning": "neither"}
+            line |= dict.fromkeys(("front", "leaning"), "neither")
             for name, pair in (("rival", (ours, rival)), ("ours", (rival, ours))):
                 ahead = [
                     limits(GOODS[m] * (wide[m][pair[1]] - wide[m][pair[0]])) for m in measures
