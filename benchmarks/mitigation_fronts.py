@@ -10,9 +10,9 @@ mixed" are six settings of several families, named beforehand. Training rows are
 others not: tables to 14,000 rows in all, and then to 4,000 training rows; images as in
 recovery_tasks.py. The fine-tunings take as many epochs as make 500 steps, the least of the
 package's rule and half of what it would take for most of these. Fairlearn's ThresholdOptimizer
-needs two classes, and the groups at prediction, which no other way does; its dear reduction is
-in mitigation.py alone. "limit" is the least spread that a search found for class offsets on the
-test rows themselves.
+needs two classes, and the groups at prediction, which no other way does; its dear reduction
+is in mitigation.py alone. "limit" is the least spread that a search found for class offsets on
+the test rows themselves.
 
 Seeds come first, then sparsities, then tasks, so that runs that are cut short are balanced;
 two processes can share the tasks. Every seed's own numbers for every setting, and its seconds
@@ -206,10 +206,11 @@ def changes(picked):
     for at, own in everything.groupby(["task", "sparsity", "family"], sort=False):
         about = dict(zip(["task", "sparsity", "family"], at, strict=True))
         about |= {"seeds": len(own), "fell_back": float(own["fell_back"].mean())}
+        own = {key: own[key].to_numpy() for key in own}
         for key in ("accuracy", "worst_accuracy"):
             about[key] = [round(v, 5) for v in limits(own[key] - own[f"base {key}"])]
         for key in ("spread", "xi", "psi"):
-            ratio = own[key] / own[f"base {key}"].clip(lower=1e-5)
+            ratio = own[key] / own[f"base {key}"].clip(min=1e-5)
             about[key] = [round(v, 4) for v in limits(ratio)]
         rows.append(about)
     return rows
@@ -228,16 +229,15 @@ def rivals(picked, by):
     rows, measures, ours = [], ["accuracy", by], PLAN["ours"]
     for (task, sparsity), own in picked.groupby(["task", "sparsity"], sort=False):
         wide = own.pivot(index="seed", columns="family", values=measures)
-        for rival in [f for f in wide[by].columns if f not in (*OURS, ours)]:
+        wide = {m: {family: v.to_numpy() for family, v in wide[m].items()} for m in measures}
+        for rival in [f for f in wide[by] if f not in (*OURS, ours)]:
             line = {"task": task, "sparsity": sparsity, "rival": rival}
             line |= dict.fromkeys(("front", "leaning"), "neither")
-            for name, pair in (("rival", (ours, rival)), ("ours", (rival, ours))):
-                ahead = [
-                    limits(GOODS[m] * (wide[m][pair[1]] - wide[m][pair[0]])) for m in measures
-                ]
-                if all(mean > 0 for mean, *_ in ahead) and any(low > 0 for _, low, _ in ahead):
+            for name, (less, more) in (("rival", (ours, rival)), ("ours", (rival, ours))):
+                ahead = [limits(GOODS[m] * (wide[m][more] - wide[m][less])) for m in measures]
+                if min(mean for mean, *_ in ahead) > 0 and max(low for _, low, _ in ahead) > 0:
                     line["leaning"] = name
-                if surely_better(wide, *pair, measures, GOODS):
+                if surely_better(wide, less, more, measures, GOODS):
                     line["front"] = name
             rows.append(line)
     return rows
