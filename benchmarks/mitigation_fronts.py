@@ -14,7 +14,7 @@ needs two classes, and the groups at prediction, which no other way does; its de
 is in mitigation.py alone. "limit" is the least spread that a search found for class offsets on
 the test rows themselves.
 
-Seeds come first, then sparsities, then tasks, so that runs that are cut short are balanced;
+Sparsities come first, then seeds, then tasks, so that runs that are cut short are balanced;
 two processes can share the tasks. Every seed's own numbers for every setting, and its seconds
 of processor time, are kept in results/mitigation_fronts_runs/.
 """
@@ -383,8 +383,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tasks = arguments.data.split("; ") if arguments.data else PLAN["tasks"]
-    cells = itertools.product(PLAN["seeds"], PLAN["sparsities"], tasks)
-    for seed, sparsity, task in () if arguments.summary else cells:
+    cells = itertools.product(PLAN["sparsities"], PLAN["seeds"], tasks)
+    for sparsity, seed, task in () if arguments.summary else cells:
         by_seed = kept_runs(file_of(task))
         before = by_seed.get(str(seed), {})
         found = run(task, seed, sparsity, before)
