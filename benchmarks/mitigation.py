@@ -5,9 +5,8 @@ Run: python -W ignore benchmarks/mitigation.py [--seeds 10] [--data digits,mortg
 
 Six data sets (see tables.py), four sparsities (plan.json), per seed one split into 70 %
 training and 30 % test rows and one dense network. Every way below is fitted on the training
-rows with the defaults of `GroupConstrainedPruner` (chosen on other splits,
-dual_defaults.py), and measured on both; excessive losses and accuracy gaps are those against
-the one dense network of "none", also for ways that train a dense network of their own. Each
+rows with the multipliers that were the defaults then (chosen on other splits), and measured
+on both; excessive losses and accuracy gaps are those against the one dense network of "none", also for ways that train a dense network of their own. Each
 way is compared with "none", pruning without mitigation, seed by seed: mean difference, 95 %
 Student interval, paired t-test, none of them corrected for the number of cells. Splits of
 different seeds share rows, so the intervals are about these data. Digits are a case of
@@ -25,7 +24,7 @@ import tempfile
 import numpy as np
 import torch
 from fairlearn.reductions import ErrorRateParity, ExponentiatedGradient
-from measure import FEWEST, SHORT, measure, paired
+from measure import FEWEST, PROJECTED, SHORT, measure, paired
 from record import RESULTS, figure, planned, save
 from sklearn.frozen import FrozenEstimator
 from tables import available, load, split
@@ -73,7 +72,7 @@ def after_ways(base, X, y, groups, bound):
     data = {"sensitive_features": groups}
 
     def constrained(**options):
-        return GroupConstrainedPruner(base, **options).fit(X, y, **data)
+        return GroupConstrainedPruner(base, **PROJECTED | options).fit(X, y, **data)
 
     yield "equal_loss, after", constrained()
     yield "equal_excessive_loss, after", constrained(constraint="equal_excessive_loss")
@@ -98,7 +97,8 @@ def paths(seed, memory, X, y, groups):
     plain = PrunedClassifier(random_state=seed, memory=memory, **SHORT)
     for stage in ("before", "both"):
         for constraint in ("equal_loss", "minimax"):
-            pruner = GroupConstrainedPruner(plain, constraint=constraint, stage=stage)
+            options = PROJECTED | {"constraint": constraint, "stage": stage}
+            pruner = GroupConstrainedPruner(plain, **options)
             yield f"{constraint}, {stage}", pruner
     for constraint, tolerance in (
         ("equal_loss", 0.05),
@@ -110,7 +110,7 @@ def paths(seed, memory, X, y, groups):
         if tolerance == np.inf:
             name = f"none, on {1 - HOLDOUT:.0%} of the rows"
         options = {"constraint": constraint, "tolerance": tolerance, "holdout": HOLDOUT}
-        yield name, GroupConstrainedPruner(plain, **options)
+        yield name, GroupConstrainedPruner(plain, **PROJECTED | options)
 
 
 def run(name, seed):

@@ -30,7 +30,7 @@ from networks import FINETUNE_EPOCHS, NETWORKS, make_net
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from tasks import FILES, TASKS, available, folder, half, scaled, split, thinned
-from ways import FRONT_SPARSITY, PLAN, RECOVERED_SETS, SETS, plan, unplanned
+from ways import FRONT_SPARSITY, PLAN, PROJECTED, RECOVERED_SETS, SETS, plan, unplanned
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier, diagnose
 
@@ -155,12 +155,12 @@ class Run:
         if way.recovery is not None:
             clf.set_params(recovery=way.recovery)
         if way.options is not None and way.baseline is None:
-            return GroupConstrainedPruner(clf, **way.options).fit(X, y)
+            return GroupConstrainedPruner(clf, **PROJECTED | way.options).fit(X, y)
         if way.baseline is None:
             return clf.fit(X, y)
         clf.set_params(sparsity=0.0)  # trains, and leaves pruning to what follows
         if way.options is not None:
-            pruner = GroupConstrainedPruner(clf, **way.options).fit(X, y)
+            pruner = GroupConstrainedPruner(clf, **PROJECTED | way.options).fit(X, y)
             weights = balance(y, way.strength)
             return pruner.prune(X, y, sample_weight=weights, sparsity=sparsity)
         clf.fit(X, y).set_params(sparsity=sparsity)

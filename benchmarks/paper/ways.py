@@ -25,6 +25,8 @@ PAPER = {  # problem (8) and its dual update, word for word; the step size is no
     "max_multiplier": np.inf,
     "dual_lr": 0.1,
 }
+# The multipliers that were the package's defaults when these results were made.
+PROJECTED = {"dual_update": "projected", "dual_lr": 0.3, "tolerance": 0.05}
 STAGES = ("before", "after", "both")
 
 
