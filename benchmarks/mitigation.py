@@ -6,7 +6,8 @@ Run: python -W ignore benchmarks/mitigation.py [--seeds 10] [--data digits,mortg
 Six data sets (see tables.py), four sparsities (plan.json), per seed one split into 70 %
 training and 30 % test rows and one dense network. Every way below is fitted on the training
 rows with the multipliers that were the defaults then (chosen on other splits), and measured
-on both; excessive losses and accuracy gaps are those against the one dense network of "none", also for ways that train a dense network of their own. Each
+on both; excessive losses and accuracy gaps are those against the one dense network of
+"none", also for ways that train a dense network of their own. Each
 way is compared with "none", pruning without mitigation, seed by seed: mean difference, 95 %
 Student interval, paired t-test, none of them corrected for the number of cells. Splits of
 different seeds share rows, so the intervals are about these data. Digits are a case of
