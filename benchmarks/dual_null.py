@@ -111,15 +111,6 @@ def row_values(model, X, y):
     return -np.log(np.maximum(p[np.arange(len(y)), y], 1e-300)), p.argmax(axis=1) == y
 
 
-def row_weights(model, codes):
-    """Lowest and highest weight that the rows of a group had at the end of an epoch."""
-    multipliers = model.history_.pivot(index="epoch", columns="group", values="multiplier")
-    shares = np.bincount(codes) / len(codes)
-    values = multipliers.to_numpy()
-    weights = 1 - values.sum(axis=1, keepdims=True) + values / shares
-    return float(min(1, weights.min())), float(max(1, weights.max()))
-
-
 def surely(losses, before, codes):
     """How many groups are harmed and helped: by more than a share of the loss, not by chance.
 
@@ -147,7 +138,7 @@ def run(name, seed):
             model = fitted(way, base, X, y, codes)
             losses, now = row_values(model, fresh, labels)
             harmed, helped = surely(losses, before, fresh_codes)
-            low, high = row_weights(model, codes)
+            weights = model.row_weights_.to_numpy()
             outcome = {
                 "accuracy": now.mean() - right.mean(),
                 "first_accuracy": now[first].mean() - right[first].mean(),
@@ -156,8 +147,8 @@ def run(name, seed):
                 "none_first_accuracy": right[first].mean(),
                 "harmed": harmed,
                 "helped": helped,
-                "lowest_weight": low,
-                "highest_weight": high,
+                "lowest_weight": weights.min(),
+                "highest_weight": weights.max(),
             }
             found[f"{way}; {grouping}"] = {k: round(float(v), 5) for k, v in outcome.items()}
     return found

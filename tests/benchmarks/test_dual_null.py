@@ -53,21 +53,23 @@ def test_the_planted_group_is_the_same_beside_any_number():
     assert np.ptp(sizes[1:]) <= 1
 
 
-class Told:
-    """A history alone."""
+def test_ways_are_compared_with_pruning_alone(monkeypatch):
+    few = {"ways": ["adaptive"], "groups": [2]}
+    monkeypatch.setattr(dual_null, "PLAN", dual_null.PLAN | few)
+    fitted = dual_null.fitted
 
-    def __init__(self, multipliers):
-        import pandas as pd
+    def shuffled(way, base, X, y, groups):
+        model = fitted(way, base, X, y, groups)
+        if way != "none":
+            monkeypatch.setattr(model, "predict_proba", lambda X: np.full((len(X), 2), 0.5))
+        return model
 
-        rows = [(e, g, v) for e, of in enumerate(multipliers) for g, v in enumerate(of)]
-        self.history_ = pd.DataFrame(rows, columns=["epoch", "group", "multiplier"])
-
-
-def test_weights_of_rows_are_those_of_the_multipliers():
-    codes = np.repeat([0, 1], [1, 3])
-    low, high = dual_null.row_weights(Told([[0.5, 0.0], [0.1, 0.0]]), codes)
-    assert (low, high) == (0.5, 2.5)
-    assert dual_null.row_weights(Told([[0.0, 0.0]]), codes) == (1.0, 1.0)
+    monkeypatch.setattr(dual_null, "fitted", shuffled)
+    (found,) = dual_null.run("identical groups", 0).values()
+    assert found["accuracy"] == pytest.approx(0.5 - found["none_accuracy"], abs=0.1)
+    assert found["harmed"] == 2
+    assert found["first_loss"] > 0
+    assert 0.5 <= found["lowest_weight"] <= 1 <= found["highest_weight"] < 2
 
 
 def test_harmed_is_what_is_not_by_chance():
