@@ -81,6 +81,13 @@ def test_harmed_is_what_is_not_by_chance():
     assert dual_null.surely(before + change / 20, before, codes) == (0, 0)  # negligible
 
 
+def test_of_many_groups_hardly_one_is_named_by_chance():
+    rng = np.random.default_rng(0)
+    codes, before = np.repeat(np.arange(50), 100), np.ones(5000)
+    noise = 2 * rng.normal(size=(10, 5000))
+    assert sum(map(sum, (dual_null.surely(1 + d, before, codes) for d in noise))) <= 3
+
+
 def row(**values):
     """Outcome of one run."""
     names = (*dual_null.SHARED, *dual_null.FIRST)
