@@ -204,7 +204,7 @@ def summarise(*, kept):
     table = tables({name: by_seed for name, by_seed in runs.items() if by_seed})
     lines = [line for way in PLAN["ways"] for line in judged(table, way)]
     for line in lines:
-        line["value"] = round(float(line["value"]), 5)
+        line["value"] = round(float(line["value"]), 5) + 0.0  # no -0
     save("dual_null", lines, seeds=PLAN["seeds"], data=table, kept_runs=kept)
 
 
