@@ -314,16 +314,11 @@ def draw(rows, path):
     names = [*PLAN["families"], *PLAN["mixed"]]
     figure_, axes = plt.subplots(2, -(-len(tasks) // 2), figsize=(16, 7.5), squeeze=False)
     for ax, task in zip(axes.flat, tasks, strict=False):
-        for row in rows:
-            if row["task"] == task:
-                k, ours = names.index(row["family"]), row["family"] in (*OURS, PLAN["ours"])
-                x, y = 100 * row["accuracy"][0], row["spread"][0]
-                style = {
-                    "marker": "o" if ours else "x",
-                    "linestyle": "",
-                    "color": f"C{k % 10}",
-                }
-                ax.plot(x, y, label=row["family"], **style)
+        for row in [row for row in rows if row["task"] == task]:
+            family, x, y = row["family"], 100 * row["accuracy"][0], row["spread"][0]
+            marker = "*" if family in PLAN["mixed"] else "o" if family in OURS else "x"
+            colour = f"C{names.index(family) % 10}"
+            ax.plot(x, y, marker, label=family, color=colour, markersize=8)
         ax.axvline(-100 * PLAN["budget"], color="0.8", zorder=0)
         ax.axhline(1, color="0.8", zorder=0)
         ax.set_title(task.split(", ")[0], fontsize=10)
@@ -357,10 +352,9 @@ def summarise(runs):
         for by, rows in against.items()
         for who in ("rival", "ours")
     }
+    n, name = ahead["rival", "spread"], f"rivals surely in front of {PLAN['ours']}"
     text = f"of {len(against['spread'])} (ours surely in front in {ahead['ours', 'spread']})"
-    name = f"rivals surely in front of {PLAN['ours']}"
-    n_ahead = ahead["rival", "spread"]
-    summary.append(figure(name, n_ahead, text, PLAN["rivals_in_front"], n_ahead == 0))
+    summary.append(figure(name, n, text, PLAN["rivals_in_front"], n == 0))
     data = {"changes": found, "rivals": against, "goals": verdicts, "cost": cost}
     data |= {"limits": limit_rows(runs)}
     data["seeds_of_tasks"] = {task: sorted(by_seed) for task, by_seed in runs.items()}
