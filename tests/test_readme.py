@@ -320,6 +320,33 @@ def test_cost_of_the_constrained_epoch():
     assert f"every batch, {text(paper, large, 50)} and {text(paper, small, 50)}" in words
 
 
+def test_what_the_multipliers_do_where_nothing_differs():
+    data = json.loads((ROOT / "benchmarks/results/dual_null.json").read_text())["data"]
+    words = " ".join(README.split())
+    rows = {f"{n} groups": (f"{n} groups", "identical groups", n) for n in (2, 5, 9, 50)}
+    rows["50 groups of 12 to 6,000 rows"] = ("50 groups", "Zipf's sizes", 50)
+    rows["5 groups of 10 to 100,000 rows"] = ("5 groups", "all sizes", 5)
+    for title, (key, world, n) in rows.items():
+        cells = []
+        for way in ("adaptive", "old default"):
+            found = data[world][key][way]
+            weights = f"{abs(found['lowest_weight']):.2f} to {found['highest_weight']:.2f}"
+            cells.append(
+                f"{100 * found['accuracy']:+.1f}, {found['most_harmed']:.0f} of {n}, {weights}"
+            )
+        assert f"| {title} | {cells[0]} | {cells[1]} |" in README
+    alike = [
+        of["adaptive"] for w in data if w != "planted difference" for of in data[w].values()
+    ]
+    assert max(abs(found["accuracy"]) for found in alike) < 0.0015
+    assert not any(found["most_harmed"] for found in alike)
+    gains = [
+        100 * of["adaptive"]["first_accuracy"] for of in data["planted difference"].values()
+    ]
+    assert f"those rows gain {min(gains):.1f} to {max(gains):.1f} points" in words
+    assert [k.split()[0] for k in data["planted difference"]] == ["2", "5", "9", "50"]
+
+
 def test_defaults_of_the_multipliers_are_those_that_measured_best():
     result = json.loads((ROOT / "benchmarks/results/dual_defaults.json").read_text())
     best = result["data"]["best"]
