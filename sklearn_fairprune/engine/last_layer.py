@@ -142,7 +142,9 @@ class LastLayer:
         self._net.module_ = without_compilation(self._net.module_)
         evaluation_mode(self._net)
         layers = self._net.module_.named_modules()
-        self._names = {layer: name for name, layer in layers if isinstance(layer, nn.Linear)}
+        self._names: dict[nn.Module, str] = {
+            layer: name for name, layer in layers if isinstance(layer, nn.Linear)
+        }
 
     @property
     def module(self) -> nn.Linear:

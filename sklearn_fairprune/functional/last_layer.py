@@ -135,8 +135,8 @@ def refit_layer(
     def closure() -> Tensor:
         steps.zero_grad()
         value = loss(outputs + scaled @ point.T) / unit + point.square().sum() / 2
-        value.backward()
-        point.grad.mul_(open_)
+        (gradient,) = torch.autograd.grad(value, point)
+        point.grad = gradient * open_
         return value
 
     with torch.enable_grad():
