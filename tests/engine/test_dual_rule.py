@@ -181,3 +181,17 @@ def test_an_empty_trace_is_no_constraint():
     train(plain, data(), 5, seed=0)
     assert torch.equal(theta(net), theta(plain))
     assert not replay.active
+
+
+def test_what_is_taken_for_chance_by_hand():
+    errors, shares = torch.tensor([0.1, 0.3]), torch.tensor([0.75, 0.25])
+    three = replace(RULE, noise=3.0)
+    assert three.deviation(errors, shares).tolist() == pytest.approx(
+        [0.15, 0.3 * 3 * 0.75**0.5]
+    )
+    alone = replace(
+        three, constraint=CONSTRAINTS["bounded_group_loss"]
+    )  # no mean is taken off
+    assert alone.deviation(errors, shares).tolist() == pytest.approx([0.3, 0.9])
+    unknown = torch.tensor([torch.inf, 0.1])
+    assert replace(RULE, noise=0.0).deviation(unknown, shares).tolist() == [0, 0]
