@@ -263,9 +263,16 @@ def goals(found):
     return verdicts
 
 
-def front_table(rows, sparsity="all", measure="spread"):
+def shown(rows):
+    """Rows over all sparsities or, as long as there are none, of the first."""
+    sparsities = [row["sparsity"] for row in rows]
+    at = "all" if "all" in sparsities else PLAN["sparsities"][0]
+    return [row for row in rows if row["sparsity"] == at]
+
+
+def front_table(rows, measure="spread"):
     """Markdown: change of accuracy in points; ratio of a disparity; with intervals."""
-    rows = [row for row in rows if row["sparsity"] == sparsity]
+    rows = shown(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     cells = {(row["task"], row["family"]): row for row in rows}
     lines = [f"| family | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
@@ -309,7 +316,7 @@ def draw(rows, path):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    rows = [row for row in rows if row["sparsity"] == "all"]
+    rows = shown(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     names = [*PLAN["families"], *PLAN["mixed"]]
     figure_, axes = plt.subplots(2, -(-len(tasks) // 2), figsize=(16, 7.5), squeeze=False)
@@ -324,8 +331,8 @@ def draw(rows, path):
         ax.set_title(task.split(", ")[0], fontsize=10)
     axes[-1, 0].set(xlabel="change of accuracy, points", ylabel="spread, of plain pruning's")
     handles = {h.get_label(): h for ax in axes.flat for h in ax.get_lines()}
-    shown = [handles[name] for name in names if name in handles]
-    figure_.legend(handles=shown, ncols=9, loc="lower center", frameon=False, fontsize=8)
+    drawn = [handles[name] for name in names if name in handles]
+    figure_.legend(handles=drawn, ncols=9, loc="lower center", frameon=False, fontsize=8)
     figure_.tight_layout(rect=(0, 0.07, 1, 1))
     figure_.savefig(path, dpi=70)
     plt.close(figure_)
@@ -339,14 +346,12 @@ def summarise(runs):
     against = {by: rivals(rows, by) for by, rows in picked.items()}
     verdicts, cost = goals(found), costs(table)
     summary = []
-    for goal in verdicts:
-        if goal["sparsity"] == "all":
-            name = f"{goal['task']}: {goal['measure']} of {PLAN['ours']}, of plain pruning's"
-            text = f"at {100 * goal['accuracy_change']:+.2f} points of accuracy"
-            target = f"<= {goal['ratio']} at {100 * goal['accuracy']:+g}"
-            summary.append(
-                figure(name, goal["value"], text, target, goal["verdict"] == "holds")
-            )
+    for goal in shown(verdicts):
+        name = f"{goal['task']}: {goal['measure']} of {PLAN['ours']}, of plain pruning's"
+        text = f"at {100 * goal['accuracy_change']:+.2f} points of accuracy, sparsity "
+        text += str(goal["sparsity"])
+        target = f"<= {goal['ratio']} at {100 * goal['accuracy']:+g}"
+        summary.append(figure(name, goal["value"], text, target, goal["verdict"] == "holds"))
     ahead = {
         (who, by): sum(row["front"] == who for row in rows)
         for by, rows in against.items()
