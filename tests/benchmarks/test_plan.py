@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import constrained_epoch
-import dual_defaults
 import mitigation
 import pytest
 import record
@@ -63,27 +62,6 @@ def test_the_mitigation_is_that_of_the_plan():
         assert set(found) == expected, way
     assert tuple(plan["data"]) == tables.NAMES
     assert plan["compared_with"] == "none"
-
-
-def test_the_defaults_are_those_of_the_planned_rule():
-    plan, data = PLAN["dual_defaults"], kept("dual_defaults")["data"]
-    assert list(dual_defaults.settings()) == plan["ways"] == list(data["change"])
-    assert data["data_sets"] == plan["data"]
-    assert kept("dual_defaults")["seeds"] == plan["seeds"]
-    assert dual_defaults.best_by_the_rule(data["change"]) == data["best"]
-
-
-def test_the_changes_of_the_defaults_follow_from_every_seed():
-    plan, data = PLAN["dual_defaults"], kept("dual_defaults")["data"]
-    runs = json.loads((record.RESULTS / "dual_defaults_runs.json").read_text())
-    cells = {}
-    for cell, _, ways in runs["runs"]:
-        named = {w: dict(zip(runs["fields"], v, strict=True)) for w, v in ways.items()}
-        cells.setdefault(cell, []).append(named)
-    assert {len(seeds) for seeds in cells.values()} == {len(plan["seeds"])}
-    assert len(cells) == len(plan["data"]) * len(plan["sparsities"])
-    for way, change in dual_defaults.changes(cells).items():
-        assert change == pytest.approx(data["change"][way], abs=2e-5)
 
 
 def test_every_group_of_every_cell_of_the_sureness_is_kept():
