@@ -128,7 +128,7 @@ def main():
     torch.set_num_threads(1)
     if not arguments.summary:
         cells = [(task, seed) for task in PLAN["tasks"] for seed in PLAN["seeds"]]
-        measure_all(RUNS, cells, run, 3 * len(PLAN["sparsities"]))
+        measure_all(RUNS, cells, run, (len(PLAN["beside"]) + 1) * len(PLAN["sparsities"]))
     summarise(kept=arguments.summary)
 
 
