@@ -329,6 +329,8 @@ def draw(rows, path):
         ax.axvline(-100 * PLAN["budget"], color="0.8", zorder=0)
         ax.axhline(1, color="0.8", zorder=0)
         ax.set_title(task.split(", ")[0], fontsize=10)
+    for ax in axes.flat[len(tasks) :]:
+        ax.remove()
     axes[-1, 0].set(xlabel="change of accuracy, points", ylabel="spread, of plain pruning's")
     handles = {h.get_label(): h for ax in axes.flat for h in ax.get_lines()}
     drawn = [handles[name] for name in names if name in handles]
