@@ -403,6 +403,8 @@ def test_fronts_of_mitigations():
     data = json.loads((ROOT / "benchmarks/results/mitigation_fronts.json").read_text())["data"]
     words = " ".join(README.split())
     assert "\n".join(mitigation_fronts.front_table(data["changes"]["spread"])) in README
+    by_xi = "\n".join(mitigation_fronts.front_table(data["changes"]["xi"], measure="xi"))
+    assert by_xi in (ROOT / "benchmarks/README.md").read_text()
     pairs = data["rivals"]["spread"]
     assert {row["front"] for row in pairs} == {"neither"}
     assert f"in {len(pairs)} pairs" in words
