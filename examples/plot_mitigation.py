@@ -193,7 +193,7 @@ for data, table in runs.items():
     print(
         f"  equal_loss is met on the training rows in {sum(met)} of {n_seeds} seeds; largest "
         "violation {:.3f} [{:.3f}, {:.3f}] nats".format(*interval(largest))
-        + f", tolerance {constrained[data][0].tolerance:g}"
+        + f", tolerance {constrained[data][0].tolerance_:.2g}"
     )
 
 # %%

@@ -187,6 +187,7 @@ def test_training_under_the_constraint(page, report):
         f"{report.constraints['largest_violation'].iloc[0]:+.3g}",
         "holdout rows",
         "yes",
+        report.constraints["outcome"].iloc[0].replace("_", " "),
     ]
 
 
