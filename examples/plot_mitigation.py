@@ -84,8 +84,8 @@ def mortgage(seed):
 # settings were fixed beforehand: nothing is chosen by what the test rows say.
 #
 # The multipliers step in the unit of the loss here, which pushes harder than the default,
-# ``dual_update="adaptive"``, would in five epochs. A constraint that is not met on the training
-# rows is warned about; here that is counted.
+# ``dual_update="adaptive"``, would in five epochs. A constraint that is not met on the
+# training rows is warned about; here that is counted.
 STEPS = {"dual_update": "projected", "tolerance": 0.05}
 SPARSITY, EPOCHS = 0.9, 5
 CONSTRAINTS = ("equal_loss", "minimax")
