@@ -200,11 +200,7 @@ class ReplayListener(FitListener):
         dual = self.first.duals.get("dense" if dense is None else "finetune")
         return None if dual is None else DualReplay(dual.trace, net, rows, n_epochs)
 
-    def attributes(self, net):
-        """Fitted attributes of the meta-estimator: a pruner that predicts with the net."""
-        twin = copy.copy(self.pruner)
-        twin._fitted = self.state(net)
-        return {"estimator_": twin}
+    attributes = ConstraintListener.attributes
 
     def finish(self, pruner):
         """Adjust the last step as in the constrained fit."""
