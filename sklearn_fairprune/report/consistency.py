@@ -13,7 +13,8 @@ from .agreement import SLACK, latencies_agree, shares_agree, weights_agree
 from .schema import FLAGS, Records
 
 ENDS = ("", "_low", "_high")
-OF_PRUNED = ("payers", "changes", "why", "explanations")
+EXPLAINED = ("why", "explanations")
+OF_PRUNED = ("payers", "changes", *EXPLAINED)
 # Whether the dense and the pruned prediction of a changed row are right.
 WHEN = {"harmed": (True, False), "helped": (False, True), "wrong both times": (False, False)}
 PARTS = (
@@ -167,6 +168,9 @@ def _models(part):
             yield f"{table.place} must have models of overall in order, {models}, got {found}"
         if name in OF_PRUNED and models[0] in found:
             yield f"{table.place} must have pruned models only, got {models[0]!r} too"
+    why, said = (part.tables[t].models() if t in part.tables else [] for t in EXPLAINED)
+    if why != said:
+        yield f"{part.prefix}explanations must be of the models of why, {why}, got {said}"
 
 
 def _groups(part):

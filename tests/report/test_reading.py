@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from damages import at, damaged_texts, damages_at, one_of_each, put, read, use
+from damages import at, damaged_texts, damages_at, one_of_each, put, read, told, use
 from report_cases import MODELS, PEOPLE, X, Y, make_report, regression_report
 
 from sklearn_fairprune import AuditReport, GroupConstrainedPruner, PrunedClassifier, audit
@@ -237,6 +237,7 @@ NETWORKS = [
     (("why", 0, "hessian_products"), "x", r"why\['hessian_products'\] must be of one kind"),
     (("why", 0, "eigenvalue_converged"), 1, r"why\['eigenvalue_converged'\] must be of one"),
     (("training",), put.gone, "training lacks 'held', which constraints has"),
+    (("explanations",), put.gone, r"explanations must be of the models of why, \['half', 'h"),
     (("why", 0, "rows"), 1, "why: rows_used|why: by_group has no|must be at most rows"),
 ]
 
@@ -245,6 +246,33 @@ NETWORKS = [
 def test_networks_must_add_up(path, value, words):
     with pytest.raises(ValueError, match=words):
         AuditReport.from_json(json.dumps(put(json.loads(full().to_json()), path, value)))
+
+
+def of_tables(values, path=()):
+    """Paths to the tables, those of the features too."""
+    for name, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            yield (*path, name)
+    for name, one in values.get("features", {}).items():
+        yield from of_tables(one, (*path, "features", name))
+
+
+def test_without_a_table_or_a_model_in_it_it_is_refused_or_used():
+    values = json.loads(full().to_json())
+    used = 0
+    for path in of_tables(values):
+        rows = at(values, path)
+        models = dict.fromkeys(row["model"] for row in rows if "model" in row)
+        fewer = [[row for row in rows if row.get("model") != model] for model in models]
+        for rest in (put.gone, *(rest for rest in fewer if rest)):
+            try:
+                report = AuditReport.from_json(json.dumps(put(values, path, rest)))
+            except ValueError as error:
+                assert "must" in str(error) or "lacks" in str(error)
+                continue
+            assert told(report)["page"], path
+            used += 1
+    assert used >= 3  # times and constraints may be missing
 
 
 def test_compare_on_the_command_line_says_it_in_one_line(tmp_path, capsys):
