@@ -1,7 +1,8 @@
 r"""The last step after pruning: the last layer, or its bias alone, fitted to a constraint.
 
 In rounds, the layer is fitted to weighted rows, its inputs as they are, and the multipliers,
-from which the weights follow, step on held rows. These choose among all layers on the way.
+from which the weights follow, step on rows that it has not seen: held ones, or, fold by fold,
+those that it is fitted on. These rows choose among all layers on the way.
 """
 
 import functools
@@ -24,10 +25,11 @@ from .last_layer import LastLayer, LayerRows
 from .networks import copy_net
 
 PULL = 0.3  # back to the layer before, times `refit_pull`
-RATE = 1.0  # of the multipliers, in a round
+RATE = 2.0  # of the multipliers, in a round
 SHARES = tuple(k / 8 for k in range(1, 9))  # of the way from the layer before to a fitted one
 MAX_STEPS = 100  # of L-BFGS, in a round
-N_FOLDS = 5  # of the held rows, where these are what is fitted on
+FOLD_STEPS = 20  # the same of a fold, which goes on from where it was in the round before
+N_FOLDS = 5  # of the rows, where those that are looked at are also fitted on
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class LastStep:
         constraint has a simplex, none is.
     noise : float
         Standard errors that a violation must exceed to count; see `functional.group_noise`.
+        Layers are chosen by the largest of all violations, which exceeds more by chance.
     least, most : float
         Bounds of the row weights.
     loss : float
-        Accuracy, or R^2, that may be lost on the held rows.
-    rounds : int, default=8
+        Accuracy, or R^2, that may be lost on the rows that are looked at.
+    rounds : int, default=12
         Fits of the layer.
     """
 
@@ -61,7 +64,7 @@ class LastStep:
     least: float
     most: float
     loss: float
-    rounds: int = 8
+    rounds: int = 12
 
     def __post_init__(self) -> None:
         """Know the constraint by its record."""
@@ -98,7 +101,7 @@ class Adjusted(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """Held rows under one layer."""
+    """Rows under a layer that has not seen them."""
 
     sums: Tensor
     values: Tensor  # loss or error of each row, by its mass
@@ -141,8 +144,15 @@ class _Problem:
         self.rows, self.free = rows, free
         loss = rows.weights @ rows.losses(rows.outputs) / rows.mass.sum()
         self.pull = PULL * refit_pull(rows.inputs, rows.outputs, rows.mass, float(loss))
+        self.starts: dict[int, Tensor] = {}  # what each fold came to, to go on from
 
-    def fit(self, weights: Tensor, start: Tensor, kept: Tensor | float = 1.0) -> Tensor:
+    def fit(
+        self,
+        weights: Tensor,
+        start: Tensor,
+        kept: Tensor | float = 1.0,
+        max_steps: int = MAX_STEPS,
+    ) -> Tensor:
         """Change of the layer that is best for (kept) rows weighted by their groups."""
         rows = self.rows
         own = kept * rows.weights * weights[rows.groups] / (kept * rows.mass).sum()
@@ -153,25 +163,26 @@ class _Problem:
             self.free,
             self.pull,
             start=start,
-            max_iter=MAX_STEPS,
+            max_iter=max_steps,
         )
 
-    def moves(self, weights: Tensor, start: Tensor) -> Tensor:
+    def moves(self, weights: Tensor) -> Tensor:
         """What fits add to the outputs of rows that they have not seen, fold by fold."""
         rows, folds = self.rows, torch.empty_like(self.rows.groups)
         for group in rows.groups.unique():
             at = (rows.groups == group).nonzero()[:, 0]
             folds[at] = torch.arange(len(at)) % N_FOLDS
-        move = torch.zeros_like(rows.outputs)
-        for fold in folds.unique():
+        move, nothing = torch.zeros_like(rows.outputs), torch.zeros_like(self.free).double()
+        for fold in folds.unique().tolist():
             there = folds == fold
-            found = self.fit(weights, start, (~there).double())
+            kept, start = (~there).double(), self.starts.get(fold, nothing)
+            self.starts[fold] = found = self.fit(weights, start, kept, FOLD_STEPS)
             move[there] = rows.inputs[there] @ found.T
         return move
 
 
-class _Held:
-    """What the held rows say of a layer."""
+class _Judge:
+    """What rows say of a layer that has not seen them."""
 
     def __init__(self, step: LastStep, part: _Part) -> None:
         self.step, self.part, self.rows = step, part, part.rows
@@ -187,6 +198,7 @@ class _Held:
         allowed = 0.1 * self.mean if step.tolerance is None else step.tolerance
         self.tolerance = 0.0 if step.constraint.simplex else float(allowed)
         self.noise = self._noise(self.first.values)
+        self.noise_of_one = self._noise(self.first.values, compared=1)
         broken = self.present & ~self.first.violation.isfinite()
         if broken.any():
             raise ValueError(
@@ -201,7 +213,7 @@ class _Held:
         return of(errors=self.step.noise, cancels=cancels, compared=compared)
 
     def look(self, move: Tensor) -> _Look:
-        """Measure held rows, the outputs of the layer moved by so much."""
+        """Measure the rows, the outputs of the layer moved by so much."""
         constraint, rows = self.step.constraint, self.rows
         outputs = rows.outputs + move
         sums = rows.sums(outputs, self.part.m)
@@ -211,13 +223,13 @@ class _Held:
         return _Look(sums, values, violation, aim, rows.score(outputs))
 
     def step_of(self, extra: Tensor, look: _Look) -> Tensor:
-        """Extra weights of the groups after a step on what the held rows say."""
+        """Extra weights of the groups after a step on what the rows say."""
         step = self.step
         return relative_step(
             extra,
             look.violation - self.tolerance,
             scale=self.mean,
-            noise=torch.where(self.present, self.noise, 0.0),
+            noise=torch.where(self.present, self.noise_of_one, 0.0),
             lr=RATE,
             most=step.most - 1,
         )
@@ -247,7 +259,7 @@ class _Held:
 def adjust(
     net: NeuralNet,
     rows: Rows,
-    held: Rows,
+    held: Rows | None,
     n_groups: int,
     step: LastStep,
     masks: Mapping[str, Tensor],
@@ -255,15 +267,20 @@ def adjust(
 ) -> Adjusted:
     r"""Fit the last layer of a network to a constraint.
 
-    "last_layer" is fitted on the training rows. "shift" is fitted on the held rows: few
-    numbers are, and of a network that has learnt its training rows by heart they say nothing.
+    "last_layer" is fitted on the training rows. "shift" is fitted on the held rows, if there
+    are any: few numbers are, and of a network that has learnt its training rows by heart they
+    say nothing.
 
     Parameters
     ----------
     net : skorch.NeuralNet
         Fitted; stays as it is.
-    rows, held : Rows
-        With groups: the training rows, and rows that the weights have not seen.
+    rows : Rows
+        With groups: the training rows.
+    held : Rows or None
+        Rows that the weights have not seen, with groups. Without them the training rows are
+        looked at, each under a layer that was fitted on the others (of five folds); the rest
+        of the network has seen them.
     n_groups : int
         Number of groups m.
     step : LastStep
@@ -287,10 +304,12 @@ def adjust(
     """
     _check(step, rows, held, dense)
     layer = LastLayer(net, step.stage)
-    unseen = _Part(layer.read(held), n_groups, _means(dense, held, n_groups, step))
     seen = _Part(layer.read(rows), n_groups, _means(dense, rows, n_groups, step))
+    unseen = seen
+    if held is not None:
+        unseen = _Part(layer.read(held), n_groups, _means(dense, held, n_groups, step))
     free = layer.free(masks, step.weights)
-    best, records = _rounds(step, _Held(step, unseen), seen, free)
+    best, records = _rounds(step, _Judge(step, unseen), seen, free)
     if best is None:
         nothing = torch.zeros(n_groups, dtype=torch.float64)
         return Adjusted(copy_net(net), nothing + 1, nothing, 0.0, records)
@@ -299,7 +318,7 @@ def adjust(
 
 
 def _rounds(
-    step: LastStep, judge: _Held, seen: _Part, free: Tensor
+    step: LastStep, judge: _Judge, seen: _Part, free: Tensor
 ) -> tuple[_Found | None, list[dict[str, Tensor]]]:
     """Fit and step in turn; returns the layer that is chosen, and one record a round."""
     part = seen if step.weights else judge.part
@@ -316,23 +335,24 @@ def _rounds(
         change = problem.fit(weights, change)
         if not change.isfinite().all():
             break
-        unseen = judge.rows.inputs @ change.T
-        move = unseen if step.weights else problem.moves(weights, change)
+        crossed = part is judge.part
+        move = problem.moves(weights) if crossed else judge.rows.inputs @ change.T
         looks = {share: judge.look(share * move) for share in SHARES}
         for share, look in looks.items():
             worst = judge.worst(look)
             if worst is not None and (best is None or worst < best.worst):
                 best = _Found(worst, share, change, weights, multipliers)
         sums = seen.sums(change)
-        records.append(
-            {
-                "loss": sums[:, 1] / sums[:, 0],
-                "violation": violations_of(step.constraint, sums, seen.dense),
-                "multiplier": multipliers,
-                "holdout_loss": looks[1.0].sums[:, 1] / looks[1.0].sums[:, 0],
-                "holdout_violation": looks[1.0].violation,
-            }
-        )
+        record = {
+            "loss": sums[:, 1] / sums[:, 0],
+            "violation": violations_of(step.constraint, sums, seen.dense),
+            "multiplier": multipliers,
+        }
+        if seen is not judge.part:
+            held = looks[1.0]
+            record["holdout_loss"] = held.sums[:, 1] / held.sums[:, 0]
+            record["holdout_violation"] = held.violation
+        records.append(record)
         extra = judge.step_of(extra, looks[1.0])
     return best, records
 
@@ -340,7 +360,6 @@ def _rounds(
 def repeat(
     net: NeuralNet,
     rows: Rows,
-    n_groups: int,
     step: LastStep,
     masks: Mapping[str, Tensor],
     weights: Tensor,
@@ -350,7 +369,7 @@ def repeat(
 
     Parameters
     ----------
-    net, rows, n_groups, step, masks
+    net, rows, step, masks
         As in `adjust`; the rows may be others.
     weights : torch.Tensor of shape (m,)
         `Adjusted.weights`.
@@ -377,11 +396,11 @@ def repeat(
     return layer.written(net, entries + share * change)
 
 
-def _check(step: LastStep, rows: Rows, held: Rows, dense: NeuralNet | None) -> None:
+def _check(step: LastStep, rows: Rows, held: Rows | None, dense: NeuralNet | None) -> None:
     """Refuse what cannot be."""
-    if rows.groups is None or held.groups is None:
+    if rows.groups is None or (held is not None and held.groups is None):
         raise ValueError(f"stage={step.stage!r} weighs rows by their groups: pass groups.")
-    if not len(held):
+    if held is not None and not len(held):
         raise ValueError(
             f"stage={step.stage!r} needs held rows, and no group has two rows to hold one out."
         )

@@ -6,9 +6,11 @@ import functools
 import pandas as pd
 from sklearn.base import clone
 
+from ..engine.networks import adapt
 from . import _fitting
 from ._budgets import CELL
-from ._constraint import ConstraintListener, ReplayListener, inner_pruner
+from ._constraint import ConstraintListener, ReplayListener, frozen_pruner, inner_pruner
+from ._inputs import read_training
 from ._verdict import TWO_SIDED, Verdict
 
 
@@ -27,7 +29,21 @@ def fit(meta, data):
     meta : GroupConstrainedPruner
     """
     _fitting.forget_fit(meta)
-    return _constrain(meta, data, lambda: inner_pruner(meta), _fitting.fit)
+    run = _as_it_is if frozen_pruner(meta) else _fitting.fit
+    return _constrain(meta, data, lambda: inner_pruner(meta), run)
+
+
+def _as_it_is(pruner, data, listener):
+    """Read rows for a fitted pruner, whose network nothing is trained of."""
+    state = pruner._fitted
+    reading = read_training(pruner, data, state)
+    rows = adapt(reading.rows, state.net)
+    if listener.holdout:
+        rows = listener.hold_out(rows, state.seed)
+    listener.rows, listener.groups = rows, reading.groups
+    listener.begin(pruner, 0, lambda net: state.change(net=net))
+    listener.close(state.net)
+    return rows
 
 
 def prune_again(meta, data, sparsity):
@@ -79,6 +95,12 @@ def path(meta, data, sparsities, budgets):
         raise ValueError(
             "pruning_path trains every network once, and refit=True asks for twice. Use "
             "refit=False, or fit one estimator for each sparsity."
+        )
+    if frozen_pruner(meta):
+        raise ValueError(
+            "pruning_path fits a pruner for each sparsity, and estimator is a fitted one, in "
+            "a FrozenEstimator. Pass the pruner itself, or call its own pruning_path and "
+            "adjust each network."
         )
     pruner, listener = inner_pruner(meta), ConstraintListener(meta, data)
     fitted, given = _fitting.path(pruner, data, sparsities, listener, budgets)

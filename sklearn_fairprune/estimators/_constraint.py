@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .._compat.sklearn import validate_params
 from ..engine.batches import split_rows
@@ -51,7 +52,7 @@ class ConstraintListener(FitListener):
         super().__init__(meta, data)
         self.rule, self.stage = dual_rule(meta), STAGES[meta.stage]
         self.step = last_step(meta, self.rule)
-        self.holdout = self.stage.holdout if meta.holdout is None else float(meta.holdout)
+        self.holdout = float(meta.holdout)
         self.held, self.before, self.adjusted, self.duals = None, None, None, {}
 
     def hold_out(self, rows, seed):
@@ -112,7 +113,8 @@ class ConstraintListener(FitListener):
             return
         state = pruner._fitted
         for rows in (self.rows, self.held):
-            adapt(rows, state.net)
+            if rows is not None:
+                adapt(rows, state.net)
         data = (self.rows, self.held, len(self.groups), self.step, state.masks)
         dense = state.dense if self.rule.constraint.of_dense else None
         self.before, self.adjusted = state.net, adjust(state.net, *data, dense)
@@ -209,7 +211,7 @@ class ReplayListener(FitListener):
             return
         state = pruner._fitted
         if first.step.weights:
-            data = (adapt(self.rows, state.net), len(self.groups), first.step, state.masks)
+            data = (adapt(self.rows, state.net), first.step, state.masks)
             net = repeat(state.net, *data, first.adjusted.weights, first.adjusted.share)
         else:  # the rows that the network was trained on tell nothing of its offsets
             net = moved(state.net, first.before, first.adjusted.net)
@@ -217,7 +219,7 @@ class ReplayListener(FitListener):
 
 
 def inner_pruner(meta):
-    """Clone of the pruner of a `GroupConstrainedPruner`, with its parameters checked.
+    """Pruner to fit for a `GroupConstrainedPruner`: a clone, or a copy of a frozen fitted one.
 
     Parameters
     ----------
@@ -232,7 +234,11 @@ def inner_pruner(meta):
     ------
     TypeError
         If it is no pruner.
+    ValueError
+        If it is frozen, and the stage or `refit` needs training.
     """
+    if frozen_pruner(meta):
+        return _fitted_pruner(meta)
     if not isinstance(meta.estimator, BasePruner):
         got = type(meta.estimator).__name__
         if isinstance(meta.estimator, type):
@@ -245,6 +251,27 @@ def inner_pruner(meta):
     pruner = clone(meta.estimator)
     validate_params(pruner)
     return pruner
+
+
+def frozen_pruner(meta):
+    """Whether the pruner of a `GroupConstrainedPruner` is a frozen one."""
+    outer = meta.estimator
+    return isinstance(outer, FrozenEstimator) and isinstance(outer.estimator, BasePruner)
+
+
+def _fitted_pruner(meta):
+    """Copy of the fitted pruner that is frozen, where nothing is to be trained."""
+    pruner = meta.estimator.estimator
+    check_is_fitted(pruner)
+    pruner._fitted.require_masked("A last step")
+    trains = "refit=True" if meta.refit else f"stage={meta.stage!r}"
+    if meta.refit or STAGES[meta.stage].trainings:
+        raise ValueError(
+            f"{trains} trains the network, and that of a FrozenEstimator stays, but for its "
+            "last layer. Use stage='last_layer' or 'shift' without refit, or pass the pruner "
+            "itself."
+        )
+    return copy.copy(pruner)
 
 
 def last_step(meta, rule):
@@ -264,7 +291,7 @@ def last_step(meta, rule):
     Raises
     ------
     ValueError
-        If there are no rows to look at, or the weights of a training cannot be had again.
+        If it should be repeated, and the weights of a training cannot be had again.
     """
     last = STAGES[meta.stage].last
     if meta.refit and meta.dual_update == "absolute":
@@ -279,11 +306,6 @@ def last_step(meta, rule):
         )
     if last is None:
         return None
-    if meta.holdout == 0:
-        raise ValueError(
-            f"stage={meta.stage!r} chooses on held-out rows, and holdout=0 leaves none. Use "
-            "holdout=None, which is a fifth of every group, or another share."
-        )
     return LastStep(
         weights=last == "last_layer",
         constraint=rule.constraint,

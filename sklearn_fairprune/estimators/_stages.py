@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-HELD_OUT = 0.2  # share of the rows that a last step looks at, where nothing else is said
-
 
 class Stage(NamedTuple):
     """When a constraint acts.
@@ -18,11 +16,6 @@ class Stage(NamedTuple):
 
     trainings: tuple[str, ...]
     last: str | None = None
-
-    @property
-    def holdout(self):
-        """Share of the rows that are held out where nothing else is said."""
-        return 0.0 if self.last is None else HELD_OUT
 
 
 STAGES = {

@@ -106,6 +106,7 @@ class Verdict:
         self.judgement = last.judged(self.tolerance, farthest, signed)
         limits = {"low": self.judgement.low, "high": self.judgement.high}
         self.limits = pd.DataFrame(limits, index=index)
+        self.last_step = listener.stage.last is not None
         self.outcome = self.satisfied = None
         if not self.constraint.simplex:
             self.outcome = str(self.judgement.outcome)
@@ -126,5 +127,6 @@ class Verdict:
                 unit=self.constraint.unit,
                 rows=self.rows,
                 sparsity=sparsity,
+                last_step=self.last_step,
             )
             warn(text, ConvergenceWarning)

@@ -36,7 +36,8 @@ class GroupConstrainedPruner(PrunerWrapper):
     Parameters
     ----------
     estimator : PrunedClassifier or PrunedRegressor
-        What to train and prune; cloned.
+        What to train and prune; cloned. A fitted one in a `FrozenEstimator` keeps its network
+        but for the last layer: ``"last_layer"`` and ``"shift"`` then cost no training.
     constraint : str or callable, default="equal_loss"
         A name of the list, or a function (or record) of the same form: the first argument is
         ``losses`` or ``errors``, a tensor with the mean of each group; other arguments
@@ -86,15 +87,18 @@ class GroupConstrainedPruner(PrunerWrapper):
         differences to the mean never give any row a negative weight.
     nupi_gain, nupi_smoothing : float, default=3.0, 0.0
         :math:`\kappa` and :math:`\nu` of ``dual_optimizer="nupi"``.
-    holdout : float in [0, 1), default=None
-        Share of each group that the weights never see and the multipliers step on. None is
-        0.2 where something is adjusted after training, which is chosen on them, and else 0.
-        A group of one row stays in training and steps on that. What a FrozenEstimator has
-        seen before cannot be undone: give rows that are new to it.
+    holdout : float in [0, 1), default=0.0
+        Share of each group that the weights never see and the multipliers step on; then
+        ``outcome_`` is about rows that are new to the network. Without it ``"last_layer"``
+        and ``"shift"`` look at each training row under a layer that has not seen it (of five
+        folds), but the layers before have: of a network that knows its training rows by heart
+        they learn nothing, and hold some out. A group of one row stays in training and steps
+        on that. What a FrozenEstimator has seen before cannot be undone: give rows that are
+        new to it.
     max_accuracy_loss : float, default=0.01
-        Accuracy (of a regressor, R^2) on the held-out rows that ``"last_layer"`` or
-        ``"shift"`` may cost. Where nothing narrows the largest violation within it, the
-        network stays as it was.
+        Accuracy (of a regressor, R^2) that ``"last_layer"`` or ``"shift"`` may cost on the
+        rows that they look at. Where nothing surely narrows the largest violation within it,
+        the network stays as it was.
     refit : bool, default=False
         Whether to train once more, on all rows, with the row weights found while some were
         held out. Violations of held-out rows are then those of the first network.
@@ -213,7 +217,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         "max_multiplier": [Interval(numbers.Real, 0, None, closed="right")],
         "nupi_gain": [Interval(numbers.Real, 0, None, closed="left")],
         "nupi_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
-        "holdout": [Interval(numbers.Real, 0, 1, closed="left"), None],
+        "holdout": [Interval(numbers.Real, 0, 1, closed="left")],
         "max_accuracy_loss": [Interval(numbers.Real, 0, 1, closed="both")],
         "refit": ["boolean"],
     }
@@ -236,7 +240,7 @@ class GroupConstrainedPruner(PrunerWrapper):
         max_multiplier: float = 1.0,
         nupi_gain: float = 3.0,
         nupi_smoothing: float = 0.0,
-        holdout: float | None = None,
+        holdout: float = 0.0,
         max_accuracy_loss: float = 0.01,
         refit: bool = False,
     ) -> None:

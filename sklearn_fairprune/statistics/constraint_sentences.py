@@ -17,6 +17,12 @@ UNITS: dict[str | None, tuple[int, str, str]] = {
 NEVER_ACTED = f"no row weight left 1 by more than {MORE - 1:.2f}"
 RAISE = "Raise dual_lr, max_row_weight or finetune_epochs, or allow more tolerance."
 LOWER = "Lower dual_lr or max_row_weight."
+LOWER_LAST = "Lower max_accuracy_loss or max_row_weight."
+RAISE_LAST = "Raise max_accuracy_loss or max_row_weight, or allow more tolerance."
+IDLE_LAST = (
+    f"The last layer stayed as it was ({NEVER_ACTED}): no change of it within "
+    "max_accuracy_loss surely lowers the largest violation."
+)
 IDLE = (
     f"The constraint never acted ({NEVER_ACTED}): no training was under it, or what its "
     "multipliers step on stayed within the noise that they ignore."
@@ -32,6 +38,7 @@ def says(
     unit: str | None,
     rows: str,
     sparsity: float,
+    last_step: bool = False,
 ) -> str:
     """Say what became of a constraint, and what to do about it.
 
@@ -49,6 +56,8 @@ def says(
         Which rows were looked at.
     sparsity : float
         Share of the weights that was removed.
+    last_step : bool, default=False
+        Whether the last layer was adjusted after all training.
 
     Returns
     -------
@@ -82,13 +91,15 @@ def says(
         case Outcome.OVERSHOT:
             verdict = f"{constraint} overshot {at}: on the {rows} rows, with {within}, "
             verdict += f"{_too_far(groups)}."
-            advice = _one_strength(groups) if len(judgement.stuck) else LOWER
+            lower = LOWER_LAST if last_step else LOWER
+            advice = _one_strength(groups) if len(judgement.stuck) else lower
         case Outcome.NOT_MET:
             verdict = f"{constraint} is not met {at}: on the {rows} rows "
             verdict += f"{groups.counted(judgement.over)} surely "
             verdict += f"{'off by more than' if judgement.signed else 'above'} {within}: "
             verdict += f"{groups.listed(judgement.over)}."
-            advice = RAISE if judgement.active else IDLE
+            options = (RAISE_LAST, IDLE_LAST) if last_step else (RAISE, IDLE)
+            advice = options[0 if judgement.active else 1]
         case _:
             verdict = f"{constraint} {at}: whether it is met, the {rows} rows cannot tell: "
             verdict += f"{groups.counted(judgement.undecided)} neither surely within {within} "

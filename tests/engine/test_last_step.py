@@ -76,9 +76,10 @@ ROWS, HELD, FRESH = planted(2000, 0), planted(1000, 1), planted(20_000, 2)
 
 @pytest.mark.parametrize("constraint", ["equal_loss", "equal_accuracy", "minimax"])
 @pytest.mark.parametrize("weights", [True, False])
-def test_a_group_that_is_served_badly_is_served_better(weights, constraint):
+@pytest.mark.parametrize("held", [HELD, None])
+def test_a_group_that_is_served_badly_is_served_better(weights, constraint, held):
     net = blind()
-    found = adjust(net, ROWS, HELD, 2, step_of(weights, constraint), MASKS)
+    found = adjust(net, ROWS, held, 2, step_of(weights, constraint), MASKS)
     before, after = measured(net, FRESH), measured(found.net, FRESH)
     assert found.share > 0
     assert after[0].max() < before[0].max() * (0.8 if weights else 0.95)
@@ -108,15 +109,16 @@ def test_offsets_of_two_classes_are_those_of_logit_adjustment(monkeypatch):
     rows = Rows(np.zeros((1000, P)), y, groups=y, dtype=torch.float64)
     net = net_of(np.c_[np.zeros((2, P)), np.log([0.8, 0.2])])
     weights = torch.tensor([0.75, 2.0])
-    found = repeat(net, rows, 2, step_of(False), MASKS, weights, 1.0)
+    found = repeat(net, rows, step_of(False), MASKS, weights, 1.0)
     change = (entries_of(found) - entries_of(net))[:, -1]
     assert float(change[1] - change[0]) == pytest.approx(np.log(2.0 / 0.75), rel=1e-4)
-    half = repeat(net, rows, 2, step_of(False), MASKS, weights, 0.5)
+    half = repeat(net, rows, step_of(False), MASKS, weights, 0.5)
     torch.testing.assert_close((entries_of(half) - entries_of(net))[:, -1], change / 2)
 
 
 @pytest.mark.parametrize("weights", [True, False])
-def test_groups_that_are_alike_change_nothing(weights):
+@pytest.mark.parametrize("holds", [True, False])
+def test_groups_that_are_alike_change_nothing(weights, holds):
     rng, n, m = np.random.default_rng(0), 1000, 50
     zipf = np.arange(1.0, m + 1) ** -1.2
     acted = []
@@ -129,7 +131,7 @@ def test_groups_that_are_alike_change_nothing(weights):
             part.groups = torch.from_numpy(draws)
         net, constraint = blind(), "equal_accuracy" if seed % 3 else "equal_loss"
         step = step_of(weights, constraint, 0.0)
-        found = adjust(net, rows, held, m, step, MASKS)
+        found = adjust(net, rows, held if holds else None, m, step, MASKS)
         acted.append(found.share > 0)
         before, after = (
             measured(one, planted(5000, 9, share=0), m) for one in (net, found.net)
@@ -248,9 +250,9 @@ def test_the_same_rows_again_are_the_same_layer(weights):
     step = step_of(weights)
     found = adjust(blind(), ROWS, HELD, 2, step, MASKS)
     rows = ROWS if weights else HELD
-    again = repeat(blind(), rows, 2, step, MASKS, found.weights, found.share)
+    again = repeat(blind(), rows, step, MASKS, found.weights, found.share)
     torch.testing.assert_close(entries_of(again), entries_of(found.net), rtol=1e-4, atol=1e-5)
-    kept = repeat(blind(), rows, 2, step, MASKS, found.weights, 0.0)
+    kept = repeat(blind(), rows, step, MASKS, found.weights, 0.0)
     assert entries_of(kept).equal(entries_of(blind()))
 
 
@@ -261,7 +263,7 @@ def test_rows_count_as_often_as_their_weights_say():
         ROWS.X, ROWS.y.numpy(), groups=ROWS.groups, weights=weights, dtype=torch.float64
     )
     a, b = (
-        repeat(blind(), rows, 2, step_of(), MASKS, torch.tensor([0.8, 2.0]), 1.0)
+        repeat(blind(), rows, step_of(), MASKS, torch.tensor([0.8, 2.0]), 1.0)
         for rows in (ROWS.subset(twice), heavy)
     )
     torch.testing.assert_close(entries_of(a), entries_of(b), rtol=1e-4, atol=1e-5)
