@@ -62,7 +62,7 @@ def says(
     Returns
     -------
     text : str
-        One to three sentences.
+        One to four sentences.
 
     References
     ----------
@@ -104,6 +104,7 @@ def says(
             verdict = f"{constraint} {at}: whether it is met, the {rows} rows cannot tell: "
             verdict += f"{groups.counted(judgement.undecided)} neither surely within {within} "
             verdict += f"nor surely beyond it: {groups.listed(judgement.undecided, True)}."
+            verdict += _by_chance(judgement)
             advice = _what_would_tell(judgement, rows)
     return " ".join(filter(None, [verdict, advice, SEEN if rows == "training" else ""]))
 
@@ -171,6 +172,17 @@ def _one_strength(groups: _Groups) -> str:
         f"({groups.listed(groups.judgement.stuck)}): no one strength of the constraint helps "
         "all. Allow more tolerance."
     )
+
+
+def _by_chance(judgement: Judgement) -> str:
+    """Why a group whose own limits lie beyond the tolerance is not surely beyond it."""
+    nearest = judgement.low[judgement.undecided]
+    if judgement.signed:
+        nearest = np.maximum(nearest, -judgement.high[judgement.undecided])
+    if not (nearest > judgement.tolerance).any():
+        return ""
+    n = len(judgement.violations)
+    return f" Among {n} groups one such limit lies beyond it by chance more often than in 5 %."
 
 
 def _what_would_tell(judgement: Judgement, rows: str) -> str:

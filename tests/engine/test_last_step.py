@@ -140,6 +140,23 @@ def test_groups_that_are_alike_change_nothing(weights, holds):
     assert sum(acted) <= 1
 
 
+def test_what_is_learnt_by_heart_is_no_gain():
+    """Without held rows: 60 inputs of noise fit a group whose labels are drawn by lot."""
+    p, acted = 60, 0
+    entries = np.zeros((2, p + 1))
+    entries[1, 0] = 2.0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, groups = rng.normal(size=(200, p)), (rng.random(200) < 0.3).astype(int)
+        y = np.where(groups == 1, rng.integers(0, 2, 200), X[:, 0] > 0)
+        rows = Rows(X, y, groups=groups, dtype=torch.float64)
+        step = step_of(constraint="equal_accuracy", tolerance=0.0, loss=0.0)
+        found = adjust(net_of(entries), rows, None, 2, step, {})
+        assert len(found.records) > 0
+        acted += found.share > 0
+    assert acted <= 1  # 8 of 10 where rows are looked at under a layer that has seen them
+
+
 def test_nothing_to_do_is_no_round():
     found = adjust(blind(), ROWS, HELD, 2, step_of(tolerance=10.0), MASKS)
     assert found.records == []

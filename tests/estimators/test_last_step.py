@@ -9,7 +9,9 @@ from constrained_cases import NOISY_LABELS, QUIET, TARGETS, constrained, inner
 from estimator_cases import make_net, same_weights
 from people_cases import SEX, PlainNet, net
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetRegressor
 from torch import nn
@@ -33,7 +35,7 @@ def pruner(**params):
 
 
 def last(stage="last_layer", model=None, **params):
-    options = {"tolerance": 0.0, "noise": 0.0, "max_accuracy_loss": 0.1}
+    options = {"tolerance": 0.0, "noise": 0.0, "max_accuracy_loss": 0.1, "holdout": 0.2}
     model = pruner() if model is None else model
     return GroupConstrainedPruner(model, stage=stage, **(options | params))
 
@@ -81,7 +83,7 @@ def test_rounds_are_in_the_history(pair):
     est, _, stage = pair
     rounds = est.history_[est.history_["stage"] == stage]
     assert set(est.history_["stage"]) == {stage}
-    assert rounds["epoch"].tolist() == [k for k in range(1, 9) for _ in range(2)]
+    assert rounds["epoch"].tolist() == [k for k in range(1, 13) for _ in range(2)]
     assert rounds.columns.tolist()[-2:] == ["holdout_loss", "holdout_violation"]
     assert rounds.notna().all(axis=None)
 
@@ -147,6 +149,66 @@ def test_a_search_over_stages():
     assert len(search.cv_results_["params"]) == 6
 
 
+@pytest.mark.parametrize("stage", LAST)
+def test_without_held_rows_the_training_rows_are_looked_at(stage):
+    before = fit(last("after", tolerance=np.inf, holdout=0.0))
+    est = fit(last(stage, holdout=0.0))
+    assert list(est.violations_) == ["train"]
+    assert est.violations_["train"].max() < before.violations_["train"].max()
+    assert not {"holdout_loss", "holdout_violation"} & set(est.history_)
+    assert est.history_.notna().all(axis=None)
+    assert same_weights(est.dense_estimator_, before.dense_estimator_)
+
+
+# ---- a fitted pruner -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", LAST)
+@pytest.mark.parametrize("holdout", [0.0, 0.2])
+def test_a_frozen_pruner_is_adjusted_as_one_that_is_fitted_now(stage, holdout):
+    model = fit(pruner())
+    kept = {name: p.clone() for name, p in model.estimator_.module_.state_dict().items()}
+    est = fit(last(stage, FrozenEstimator(model), holdout=holdout))
+    for name, value in model.estimator_.module_.state_dict().items():
+        assert torch.equal(value, kept[name])
+    assert est.estimator_ is not model
+    assert set(est.history_["stage"]) == {stage}
+    if not holdout:
+        same = fit(last(stage, holdout=0.0))
+        assert same_weights(est.estimator_.estimator_, same.estimator_.estimator_)
+        np.testing.assert_array_equal(est.violations_, same.violations_)
+        assert est.groups_.tolist() == ["few", "many"]
+    fit(est.set_params(max_accuracy_loss=0.0))
+    assert same_weights(clone(est).estimator.estimator_, model.estimator_)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"stage": "after"}, "stage='after' trains the network, and that of a FrozenEst"),
+        ({"stage": "after+shift"}, r"stage='after\+shift' trains the network"),
+        ({"refit": True}, "refit=True trains the network"),
+    ],
+)
+def test_a_frozen_pruner_is_not_trained(options, match):
+    est = last(model=FrozenEstimator(fit(pruner()))).set_params(**options)
+    with pytest.raises(ValueError, match=match):
+        fit(est)
+    assert not hasattr(est, "estimator_")
+
+
+def test_a_frozen_pruner_has_no_path_and_must_be_fitted_and_whole():
+    model = fit(pruner())
+    with pytest.raises(ValueError, match="estimator is a fitted one, in a FrozenEstimator"):
+        last(model=FrozenEstimator(model)).pruning_path(PEOPLE, TRUTH, sparsities=[0.5])
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        fit(last(model=FrozenEstimator(pruner())))
+    with pytest.raises(ValueError, match=r"was made smaller by shrink\(\)"):
+        fit(last(model=FrozenEstimator(model.shrink())))
+    with pytest.raises(TypeError, match="must be a PrunedClassifier or PrunedRegressor"):
+        fit(last(model=FrozenEstimator(LogisticRegression())))
+
+
 # ---- a last pass on all rows -----------------------------------------------------------
 
 
@@ -176,7 +238,6 @@ def test_a_last_pass_adds_the_shift_that_was_found():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"holdout": 0.0}, "chooses on held-out rows, and holdout=0 leaves none"),
         ({"stage": "after", "holdout": 0.0, "refit": True}, "holdout=0 holds none out"),
         (
             {"stage": "after", "holdout": 0.2, "refit": True, "dual_update": "absolute"},
