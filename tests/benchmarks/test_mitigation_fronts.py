@@ -308,7 +308,7 @@ def test_means_over_sparsities_are_of_seeds_that_have_them_all():
 )
 def test_goals(ratio, accuracy, verdict):
     row = {"task": TASK, "sparsity": "all", "family": PLAN["ours"], "accuracy": accuracy}
-    row |= dict.fromkeys(("spread", "xi", "psi"), ratio)
+    row |= dict.fromkeys(("spread", "xi", "psi", "worst_loss"), ratio)
     found = fronts.goals({by: [row] for by in PLAN["chosen_by"]})
     spread = next(goal for goal in found if goal["measure"] == "spread")
     assert (spread["ratio"], spread["accuracy"]) == (0.5, 0.01)
@@ -369,6 +369,17 @@ def test_a_summary_follows_from_kept_runs(results, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "| ours, mixed | " in told
     assert "seconds of processor time" in told
+
+
+def test_outcomes_are_counted_where_groups_are_no_classes():
+    runs = made_up_runs()
+    name = "; ".join(PLAN["told_by"])
+    for sparsity, told in ((0.9, "met"), (0.95, "cannot_tell"), (0.98, "met")):
+        for task in runs:
+            for found in runs[task].values():
+                found[f"{sparsity}; {name}"]["outcome"] = told
+    counts = {"met": 4, "cannot_tell": 2}
+    assert fronts.outcomes(runs) == [{"task": "adult, default", "runs": 6, "outcomes": counts}]
 
 
 @pytest.mark.slow
