@@ -14,10 +14,10 @@ needs two classes, and the groups at prediction, which no other way does; its de
 is in mitigation.py alone. "limit" is the least spread that a search found for class offsets on
 the test rows themselves.
 
-Our last steps are not untouched: seeds 0 to 2 of five tasks at 0.9 were first run with other ones,
-which held rows out, and these were changed and their settings chosen afterwards, on validation
-rows of the four image tasks split by seeds 10 to 12. Seeds 3 and 4, 0.95 and 0.98, and the
-tables were not looked at before.
+Our last steps are not untouched: seeds 0 to 2 of five tasks at 0.9 were first run with other
+ones, which held rows out, and these were changed and their settings chosen afterwards, on
+validation rows of the four image tasks split by seeds 10 to 12. Seeds 3 and 4, 0.95 and 0.98,
+and the tables were not looked at before.
 
 Sparsities come first, then seeds, then tasks, so that runs that are cut short are balanced;
 two processes can share the tasks. Every seed's own numbers for every setting, and its seconds
