@@ -15,6 +15,9 @@ from torch import nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from sklearn_fairprune import PrunedClassifier
+from sklearn_fairprune.engine.batches import Rows
+from sklearn_fairprune.engine.last_step import LastStep, repeat
+from sklearn_fairprune.engine.networks import adapt
 
 
 def balance(groups, strength):
@@ -95,4 +98,25 @@ def refit(clf, X, y, **changes):
     return PrunedClassifier(**options).fit(X, y)
 
 
-BASELINES = {"weights": group_weights, "sampling": group_sampling, "group DRO": group_dro}
+def balanced_last_layer(clf, X, y, strength):
+    """Refit the last layer of a pruned network on a row-weighted loss, its zeros kept.
+
+    Kirichenko, Izmailov, Wilson, "Last layer re-training is sufficient for robustness to
+    spurious correlations", ICLR 2023, on the training rows.
+    """
+    pruner = copy.copy(clf)
+    sizes = np.bincount(y).astype(float)
+    weights = sizes**-strength * len(y) / (sizes ** (1 - strength)).sum()
+    rows = adapt(Rows(X, y, groups=y), clf.estimator_)
+    step = LastStep(True, "equal_loss", 0.0, noise=0.0, least=0.0, most=np.inf, loss=1.0)
+    net = repeat(clf.estimator_, rows, step, clf.masks_, torch.as_tensor(weights), 1.0)
+    pruner._fitted = clf._fitted.change(net=net)
+    return pruner
+
+
+BASELINES = {
+    "weights": group_weights,
+    "sampling": group_sampling,
+    "group DRO": group_dro,
+    "balanced last layer": balanced_last_layer,
+}

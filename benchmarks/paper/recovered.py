@@ -7,13 +7,16 @@ page says of each whether it survives (plan.json, "recovered_rule").
 
 import dataclasses
 
+import numpy as np
 from claims import DIAGNOSIS, judgements
+from fronts import cell, pick
 from page import HEADLINES, header, number
 from records import FAILS, HERE, HOLDS, having, interval, load
 from tasks import TITLES
-from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, recovered
+from ways import FRONT_SPARSITY, PLAN, RECOVERED_SPARSITIES, last, recovered
 
 RECOVERED = HERE / "results-recovered"
+LAST_BUDGET = 0.01  # of validation accuracy, for a last layer
 SURVIVES, LOST, NEW, NEVER = "survives", "lost", "new", "cannot be told at either"
 OPEN = "no longer refuted"
 FATES = (SURVIVES, LOST, NEW, OPEN, NEVER)
@@ -143,6 +146,48 @@ def mitigated(short, long):
     ]
 
 
+def last_layers(long):
+    """Last layers, one of each family picked on validation rows within a point of accuracy.
+
+    Returns
+    -------
+    rows : list of dict
+        One a task and family, "distill" among them: changes of ``accuracy`` and
+        ``worst_accuracy`` against pruning alone, ``spread`` as part of its, and the
+        ``lead`` in accuracy and spread of the constraint's last layer before that one.
+    """
+    families, rows, none = {"distill": ["distill"]}, [], cell("none")
+    for way in last():
+        families.setdefault(way.family, []).append(way.name)
+    for task, records in long.items():
+        ways = [way for names in families.values() for way in names]
+        kept = having(records, none, *map(cell, ways))
+        picked = {
+            family: [cell(pick(r, names, LAST_BUDGET, "spread")) for r in kept]
+            for family, names in families.items()
+        }
+
+        def values(cells, metric, kept=kept):
+            return np.array([r.value(c, metric) for r, c in zip(kept, cells, strict=True)])
+
+        for family, cells in picked.items() if kept else ():
+            row, alone = (
+                {"task": task, "family": family, "seeds": len(kept)},
+                [none] * len(kept),
+            )
+            for metric in ("accuracy", "worst_accuracy"):
+                row[metric] = interval(values(cells, metric) - values(alone, metric))
+            row["spread"] = interval(values(cells, "spread") / values(alone, "spread"))
+            row["lead"] = {
+                metric: interval(
+                    sign * (values(picked["last_layer"], metric) - values(cells, metric))
+                )
+                for metric, sign in (("accuracy", 1), ("spread", -1))
+            }
+            rows.append(row)
+    return rows
+
+
 def verdicts(short, long):
     """Everything that the page says of the two budgets."""
     return {
@@ -151,6 +196,7 @@ def verdicts(short, long):
         "claims": claims_at_both(short, long),
         "damage": damage(short, long),
         "mitigated": mitigated(short, long),
+        "last_layers": last_layers(long),
     }
 
 
@@ -240,6 +286,21 @@ def ways_table(found):
         for metric in ("accuracy", "spread", "xi", "psi"):
             cells = cells_at_both(found["mitigated"], tasks, metric, way=way)
             lines.append(line(f"{way}: {NAMES[metric]}", cells))
+    return lines
+
+
+def last_table(found):
+    """Markdown: last layers, accuracy bought for what spread."""
+    cells = {(r["task"], r["family"]): r for r in found["last_layers"]}
+    tasks = [task for task in tasks_of(found) if task in {task for task, _ in cells}]
+    lines = [header(f"against pruning alone, {FRONT_SPARSITY:g}", tasks)]
+    for family in dict.fromkeys(family for _, family in cells):
+        told = []
+        for task in tasks:
+            row = cells[task, family]
+            points = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in row["accuracy"]))
+            told.append(f"{points}; " + "x{:.2f} [{:.2f}, {:.2f}]".format(*row["spread"]))
+        lines.append(line(family, told))
     return lines
 
 
@@ -342,4 +403,5 @@ def sections(found):
         "recovered_claims": claims_table(found),
         "recovered_fates": fates_table(found),
         "recovered_ways": ways_table(found),
+        "recovered_last": last_table(found),
     }

@@ -123,7 +123,7 @@ class Run:
 
     def __init__(self, path, head, X, y, clf):
         self.path, self.head, self.X, self.y, self.clf = path, head, X, y, clf
-        self.cells, self.diagnoses = {}, {}
+        self.cells, self.diagnoses, self.pruned = {}, {}, None
         if path.exists():
             kept = json.loads(path.read_text(encoding="utf-8"))
             check_same(path, kept["about"], head)
@@ -152,6 +152,8 @@ class Run:
         """Fitted model of one cell."""
         X, y = self.X["train"], self.y["train"]
         clf = clone(self.clf).set_params(sparsity=sparsity)
+        if way.family in ("last_layer", "balanced last layer"):
+            return self.last(way, clf)
         if way.recovery is not None:
             clf.set_params(recovery=way.recovery)
         if way.options is not None and way.baseline is None:
@@ -165,6 +167,15 @@ class Run:
             return pruner.prune(X, y, sample_weight=weights, sparsity=sparsity)
         clf.fit(X, y).set_params(sparsity=sparsity)
         return BASELINES[way.baseline](clf, X, y, way.strength)
+
+    def last(self, way, clf):
+        """Another last layer of the recovered network, which is fitted once."""
+        X, y = self.X["train"], self.y["train"]
+        if self.pruned is None:
+            self.pruned = clf.set_params(recovery=way.recovery).fit(X, y)
+        if way.options is None:
+            return BASELINES[way.baseline](self.pruned, X, y, way.strength)
+        return GroupConstrainedPruner(FrozenEstimator(self.pruned), **way.options).fit(X, y)
 
     def dense(self, pruner):
         """Measure the dense network that a model began with."""
@@ -214,7 +225,7 @@ def dense_name(way):
     options = way.options or {}
     if options.get("holdout"):
         return "dense, on the rows that held-out multipliers leave"
-    if options.get("stage", "after") == "after":
+    if options.get("stage", "after") in ("after", "last_layer"):
         return "dense"
     return f"dense, {way.name.replace('both', 'before')}"
 

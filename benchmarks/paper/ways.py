@@ -28,6 +28,14 @@ PAPER = {  # problem (8) and its dual update, word for word; the step size is no
 # The multipliers that were the package's defaults when these results were made.
 PROJECTED = {"dual_update": "projected", "dual_lr": 0.3, "tolerance": 0.05}
 STAGES = ("before", "after", "both")
+LAST_LAYER = {
+    "stage": "last_layer",
+    "constraint": "equal_accuracy",
+    "tolerance": 0.0,
+    "noise": 1.0,
+    "min_row_weight": 0.25,
+    "max_row_weight": 8.0,
+}
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,19 @@ def recovered():
     ]
 
 
+def last():
+    """Last layers of a distilled network: under a constraint, and the cheapest instead."""
+    ways, options = [], LAST_LAYER
+    for lost in (0.003, 0.01, 0.03):
+        own = options | {"max_accuracy_loss": lost}
+        ways.append(Way(f"last_layer ({lost:g})", "last_layer", own, recovery="distill"))
+    for strength in (0.25, 0.5, 1.0):
+        family = "balanced last layer"
+        own = {"baseline": family, "strength": strength, "recovery": "distill"}
+        ways.append(Way(f"{family} ({strength:g})", family, **own))
+    return ways
+
+
 def plan(sets):
     """All (way, sparsity) of some sets, in the order in which they run."""
     cells = []
@@ -173,6 +194,8 @@ def plan(sets):
         for way in recovered():
             at = RECOVERED_SPARSITIES if way.name == "none" else (FRONT_SPARSITY,)
             cells += [(way, sparsity) for sparsity in at]
+    if "last" in sets:
+        cells += [(way, FRONT_SPARSITY) for way in last()]
     return cells
 
 
@@ -195,4 +218,4 @@ def unplanned(sets):
 
 
 SETS = ("main", "beyond", "front", "added")
-RECOVERED_SETS = ("recovered",)
+RECOVERED_SETS = ("recovered", "last")

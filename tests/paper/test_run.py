@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 import run
+import torch
 from sklearn.metrics import log_loss
-from ways import Way
+from ways import Way, last
 
 from sklearn_fairprune import GroupConstrainedPruner, PrunedClassifier
 
@@ -62,6 +63,34 @@ def test_a_run_keeps_every_cell_and_says_where_it_is(command, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(CELLS)
     assert printed[-1].startswith("svhn, seed 0: 4 of 4, 0 min left; weights (1); 0.9")
+
+
+def test_last_layers_are_of_one_network(command, monkeypatch):
+    ways = {way.name: way for way in last()}
+    ways = [ways["last_layer (0.03)"], ways["balanced last layer (1)"]]
+    monkeypatch.setattr(run, "plan", lambda sets: [(way, 0.5) for way in ways])
+    fits, kept, fit, last_of = [], [], PrunedClassifier.fit, run.Run.last
+
+    def count(self, *args, **kwargs):
+        fits.append(self)
+        return fit(self, *args, **kwargs)
+
+    def look(self, way, clf):
+        model = last_of(self, way, clf)
+        kept.append((way, self.pruned, model))
+        return model
+
+    monkeypatch.setattr(PrunedClassifier, "fit", count)
+    monkeypatch.setattr(run.Run, "last", look)
+    command()
+    assert len(fits) == 1
+    assert len(kept) == 2
+    for way, pruned, model in kept:
+        inner = model if way.options is None else model.estimator_
+        old, new = (p.estimator_.module_.state_dict() for p in (pruned, inner))
+        moved = {name for name in old if not torch.equal(old[name], new[name])}
+        assert moved <= {"output.weight", "output.bias"}
+        assert moved or way.options is not None
 
 
 @pytest.mark.slow

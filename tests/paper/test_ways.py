@@ -19,6 +19,7 @@ from ways import (
     as_planned,
     beyond,
     front,
+    last,
     plan,
     recovered,
     regimes,
@@ -82,7 +83,7 @@ def test_a_name_says_the_numbers_of_its_options(option):
 
 def test_a_set_has_its_ways_and_no_others():
     sets = {"main": regimes(), "beyond": beyond(), "front": front(), "added": added()}
-    sets |= {"recovered": recovered()}
+    sets |= {"recovered": recovered(), "last": last()}
     for name, ways in sets.items():
         assert {way.name for way, _ in plan([name])} == {way.name for way in ways}
     assert set(sets) == {*SETS, *RECOVERED_SETS}
