@@ -278,10 +278,14 @@ def shown(rows):
     return [row for row in rows if row["sparsity"] == at]
 
 
-def front_table(rows, measure="spread"):
-    """Markdown: change of accuracy in points; ratio of a disparity; with intervals."""
+def front_table(rows, measure="spread", classes=True):
+    """Markdown: change of accuracy in points; ratio of a measure; with intervals.
+
+    Of the tasks whose groups are the classes, or of the others.
+    """
     rows = shown(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    tasks = [task for task in tasks if (task in PLAN["groups_are_classes"]) == classes]
     cells = {(row["task"], row["family"]): row for row in rows}
     lines = [f"| family | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
     for family in [*PLAN["families"], *PLAN["mixed"]]:
@@ -399,7 +403,9 @@ def summarise(runs):
     save("mitigation_fronts", summary, seeds=PLAN["seeds"], data=data, kept_runs=True)
     draw(found["spread"], RESULTS / "mitigation_fronts.png")
     for by, rows in found.items():
-        print("\n".join(["", f"chosen by {by}", *front_table(rows, measure=by)]))
+        for classes in (True, False):
+            lines = front_table(rows, measure=by, classes=classes)
+            print("\n".join(["", f"chosen by {by}", *lines]))
     for goal in verdicts:
         print(
             *(goal[k] for k in ("task", "measure", "sparsity", "value", "verdict")), sep="; "
