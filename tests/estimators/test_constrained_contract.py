@@ -20,6 +20,7 @@ pytestmark = [
 # scikit-learn sets random_state only where it is a parameter of the estimator itself.
 FIXED = {"dtype": "float64", "random_state": 0, "hidden_layer_sizes": (20,)}
 WHY = "a row repeated is split between training and holdout, a row of weight 2 is not"
+FOLDS = "a row repeated is in several folds of the last step, a row of weight 2 in one"
 EVIDENCE = "a row repeated is more evidence against chance than a row of weight 2"
 WEIGHT_CHECKS = (
     "check_sample_weight_equivalence_on_dense_data",
@@ -53,6 +54,15 @@ def test_as_it_comes(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks([classifier(stage="before"), classifier(stage="both")])
 def test_other_stages(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [classifier(stage="last_layer"), classifier(stage="shift")],
+    expected_failed_checks=lambda estimator: dict.fromkeys(WEIGHT_CHECKS, FOLDS),
+)
+def test_last_steps(estimator, check):
     check(estimator)
 
 
