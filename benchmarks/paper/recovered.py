@@ -156,13 +156,12 @@ def last_layers(long):
         ``worst_accuracy`` against pruning alone, ``spread`` as part of its, and the
         ``lead`` in accuracy and spread of the constraint's last layer before that one.
     """
-    families, rows, none = {"distill": ["distill"]}, [], cell("none")
+    families, rows, none, distilled = {}, [], cell("none"), cell("distill")
     for way in last():
         families.setdefault(way.family, []).append(way.name)
     for task, records in long.items():
-        ways = [way for names in families.values() for way in names]
-        kept = having(records, none, *map(cell, ways))
-        picked = {
+        kept = having(records, none, distilled, *(cell(way.name) for way in last()))
+        picked = {"distill": [distilled] * len(kept)} | {
             family: [cell(pick(r, names, LAST_BUDGET, "spread")) for r in kept]
             for family, names in families.items()
         }
@@ -393,6 +392,12 @@ def words(found):
     quoted["distill_xi"] = list_of(ways, "xi", "new", way="distill")
     quoted["distill_accuracy"] = list_of(ways, "accuracy", "new", way="distill")
     quoted["none_xi"] = list_of(found["damage"], "xi", "new", sparsity=FRONT_SPARSITY)
+    layers = {(r["task"], r["family"]): r for r in found["last_layers"]}
+    for name, family in (("last", "last_layer"), ("fixed", "balanced last layer")):
+        rows = [layers[task, family] for task in tasks if (task, family) in layers]
+        quoted[f"{name}_spreads"] = " / ".join(f"{r['spread'][0]:.2f}" for r in rows)
+        points = (f"{100 * r['accuracy'][0]:+.1f}" for r in rows)
+        quoted[f"{name}_points"] = " / ".join(points)
     return quoted
 
 

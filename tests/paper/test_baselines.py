@@ -98,7 +98,7 @@ def test_group_dro_gives_the_loss_of_every_row_where_it_is_asked_for():
     assert criterion.q.tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", [n for n in BASELINES if n != "balanced last layer"])
 def test_baselines_fine_tune_the_same_masks_and_leave_the_first_network(
     name, clf, plain, data
 ):

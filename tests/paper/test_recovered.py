@@ -156,6 +156,32 @@ def test_sentences_on_the_constraint_and_on_distillation(kept):
                 assert found[way, "xi", task][budget][2] > 0
 
 
+def test_sentences_on_last_layers(kept):
+    rows = {(r["task"], r["family"]): r for r in kept["last_layers"]}
+    assert len(rows) == 12
+    goals = {"utkface_ethnicity": 0.5, "utkface_age": 0.7, "cifar10": 0.7, "svhn": 0.5}
+    for task, goal in goals.items():
+        ours, lead = rows[task, "last_layer"], rows[task, "balanced last layer"]["lead"]
+        assert rows[task, "last_layer"]["lead"]["spread"] == (0.0, 0.0, 0.0)
+        assert not (lead["accuracy"][1] > 0 and lead["spread"][1] > 0)
+        assert not (lead["accuracy"][2] < 0 and lead["spread"][2] < 0)
+        assert ours["spread"][2] > goal
+        assert (ours["spread"][1] > goal or ours["accuracy"][2] < -0.01) == (
+            task == "utkface_ethnicity"
+        )
+    assert rows["utkface_age", "last_layer"]["accuracy"][0] < -0.01
+    for task, records in recovered.both()[1].items():
+        seen, unseen = (
+            sum(
+                r.value("last_layer (0.01); 0.9", "spread", part)
+                / r.value("distill; 0.9", "spread", part)
+                for r in records
+            )
+            for part in ("train", "test")
+        )
+        assert (seen < unseen) == (task != "cifar10")
+
+
 def test_the_readme_shows_both_budgets(kept):
     readme = (HERE.parents[1] / "README.md").read_text(encoding="utf-8")
     assert "\n".join(recovered.short_table(kept)) in readme
