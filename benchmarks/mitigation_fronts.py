@@ -297,7 +297,8 @@ def front_table(rows, measure="spread", classes=True):
                 continue
             change = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in row["accuracy"]))
             told.append(change + "; x{:.2f} [{:.2f}, {:.2f}]".format(*row[measure]))
-        lines.append(f"| {family} | {' | '.join(told)} |")
+        if set(told) != {"-"}:
+            lines.append(f"| {family} | {' | '.join(told)} |")
     return lines
 
 

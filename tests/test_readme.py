@@ -456,7 +456,17 @@ def test_fronts_of_mitigations_on_images():
     assert sorted(means, key=means.get)[:2] == ["group DRO", "last_layer"]
     assert costs["group DRO"] < costs["last_layer"]
     assert f"to {told('xi', 'distill')[0]} of plain pruning's (the same order" in words
-    assert f"raises it: {told('xi', 'last_layer')[0]}. What" in words
+    assert f"distillation, leaves more: {told('xi', 'last_layer')[0]}. What" in words
+    for task in IMAGES:
+        left = [rows["xi", task, family]["xi"][0] for family in ("distill", "last_layer")]
+        assert left[0] < left[1]
+    digits = {
+        family: row["spread"]
+        for (by, task, family), row in rows.items()
+        if (by, task) == ("spread", "digits, default")
+    }
+    assert min(high for _, _, high in digits.values()) >= 1
+    assert sum(mean <= 1 for mean, _, _ in digits.values()) == 2
     goals = {g["task"]: g for g in data["goals"] if g["measure"] == "spread"}
     verdicts = [goals[task]["verdict"] for task in IMAGES]
     assert [goals[task]["sparsity"] for task in IMAGES] == ["all"] * 4
