@@ -52,7 +52,7 @@ class ConstraintListener(FitListener):
         super().__init__(meta, data)
         self.rule, self.stage = dual_rule(meta), STAGES[meta.stage]
         self.step = last_step(meta, self.rule)
-        self.holdout = float(meta.holdout)
+        self.holdout, self.given = float(meta.holdout), frozen_pruner(meta)
         self.held, self.before, self.adjusted, self.duals = None, None, None, {}
 
     def hold_out(self, rows, seed):
@@ -102,14 +102,16 @@ class ConstraintListener(FitListener):
         return branch
 
     def finish(self, pruner):
-        """Adjust the last step of a network that something was removed of.
+        """Adjust the last step of a network that something was removed of, or that is given.
 
         Parameters
         ----------
         pruner : BasePruner
             Fitted; gets the adjusted network.
         """
-        if self.step is None or self.rows is None or not pruner.sparsity_:
+        if self.step is None or self.rows is None:
+            return
+        if not (pruner.sparsity_ or self.given):
             return
         state = pruner._fitted
         for rows in (self.rows, self.held):

@@ -182,6 +182,15 @@ def test_a_frozen_pruner_is_adjusted_as_one_that_is_fitted_now(stage, holdout):
     assert same_weights(clone(est).estimator.estimator_, model.estimator_)
 
 
+def test_a_frozen_network_that_nothing_was_removed_of_is_adjusted():
+    model = fit(pruner(sparsity=0.0))
+    est = fit(last(model=FrozenEstimator(model), holdout=0.0))
+    assert est.sparsity_ == 0
+    assert est.score(PEOPLE, TRUTH) > 0.5
+    assert not same_weights(est.estimator_.estimator_, model.estimator_)
+    assert same_weights(est.dense_estimator_, model.estimator_)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
