@@ -18,18 +18,14 @@ from ..functional.constraints import CONSTRAINTS, Constraint
 from ..functional.dual_updates import relative_step
 from ..functional.group_noise import group_noise
 from ..functional.lagrangian import bounded_multipliers, group_weights
-from ..functional.last_layer import refit_layer, refit_pull
 from .batches import Rows
 from .group_statistics import evaluate, means_of, named, violations_of
 from .last_layer import LastLayer, LayerRows
+from .layer_fit import LayerFit
 from .networks import copy_net
 
-PULL = 0.3  # back to the layer before, times `refit_pull`
 RATE = 2.0  # of the multipliers, in a round
 SHARES = tuple(k / 8 for k in range(1, 9))  # of the way from the layer before to a fitted one
-MAX_STEPS = 100  # of L-BFGS, in a round
-FOLD_STEPS = 20  # the same of a fold, which goes on from where it was in the round before
-N_FOLDS = 5  # of the rows, where those that are looked at are also fitted on
 
 
 @dataclass(frozen=True)
@@ -135,50 +131,6 @@ class _Part(NamedTuple):
         """Group statistics after a change of the layer."""
         sums = self.sums(change)
         return named(means_of(sums), sums[:, 0], self.dense)
-
-
-class _Problem:
-    """Rows that a layer is fitted on, and which of its entries may change."""
-
-    def __init__(self, rows: LayerRows, free: Tensor) -> None:
-        self.rows, self.free = rows, free
-        loss = rows.weights @ rows.losses(rows.outputs) / rows.mass.sum()
-        self.pull = PULL * refit_pull(rows.inputs, rows.outputs, rows.mass, float(loss))
-        self.starts: dict[int, Tensor] = {}  # what each fold came to, to go on from
-
-    def fit(
-        self,
-        weights: Tensor,
-        start: Tensor,
-        kept: Tensor | float = 1.0,
-        max_steps: int = MAX_STEPS,
-    ) -> Tensor:
-        """Change of the layer that is best for (kept) rows weighted by their groups."""
-        rows = self.rows
-        own = kept * rows.weights * weights[rows.groups] / (kept * rows.mass).sum()
-        return refit_layer(
-            rows.inputs,
-            rows.outputs,
-            lambda outputs: own @ rows.losses(outputs),
-            self.free,
-            self.pull,
-            start=start,
-            max_iter=max_steps,
-        )
-
-    def moves(self, weights: Tensor) -> Tensor:
-        """What fits add to the outputs of rows that they have not seen, fold by fold."""
-        rows, folds = self.rows, torch.empty_like(self.rows.groups)
-        for group in rows.groups.unique():
-            at = (rows.groups == group).nonzero()[:, 0]
-            folds[at] = torch.arange(len(at)) % N_FOLDS
-        move, nothing = torch.zeros_like(rows.outputs), torch.zeros_like(self.free).double()
-        for fold in folds.unique().tolist():
-            there = folds == fold
-            kept, start = (~there).double(), self.starts.get(fold, nothing)
-            self.starts[fold] = found = self.fit(weights, start, kept, FOLD_STEPS)
-            move[there] = rows.inputs[there] @ found.T
-        return move
 
 
 class _Judge:
@@ -322,7 +274,7 @@ def _rounds(
 ) -> tuple[_Found | None, list[dict[str, Tensor]]]:
     """Fit and step in turn; returns the layer that is chosen, and one record a round."""
     part = seen if step.weights else judge.part
-    problem = _Problem(part.rows, free)
+    problem = LayerFit(part.rows, free)
     extra = judge.step_of(torch.zeros(part.m, dtype=torch.float64), judge.first)
     change, best = torch.zeros_like(free, dtype=torch.float64), None
     records: list[dict[str, Tensor]] = []
@@ -390,7 +342,7 @@ def repeat(
         return copy_net(net)
     layer = LastLayer(net, step.stage)
     seen = layer.read(rows)
-    problem = _Problem(seen, layer.free(masks, step.weights))
+    problem = LayerFit(seen, layer.free(masks, step.weights))
     entries = layer.entries()
     change = problem.fit(weights.double(), torch.zeros_like(entries))
     return layer.written(net, entries + share * change)

@@ -9,7 +9,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
 from sklearn_fairprune.engine import last_step as module
-from sklearn_fairprune.engine import networks
+from sklearn_fairprune.engine import layer_fit, networks
 from sklearn_fairprune.engine.batches import Rows
 from sklearn_fairprune.engine.group_statistics import evaluate
 from sklearn_fairprune.engine.last_step import LastStep, adjust, repeat
@@ -104,7 +104,7 @@ def test_zeros_stay_and_a_shift_moves_the_bias_alone():
 
 def test_offsets_of_two_classes_are_those_of_logit_adjustment(monkeypatch):
     """Of a net that knows the shares alone: its logits move by the logarithms of weights."""
-    monkeypatch.setattr(module, "PULL", 1e-9)
+    monkeypatch.setattr(layer_fit, "PULL", 1e-9)
     y = np.repeat([0, 1], [800, 200])
     rows = Rows(np.zeros((1000, P)), y, groups=y, dtype=torch.float64)
     net = net_of(np.c_[np.zeros((2, P)), np.log([0.8, 0.2])])
