@@ -105,8 +105,7 @@ def balanced_last_layer(clf, X, y, strength):
     spurious correlations", ICLR 2023, on the training rows.
     """
     pruner = copy.copy(clf)
-    sizes = np.bincount(y).astype(float)
-    weights = sizes**-strength * len(y) / (sizes ** (1 - strength)).sum()
+    weights = balance(y, strength)[np.unique(y, return_index=True)[1]]
     rows = adapt(Rows(X, y, groups=y), clf.estimator_)
     step = LastStep(True, "equal_loss", 0.0, noise=0.0, least=0.0, most=np.inf, loss=1.0)
     net = repeat(clf.estimator_, rows, step, clf.masks_, torch.as_tensor(weights), 1.0)
