@@ -161,7 +161,8 @@ def last_layers(long):
         families.setdefault(way.family, []).append(way.name)
     for task, records in long.items():
         kept = having(records, none, distilled, *(cell(way.name) for way in last()))
-        picked = {"distill": [distilled] * len(kept)} | {
+        alone, picked = [none] * len(kept), {"distill": [distilled] * len(kept)}
+        picked |= {
             family: [cell(pick(r, names, LAST_BUDGET, "spread")) for r in kept]
             for family, names in families.items()
         }
@@ -170,10 +171,7 @@ def last_layers(long):
             return np.array([r.value(c, metric) for r, c in zip(kept, cells, strict=True)])
 
         for family, cells in picked.items() if kept else ():
-            row, alone = (
-                {"task": task, "family": family, "seeds": len(kept)},
-                [none] * len(kept),
-            )
+            row = {"task": task, "family": family, "seeds": len(kept)}
             for metric in ("accuracy", "worst_accuracy"):
                 row[metric] = interval(values(cells, metric) - values(alone, metric))
             row["spread"] = interval(values(cells, "spread") / values(alone, "spread"))

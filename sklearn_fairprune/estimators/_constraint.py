@@ -109,9 +109,8 @@ class ConstraintListener(FitListener):
         pruner : BasePruner
             Fitted; gets the adjusted network.
         """
-        if self.step is None or self.rows is None:
-            return
-        if not (pruner.sparsity_ or self.given):
+        wanted = pruner.sparsity_ or self.given
+        if self.step is None or self.rows is None or not wanted:
             return
         state = pruner._fitted
         for rows in (self.rows, self.held):

@@ -164,8 +164,8 @@ class GroupConstrainedPruner(PrunerWrapper):
     Which stage when (``benchmarks/mitigation_fronts.py``): where the groups are the labels,
     the last layer of a distilled network (``recovery="distill"``), under ``equal_accuracy``
     with ``tolerance=0`` and a `max_accuracy_loss` chosen on validation rows, narrowed the
-    spread of accuracies most within about a point. It raises the spread of excessive losses,
-    which distillation alone lowers. On tables of people neither did much: look at
+    spread of accuracies most, but for group DRO, which cost more. It leaves more of the spread
+    of excessive losses than distillation alone. On tables of people nothing did much: look at
     ``outcome_``.
 
     Without `sensitive_features` the classes are the groups.

@@ -20,8 +20,9 @@ LOWER = "Lower dual_lr or max_row_weight."
 LOWER_LAST = "Lower max_accuracy_loss or max_row_weight."
 RAISE_LAST = "Raise max_accuracy_loss or max_row_weight, or allow more tolerance."
 IDLE_LAST = (
-    f"The last layer stayed as it was ({NEVER_ACTED}): no change of it within "
-    "max_accuracy_loss surely lowers the largest violation."
+    f"The last layer hardly changed ({NEVER_ACTED}): nothing was pruned, what is looked at "
+    "stayed within the noise, or no larger change within max_accuracy_loss surely lowers the "
+    "largest violation."
 )
 IDLE = (
     f"The constraint never acted ({NEVER_ACTED}): no training was under it, or what its "
@@ -98,8 +99,8 @@ def says(
             verdict += f"{groups.counted(judgement.over)} surely "
             verdict += f"{'off by more than' if judgement.signed else 'above'} {within}: "
             verdict += f"{groups.listed(judgement.over)}."
-            options = (RAISE_LAST, IDLE_LAST) if last_step else (RAISE, IDLE)
-            advice = options[0 if judgement.active else 1]
+            more, idle = (RAISE_LAST, IDLE_LAST) if last_step else (RAISE, IDLE)
+            advice = more if judgement.active else idle
         case _:
             verdict = f"{constraint} {at}: whether it is met, the {rows} rows cannot tell: "
             verdict += f"{groups.counted(judgement.undecided)} neither surely within {within} "

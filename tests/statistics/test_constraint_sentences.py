@@ -53,7 +53,7 @@ MARKS = {
         "never acted, last step",
     },
     "Raise max_accuracy_loss or max_row_weight": {"not met, last step"},
-    "The last layer stayed as it was": {"never acted, last step"},
+    "The last layer hardly changed": {"never acted, last step"},
     "Lower max_accuracy_loss or max_row_weight": {"overshot, last step"},
     "Among 3 groups one such limit lies beyond it by chance": {"nearly beyond"},
     "Raise dual_lr, max_row_weight or finetune_epochs": {"not met"},
